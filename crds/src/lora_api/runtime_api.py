@@ -1,0 +1,252 @@
+"""What the operator and the runtime say to each other on the admin port (mutual TLS).
+
+    PUT  /v1/desired                          the whole desired document; answers the inventory
+    GET  /v1/inventory?after=<etag>&wait=<s>  long poll: answers as soon as the etag differs, else after `wait` seconds
+    POST /v1/resolve?wait=<s>                 pin one source to a commit and a digest, and check it against the base
+
+The desired document is also written to a ConfigMap, from which a starting pod reads it.
+"""
+
+import gzip
+import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+
+DESIRED_PATH = "/v1/desired"
+INVENTORY_PATH = "/v1/inventory"
+RESOLVE_PATH = "/v1/resolve"
+
+CONFIG_MAP_KEY = "desired.json.gz"
+"""Key under `binaryData` of the ConfigMap that holds the desired document."""
+
+MAX_WAIT_SECONDS = 60
+"""Longest `wait` that the runtime grants."""
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[a-f0-9]{64}$")]
+Revision = Annotated[str, Field(pattern=r"^[a-f0-9]{8}$")]
+
+
+class WireModel(BaseModel):
+    """Base of every message: camelCase on the wire, frozen, tolerant of fields of a newer peer."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    def canonical(self) -> bytes:
+        """The one byte string for this value: what is hashed and compared."""
+        value: Any = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+class Part(WireModel):
+    """One trained adapter inside a revision, and how strongly it acts."""
+
+    source: AdapterSource
+    """Pinned: a Hugging Face revision is a commit here."""
+    digest: Digest
+    """Digest of the files; a pod that finds other bytes refuses them."""
+    weight: float
+    """Product of the weights on the way from the served name down to this adapter."""
+
+
+class RevisionSpec(WireModel):
+    """All that is needed to make one revision of one served name: same revision, same bytes, on every pod."""
+
+    revision: Revision
+    parts: tuple[Part, ...] = Field(min_length=1)
+    method: BlendMethod = BlendMethod.CONCAT
+    precision: Precision = Precision.AUTO
+
+    @classmethod
+    def of(cls, parts: tuple[Part, ...], method: BlendMethod, precision: Precision) -> Self:
+        """Builds the recipe and names it by the hash of what decides its bytes.
+
+        Where the bytes come from is not hashed: the same files at another place are the same revision.
+        """
+        facts = [[part.digest, part.weight] for part in parts]
+        text = json.dumps([facts, method.value, precision.value], separators=(",", ":"))
+        revision = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return cls(revision=revision, parts=parts, method=method, precision=precision)
+
+
+class DesiredAdapter(WireModel):
+    """What a pod should do for one served name."""
+
+    name: str
+    """The served name."""
+    uid: str = ""
+    """UID of the LoRAAdapter that has the name: a re-created object inherits nothing."""
+    serve: RevisionSpec | None = None
+    """Serve this as soon as it is loaded, in place of what is served now."""
+    prepare: RevisionSpec | None = None
+    """Load this, warm and invisible, until it becomes `serve`."""
+
+
+class Desired(WireModel):
+    """Everything the pods of one LoRAModel should serve."""
+
+    sequence: int = Field(default=0, ge=0)
+    """Grows with each change; a pod refuses to go back."""
+    adapters: tuple[DesiredAdapter, ...] = ()
+    """Sorted by name. A served name that is missing here is unloaded."""
+
+    @property
+    def etag(self) -> str:
+        """Names this very document."""
+        return hashlib.sha256(self.canonical()).hexdigest()[:16]
+
+    def packed(self) -> bytes:
+        """The document as the ConfigMap holds it: gzip without a time stamp, so that equal documents are equal bytes."""
+        return gzip.compress(self.canonical(), mtime=0)
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Self:
+        """Reads what `packed` wrote.
+
+        Raises:
+            ValueError: the bytes are not gzip, or not a desired document.
+        """
+        try:
+            text = gzip.decompress(data)
+        except (OSError, EOFError) as error:
+            raise ValueError(f"the desired document is not gzip: {error}") from error
+        return cls.model_validate_json(text)
+
+
+class RevisionState(StrEnum):
+    """How far a pod is with one revision of one served name, in order."""
+
+    FETCHING = "Fetching"
+    LOADING = "Loading"
+    PREPARED = "Prepared"
+    """In the engine, warm, and invisible to clients."""
+    SERVING = "Serving"
+    DRAINING = "Draining"
+    """Replaced; requests that began on it are ending."""
+    FAILED = "Failed"
+
+
+class RevisionReport(WireModel):
+    """One revision of one served name in one pod."""
+
+    revision: Revision
+    state: RevisionState
+    reason: Reason | None = None
+    """Set when Failed."""
+    message: str = ""
+    rank: int | None = None
+    size_bytes: int | None = None
+    """Bytes of the published tensors."""
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+    """Download progress in bytes while Fetching; the total is unset while unknown."""
+
+
+class AdapterReport(WireModel):
+    """One served name in one pod."""
+
+    name: str
+    revisions: tuple[RevisionReport, ...] = ()
+
+    @property
+    def serving(self) -> str | None:
+        """The revision that answers new requests now."""
+        return next((r.revision for r in self.revisions if r.state is RevisionState.SERVING), None)
+
+    def report(self, revision: str) -> RevisionReport | None:
+        """The report of one revision; a live one wins over one that is draining."""
+        found = [r for r in self.revisions if r.revision == revision]
+        return min(found, key=lambda r: r.state is RevisionState.DRAINING, default=None)
+
+
+class EngineState(StrEnum):
+    """State of the engine inside the pod."""
+
+    STARTING = "Starting"
+    READY = "Ready"
+    DEAD = "Dead"
+
+
+class Capacity(WireModel):
+    """What the engine was started with."""
+
+    max_rank: int
+    max_resident: int
+    max_cached: int
+
+
+class Inventory(WireModel):
+    """What one pod has, and what it serves."""
+
+    boot_id: str
+    """New at every start of the process: what an earlier one had loaded is gone."""
+    etag: str
+    """Changes whenever anything else here does."""
+    desired_sequence: int | None = None
+    """The document the pod works on; None before the first."""
+    desired_etag: str | None = None
+    engine: EngineState = EngineState.STARTING
+    settled: bool = False
+    """Every adapter of the document the pod started with is served or has failed for good; the pod may be ready."""
+    capacity: Capacity | None = None
+    adapters: tuple[AdapterReport, ...] = ()
+
+    def adapter(self, name: str) -> AdapterReport | None:
+        """The report for a served name."""
+        return next((adapter for adapter in self.adapters if adapter.name == name), None)
+
+
+class ResolveRequest(WireModel):
+    """Asks a pod to find, pin and check one adapter."""
+
+    source: AdapterSource
+    digest: Digest | None = None
+    """The user's pin: anything else is refused."""
+
+
+class AdapterFacts(WireModel):
+    """What is true of a source that was found, pinned and checked."""
+
+    source: AdapterSource
+    """The source with a branch or tag replaced by its commit."""
+    resolved: str
+    """The same in one line, for people."""
+    digest: Digest
+    rank: int
+    """Largest rank over its modules."""
+    size_bytes: int
+
+
+class Refusal(WireModel):
+    """Why a source cannot be served."""
+
+    condition: AdapterCondition
+    """FETCHED or COMPATIBLE."""
+    reason: Reason
+    message: str
+    retryable: bool
+    """True when trying again may help although the spec is unchanged: an unreachable hub, a file not yet there."""
+
+
+class ResolveState(StrEnum):
+    """State of one resolution."""
+
+    FETCHING = "Fetching"
+    RESOLVED = "Resolved"
+    REFUSED = "Refused"
+
+
+class ResolveResponse(WireModel):
+    """The answer so far; ask again while Fetching."""
+
+    state: ResolveState
+    facts: AdapterFacts | None = None
+    refusal: Refusal | None = None
+    bytes_done: int | None = None
+    bytes_total: int | None = None

@@ -1,0 +1,210 @@
+"""LoRAModel: a base model and the pods that serve it with its adapters."""
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from lora_api.v1alpha1 import common
+
+_OPEN_OBJECT: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+OWNED_FLAGS = (
+    "--enable-lora", "--max-loras", "--max-cpu-loras", "--max-lora-rank", "--lora-modules", "--lora-dtype",
+    "--api-server-count", "--model", "--served-model-name", "--host", "--port", "--uds", "--dtype", "--max-model-len",
+    "--tensor-parallel-size", "--middleware", "--root-path", "--worker-extension-cls", "--config",
+)  # fmt: skip
+"""vLLM flags that the operator sets from other fields, or that would undo what it promises."""
+
+
+class AcceleratorType(StrEnum):
+    """The hardware a pod asks for: picks image, device resource and engine flags."""
+
+    CPU = "CPU"
+    NVIDIA = "NVIDIA"
+    AMD = "AMD"
+    GAUDI = "Gaudi"
+    QAIC = "QAIC"
+    TPU = "TPU"
+
+
+class Accelerator(common.ApiModel):
+    """The hardware each pod asks for."""
+
+    type: AcceleratorType = Field(default=AcceleratorType.CPU, description="Picks the image, the device resource and engine flags.")
+    count: int = Field(default=1, ge=1, le=64, description="Devices per pod; ignored for CPU.")
+
+
+class EngineDtype(StrEnum):
+    """Element type of the base model's weights and activations."""
+
+    AUTO = "Auto"
+    FLOAT32 = "Float32"
+    BFLOAT16 = "BFloat16"
+    FLOAT16 = "Float16"
+
+
+ExtraArg = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class Engine(common.ApiModel):
+    """How vLLM is started. A change restarts the pods, one by one."""
+
+    dtype: EngineDtype = Field(
+        default=EngineDtype.AUTO, description="Element type of weights and activations. Auto: Float32 on CPU, vLLM's choice elsewhere."
+    )
+    max_model_len: int | None = Field(
+        default=None, ge=1, le=10_485_760, description="Longest prompt plus answer, in tokens; the model's own limit when unset."
+    )
+    tensor_parallel_size: int = Field(default=1, ge=1, le=64, description="Devices that share one copy of the model.")
+    extra_args: tuple[ExtraArg, ...] = Field(
+        default=(),
+        max_length=64,
+        description="Further flags for vLLM, each `--flag=value` or `--flag`.",
+        json_schema_extra=common.cel(
+            (
+                "!self.exists(arg, arg.matches('^(" + "|".join(OWNED_FLAGS) + ")(=.*)?$'))",
+                "must not set flags that the operator owns (LoRA limits, model, names, ports, dtype, lengths, parallelism): "
+                "use the fields of spec",
+            ),
+            ("self.all(arg, arg.startsWith('-'))", "must be flags, each as --flag=value or --flag"),
+        ),
+    )
+
+
+class AdapterLimits(common.ApiModel):
+    """Room for adapters in each pod. A change restarts the pods, one by one."""
+
+    model_config = ConfigDict(
+        json_schema_extra=common.cel(("self.maxCached >= self.maxResident", "maxCached must be at least maxResident"))
+    )
+
+    max_rank: int = Field(default=64, ge=1, le=512, description="Largest rank of an adapter or blend; costs device memory per slot.")
+    max_resident: int = Field(
+        default=8, ge=1, le=1024, description="Adapters that can take part in one batch (device slots); one more is added for swaps."
+    )
+    max_cached: int = Field(default=64, ge=1, le=65536, description="Adapters kept in host memory.")
+
+
+class CredentialsEntry(common.ApiModel):
+    """A Secret that is mounted into the pods."""
+
+    secret_ref: common.SecretRef = Field(description="A Secret with the key `token`. The operator never reads it.")
+
+
+class ClaimSource(common.ApiModel):
+    """A PersistentVolumeClaim in the same namespace."""
+
+    claim_name: common.ObjectName = Field(description="Name of the PersistentVolumeClaim.")
+
+
+class HostPathSource(common.ApiModel):
+    """A folder of the node; for local clusters, refused unless the operator allows it."""
+
+    path: str = Field(
+        min_length=1,
+        max_length=1024,
+        description="Absolute path on the node.",
+        json_schema_extra=common.cel(("self.startsWith('/')", "must be an absolute path")),
+    )
+
+
+class VolumeEntry(common.ApiModel):
+    """A volume that is mounted read-only into the pods."""
+
+    model_config = ConfigDict(
+        json_schema_extra=common.cel(
+            ("[has(self.pvc), has(self.hostPath)].exists_one(set, set)", "exactly one of pvc, hostPath must be set")
+        )
+    )
+
+    name: common.VolumeName = Field(description="The name that source.volume.name refers to.")
+    pvc: ClaimSource | None = Field(default=None, description="A PersistentVolumeClaim.")
+    host_path: HostPathSource | None = Field(default=None, description="A folder of the node; for local clusters only.")
+
+
+class Cache(common.ApiModel):
+    """Where the pods keep downloaded files."""
+
+    model_config = ConfigDict(
+        json_schema_extra=common.cel(
+            ("!(has(self.sizeLimit) && has(self.pvc))", "at most one of sizeLimit, pvc may be set")
+        )
+    )
+
+    size_limit: str | None = Field(
+        default=None,
+        max_length=32,
+        pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$",
+        description="Size limit of the pod's own cache, as a quantity.",
+    )
+    pvc: ClaimSource | None = Field(default=None, description="A shared PersistentVolumeClaim instead.")
+
+
+class LoRAModelSpec(common.ApiModel):
+    """What the user wishes."""
+
+    source: common.ModelSource = Field(description="Where the base model's files come from.")
+    served_name: common.ServedName | None = Field(
+        default=None, description="What clients put in `model=` for the plain base model; metadata.name when unset."
+    )
+    replicas: int = Field(
+        default=1, ge=0, le=1000, json_schema_extra={"format": "int32"}, description="Pods that serve the model; an autoscaler may own it."
+    )
+    accelerator: Accelerator = Field(default=Accelerator(), description="The hardware each pod asks for.")
+    engine: Engine = Field(default=Engine(), description="How vLLM is started. A change restarts the pods, one by one.")
+    adapters: AdapterLimits = Field(
+        default=AdapterLimits(), description="Room for adapters in each pod. A change restarts the pods, one by one."
+    )
+    credentials: tuple[CredentialsEntry, ...] = Field(
+        default=(), max_length=16, description="Secrets mounted into the pods, for sources that need a token."
+    )
+    volumes: tuple[VolumeEntry, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Volumes mounted read-only into the pods, for source.volume.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    cache: Cache = Field(default=Cache(), description="Where the pods keep downloaded files.")
+    resources: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Resources of the runtime container, as in a Pod.",
+        json_schema_extra=_OPEN_OBJECT,
+    )
+    pod_template: dict[str, Any] = Field(
+        default_factory=dict,
+        description="A strategic-merge patch over the generated pod template: node selectors, tolerations, extra volumes.",
+        json_schema_extra=_OPEN_OBJECT,
+    )
+
+
+class ModelSummary(common.ApiModel):
+    """Words for the columns of `kubectl get`."""
+
+    source: str = Field(default="", max_length=1024, description="The source in one line.")
+    replicas: str = Field(default="", max_length=32, description="Ready pods out of wanted ones.")
+    adapters: str = Field(default="", max_length=32, description="Ready adapters out of declared ones.")
+
+
+class LoRAModelStatus(common.ApiModel):
+    """What the operator observes."""
+
+    conditions: common.Conditions = ()
+    observed_generation: int = Field(default=0, ge=0, description="The metadata.generation this status was decided for.")
+    replicas: int = Field(default=0, ge=0, description="Pods that exist; read by autoscalers.")
+    ready_replicas: int = Field(default=0, ge=0, description="Pods that are ready.")
+    selector: str = Field(default="", max_length=1024, description="Label selector of the pods; read by autoscalers.")
+    adapters: int = Field(default=0, ge=0, description="LoRAAdapters that name this model.")
+    ready_adapters: int = Field(default=0, ge=0, description="LoRAAdapters of this model that are Ready.")
+    url: str = Field(default="", max_length=1024, description="Where the OpenAI-compatible API answers inside the cluster.")
+    summary: ModelSummary = Field(default=ModelSummary(), description="Words for the columns of kubectl get.")
+
+
+class LoRAModel(common.ApiModel):
+    """A base model and the pods that serve it together with its adapters."""
+
+    kind: ClassVar[str] = "LoRAModel"
+    plural: ClassVar[str] = "loramodels"
+
+    spec: LoRAModelSpec = Field(description="What the user wishes.")
+    status: LoRAModelStatus = Field(default=LoRAModelStatus(), description="What the operator observes.")

@@ -1,0 +1,100 @@
+"""What a pass may do to the world. Each action carries the reason why, in words a user understands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from lora_api.runtime_api import Desired, ResolveRequest
+from lora_api.v1alpha1.adapter import LoRAAdapterStatus
+from lora_api.v1alpha1.model import LoRAModelStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyChild:
+    """Server-side apply one child object."""
+
+    manifest: Mapping[str, Any]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSecret:
+    """Create the Secret with the pods' certificate; an existing one is left alone, since Secrets are never read."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDesired:
+    """Store the desired document in the ConfigMap, before any pod is told."""
+
+    document: Desired
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushDesired:
+    """Tell one pod the desired document now."""
+
+    pod: str
+    ip: str
+    document: Desired
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveSource:
+    """Ask one pod to find, pin and check an adapter's source. The answer comes as a Resolution in a later look."""
+
+    adapter_uid: str
+    source_hash: str
+    pod: str
+    ip: str
+    request: ResolveRequest
+    attempt: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteModelStatus:
+    """Server-side apply the LoRAModel's status."""
+
+    status: LoRAModelStatus
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAdapterStatus:
+    """Server-side apply one LoRAAdapter's status."""
+
+    name: str
+    uid: str
+    status: LoRAAdapterStatus
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostEvent:
+    """Post a Kubernetes Event on the user's object."""
+
+    kind: Literal["LoRAModel", "LoRAAdapter"]
+    name: str
+    uid: str
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+Action = (
+    ApplyChild | CreateSecret | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus | PostEvent
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, in order, and when to look again although nothing rang."""
+
+    actions: tuple[Action, ...]
+    look_again_at: datetime | None = None

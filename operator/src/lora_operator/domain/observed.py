@@ -1,0 +1,137 @@
+"""What one look at the cluster saw, for one LoRAModel. Plain frozen facts; a pod that does not answer is a fact."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lora_api.runtime_api import Desired, Inventory, ResolveResponse
+from lora_api.v1alpha1.adapter import LoRAAdapterSpec, LoRAAdapterStatus
+from lora_api.v1alpha1.model import LoRAModelSpec, LoRAModelStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKey:
+    """The unit of work: one LoRAModel, which may not exist."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMeta:
+    """The metadata that decisions need."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    created: datetime
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedModel:
+    """A LoRAModel as stored."""
+
+    meta: ObjectMeta
+    spec: LoRAModelSpec
+    status: LoRAModelStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedAdapter:
+    """A LoRAAdapter as stored."""
+
+    meta: ObjectMeta
+    spec: LoRAAdapterSpec
+    status: LoRAAdapterStatus
+
+    @property
+    def served_name(self) -> str:
+        """What clients put in `model=`."""
+        return self.spec.served_name or self.meta.name
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A pod whose admin port does not answer."""
+
+    message: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PodProblem:
+    """Why Kubernetes cannot run a pod, in the kubelet's and scheduler's words."""
+
+    reason: str
+    """A value of `lora_api.v1alpha1.conditions.Reason`."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPod:
+    """A pod of the model, and what its runtime says."""
+
+    name: str
+    ip: str
+    """Empty until Kubernetes has given one."""
+    ready: bool
+    terminating: bool
+    created: datetime
+    inventory: Inventory | Unreachable
+    problem: PodProblem | None = None
+
+    @property
+    def serves(self) -> bool:
+        """Whether requests can reach it."""
+        return self.ready and not self.terminating
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedDeployment:
+    """The model's Deployment."""
+
+    generation: int
+    observed_generation: int
+    replicas: int
+    """Pods that exist."""
+    updated: int
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a pod answered about one adapter's source."""
+
+    source_hash: str
+    """Which source was asked about; see `domain.facts.source_hash`."""
+    answer: ResolveResponse | Unreachable
+    attempts: int
+    retry_at: datetime | None = None
+    """When to ask again; None while an answer is awaited or when it is final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that one pass decides from."""
+
+    key: ModelKey
+    model: ObservedModel | None
+    adapters: tuple[ObservedAdapter, ...]
+    """All LoRAAdapters whose modelRef names this model."""
+    pods: tuple[ObservedPod, ...] = ()
+    deployment: ObservedDeployment | None = None
+    desired: Desired | None = None
+    """The document in the ConfigMap, as last written."""
+    resolutions: Mapping[str, Resolution] = field(default_factory=dict)
+    """By UID of the adapter."""
+    resolving: frozenset[str] = frozenset()
+    """UIDs of adapters about which a question to a pod is under way."""
+    applied: Mapping[str, str] = field(default_factory=dict)
+    """Children found in the cluster: `Kind/name` to the hash annotation they carry."""
+    conflicting: Mapping[str, str] = field(default_factory=dict)
+    """Children whose name is taken by an object that is not ours: `Kind/name` to who controls it."""
