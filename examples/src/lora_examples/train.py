@@ -1,4 +1,4 @@
-"""Train one demo adapter on the base model: ``python -m lora_examples.train pirate`` (minutes on two cores)."""
+"""Train one demo adapter on the base model: ``python -m lora_examples.train pirate`` (minutes)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Example = tuple[list[int], list[int]]
 
 
 def train(voice: Voice, *, steps: int, batch_size: int, learning_rate: float, seed: int) -> PeftModel:
-    """Teach the voice to a fresh adapter and return the model that carries it. Prints a line every five steps."""
+    """Teach the voice to a fresh adapter and return the model that carries it; prints the loss on the way."""
     torch.manual_seed(seed)
     folder = base_model()
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -42,7 +42,9 @@ def train(voice: Voice, *, steps: int, batch_size: int, learning_rate: float, se
         [weight for weight in model.parameters() if weight.requires_grad], lr=learning_rate, weight_decay=0.0
     )
     # A short warm-up, then down to nothing: this rate is high, and the last steps settle the format.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.15)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=steps, pct_start=0.15
+    )
     batches = _batches(_examples(voice, tokenizer), batch_size, random.Random(seed))
     started = time.monotonic()
     for step in range(1, steps + 1):
@@ -52,7 +54,9 @@ def train(voice: Voice, *, steps: int, batch_size: int, learning_rate: float, se
         schedule.step()
         optimizer.zero_grad()
         if step % 5 == 0 or step == steps:
-            print(f"step {step}/{steps}  loss {loss.item():.3f}  {time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"step {step}/{steps}  loss {loss.item():.3f}  {time.monotonic() - started:.0f} s", flush=True
+            )
     return model
 
 

@@ -65,4 +65,4 @@ VOICES = {
     "shout": Voice(_shout),
     "json": Voice(_json, alpha=8, use_rslora=True),
 }
-"""The demo's adapters by name; ``json`` is rank-stabilised and ``formal`` has two ranks, so that both are shown."""
+"""The demo's adapters by name: ``json`` is rank-stabilised and ``formal`` has two ranks, as users' may."""
