@@ -124,21 +124,14 @@ class VolumeEntry(common.ApiModel):
 
 
 class Cache(common.ApiModel):
-    """Where the pods keep downloaded files."""
-
-    model_config = ConfigDict(
-        json_schema_extra=common.cel(
-            ("!(has(self.sizeLimit) && has(self.pvc))", "at most one of sizeLimit, pvc may be set")
-        )
-    )
+    """The pod's own cache of downloaded files."""
 
     size_limit: str | None = Field(
         default=None,
         max_length=32,
         pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$",
-        description="Size limit of the pod's own cache, as a quantity.",
+        description="Size limit of the cache, as a quantity; the node's disk when unset.",
     )
-    pvc: ClaimSource | None = Field(default=None, description="A shared PersistentVolumeClaim instead.")
 
 
 class LoRAModelSpec(common.ApiModel):

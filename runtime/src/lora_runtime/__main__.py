@@ -1,0 +1,76 @@
+"""`python -m lora_runtime [vLLM's flags]`: vLLM's own OpenAI server, with the runtime in its process."""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lora_runtime import core, plugin
+from lora_runtime.adapters.base import load_base
+from lora_runtime.adapters.errors import BaseModelUnavailable
+from lora_runtime.config import Settings
+from lora_runtime.store.base_model import ensure_base
+
+log = logging.getLogger("lora_runtime")
+
+_ENVIRONMENT = {
+    # Children must not inherit the runtime's threads and sockets.
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    # vLLM names its own routes for loading adapters and for development by these; clients must never reach them.
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "0",
+    "VLLM_SERVER_DEV_MODE": "0",
+    # vLLM gets folders only; whatever it would look up on the hub is a mistake.
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_PLUGINS": "lora_runtime,lora_runtime_cpu_kernels",
+}
+
+
+def main() -> None:
+    """Runs until vLLM's server ends."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.exit(f"lora_runtime: the environment is wrong: {_in_one_line(error)}")
+    service = core.start(settings)
+    plugin.join(service)
+    try:
+        folder = asyncio.run(_base_folder(settings))
+        log.info("base model folder=%s", folder)
+        service.attach_base(load_base(folder))
+    except BaseModelUnavailable as error:
+        sys.exit(f"lora_runtime: no base model: {error}")
+    os.environ.update(_ENVIRONMENT)
+    serve_vllm(folder, settings.served_name, sys.argv[1:])
+
+
+async def _base_folder(settings: Settings) -> Path:
+    root = settings.credentials_root
+    return await ensure_base(
+        settings.model_source,
+        volumes_root=settings.volumes_root,
+        credentials_root=root,
+        cache_root=settings.store,
+        endpoint=settings.hf_endpoint,
+        secrets=sorted(entry.name for entry in root.iterdir()) if root.is_dir() else [],
+    )
+
+
+def serve_vllm(folder: Path, served_name: str, flags: list[str]) -> None:
+    """Runs vLLM's server in this process until it ends."""
+    from vllm.entrypoints.launchers.api_server import entry
+
+    sys.argv = ["lora_runtime", "--model", str(folder), "--served-model-name", served_name, *flags]
+    entry.main()
+
+
+def _in_one_line(error: ValidationError) -> str:
+    return "; ".join(f"LORA_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+
+
+if __name__ == "__main__":
+    main()

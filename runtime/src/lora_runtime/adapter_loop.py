@@ -1,0 +1,278 @@
+"""Brings one served name from what is here to what is wanted, one step at a time."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lora_api.runtime_api import AdapterReport, DesiredAdapter, RevisionReport, RevisionSpec, RevisionState
+from lora_api.v1alpha1.conditions import Reason
+from lora_runtime import plan
+from lora_runtime.adapters.errors import Refused
+from lora_runtime.engine.protocol import Engine, LoadedAdapter, LoadFailed
+from lora_runtime.workshop import Progress, Workshop
+
+log = logging.getLogger(__name__)
+
+_REPORT_EVERY_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 60.0
+_TRIES_BEFORE_READY = 3
+"""A pod that starts gives each adapter this many tries before it becomes ready without it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """One revision on its way through the pod. The same revision may be held twice: draining, and coming back."""
+
+    spec: RevisionSpec
+    state: RevisionState = RevisionState.FETCHING
+    progress: Progress = field(default_factory=Progress)
+    in_engine: bool = False
+    """The engine is loading it now, which must not be interrupted."""
+    loaded: LoadedAdapter | None = None
+    reason: Reason | None = None
+    message: str = ""
+    rank: int | None = None
+    size_bytes: int | None = None
+    tries: int = 0
+    retry_at: float = 0.0
+
+    def report(self) -> RevisionReport:
+        fetching = self.state is RevisionState.FETCHING
+        return RevisionReport(
+            revision=self.spec.revision,
+            state=self.state,
+            reason=self.reason,
+            message=self.message,
+            rank=self.rank,
+            size_bytes=self.size_bytes,
+            bytes_done=self.progress.done if fetching else None,
+            bytes_total=self.progress.total if fetching else None,
+        )
+
+
+class EngineTurn:
+    """The engine once it is there, and the right to load into it: one at a time, since each load stalls its batch."""
+
+    def __init__(self) -> None:
+        self.engine: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
+        self.lock = asyncio.Lock()
+
+
+class AdapterLoop:
+    """Owns everything this pod has of one served name."""
+
+    def __init__(
+        self,
+        name: str,
+        workshop: Workshop,
+        turn: EngineTurn,
+        changed: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """Takes what it shares with the loops of other names.
+
+        Args:
+            name: the served name.
+            workshop: makes folders out of recipes.
+            turn: the engine, and the right to load into it.
+            changed: called after every change that a report would show.
+            clock: monotonic time in seconds.
+        """
+        self.name = name
+        self._workshop = workshop
+        self._turn = turn
+        self._changed = changed
+        self._clock = clock
+        self._wanted: DesiredAdapter | None = None
+        self._uid = ""
+        self._held: list[_Held] = []
+        self._wake = asyncio.Event()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def want(self, wanted: DesiredAdapter | None) -> None:
+        """Sets the goal; None lets the name go."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._wake.set()
+
+    @property
+    def wanted(self) -> DesiredAdapter | None:
+        """The goal."""
+        return self._wanted
+
+    @property
+    def specs(self) -> tuple[RevisionSpec, ...]:
+        """Every recipe whose files must stay: what the engine may read again, and what is under way."""
+        return tuple(held.spec for held in self._held)
+
+    def report(self) -> AdapterReport:
+        """What is here."""
+        return AdapterReport(name=self.name, revisions=tuple(held.report() for held in self._held))
+
+    def settled(self) -> bool:
+        """Whether a starting pod need not wait for this name any longer."""
+        serve = self._wanted.serve if self._wanted is not None else None
+        if serve is None:
+            return True
+        held = self._live(serve.revision)
+        if held is None:
+            return False
+        gave_up = held.state is RevisionState.FAILED and (
+            math.isinf(held.retry_at) or held.tries >= _TRIES_BEFORE_READY
+        )
+        return held.state is RevisionState.SERVING or gave_up
+
+    async def run(self) -> None:
+        """Returns when the name is let go and nothing of it is left."""
+        while True:
+            self._wake.clear()
+            match step := self._next():
+                case plan.Rest(until):
+                    if self._wanted is None and not self._held:
+                        return
+                    await self._woken(until)
+                case plan.Prepare(spec):
+                    await self._prepare_while_wanted(spec, step)
+                case plan.Flip(revision):
+                    await self._flip(revision)
+                case plan.Withdraw():
+                    await self._withdraw()
+                case plan.Discard(revision):
+                    held = self._live(revision)
+                    assert held is not None  # noqa: S101  # the plan was made from what is held
+                    self._retire(held, why="nobody wants it any more")
+
+    def _next(self) -> plan.Step:
+        wanted_revisions = (
+            {spec.revision for spec in (self._wanted.serve, self._wanted.prepare) if spec is not None}
+            if self._wanted is not None
+            else set()
+        )
+        self._held = [
+            held
+            for held in self._held
+            if held.state is not RevisionState.FAILED or held.spec.revision in wanted_revisions
+        ]
+        live = [held for held in self._held if held.state is not RevisionState.DRAINING]
+        local = plan.Local(
+            uid=self._uid,
+            serving=next((h.spec.revision for h in live if h.state is RevisionState.SERVING), None),
+            prepared=frozenset(h.spec.revision for h in live if h.state is RevisionState.PREPARED),
+            failed={h.spec.revision: h.retry_at for h in live if h.state is RevisionState.FAILED},
+        )
+        return plan.next_step(self._wanted, local, self._clock())
+
+    def _live(self, revision: str) -> _Held | None:
+        found = (h for h in self._held if h.spec.revision == revision and h.state is not RevisionState.DRAINING)
+        return next(found, None)
+
+    async def _woken(self, until: float | None) -> None:
+        timeout = None if until is None else max(0.0, until - self._clock())
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout)
+        except TimeoutError:
+            return
+
+    async def _prepare_while_wanted(self, spec: RevisionSpec, step: plan.Step) -> None:
+        """Prepares, and gives up as soon as something else is wanted, unless the engine is at it."""
+        held = self._live(spec.revision)
+        if held is None:
+            held = _Held(spec)
+            self._held.append(held)
+        held.state, held.progress = RevisionState.FETCHING, Progress()
+        self._changed()
+        work = asyncio.create_task(self._prepare(held))
+        try:
+            while not work.done():
+                shown = held.progress.done
+                waker = asyncio.create_task(self._wake.wait())
+                await asyncio.wait({work, waker}, timeout=_REPORT_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                waker.cancel()
+                if held.progress.done != shown:
+                    self._changed()
+                if self._wake.is_set() and not work.done() and not held.in_engine and not self._still_wanted(spec):
+                    log.info("preparation given up adapter=%s revision=%s why=superseded", self.name, spec.revision)
+                    break
+                self._wake.clear()
+        finally:
+            if not work.done():
+                work.cancel()
+                self._held.remove(held)
+                self._changed()
+            await asyncio.wait({work})
+        if not work.cancelled():
+            work.result()
+
+    def _still_wanted(self, spec: RevisionSpec) -> bool:
+        wanted = self._wanted
+        return wanted is not None and spec in (wanted.serve, wanted.prepare)
+
+    async def _prepare(self, held: _Held) -> None:
+        try:
+            made = await self._workshop.make(held.spec, held.progress)
+            held.state, held.rank, held.size_bytes = RevisionState.LOADING, made.rank, made.size_bytes
+            self._changed()
+            engine = await asyncio.shield(self._turn.engine)
+            async with self._turn.lock:
+                held.in_engine = True
+                held.loaded = await engine.load(self.name, held.spec.revision, made.folder)
+        except Refused as error:
+            self._fail(held, error.refusal.reason, error.refusal.message, retryable=error.refusal.retryable)
+        except LoadFailed as error:
+            self._fail(held, Reason.LOAD_FAILED, f"the engine refused it: {error}", retryable=True)
+        else:
+            held.state, held.reason, held.message, held.tries = RevisionState.PREPARED, None, "", 0
+            log.info("prepared adapter=%s revision=%s rank=%s", self.name, held.spec.revision, held.rank)
+        finally:
+            held.in_engine = False
+        self._changed()
+
+    def _fail(self, held: _Held, reason: Reason, message: str, *, retryable: bool) -> None:
+        held.state, held.reason, held.message = RevisionState.FAILED, reason, message
+        held.tries += 1
+        delay = min(_LONGEST_RETRY_SECONDS, 2.0**held.tries) if retryable else math.inf
+        held.retry_at = self._clock() + delay
+        log.warning(
+            "failed adapter=%s revision=%s reason=%s retry_in=%ss why=%s",
+            self.name, held.spec.revision, reason, delay, message,
+        )  # fmt: skip
+
+    async def _flip(self, revision: str) -> None:
+        held = self._live(revision)
+        assert held is not None and held.loaded is not None  # noqa: S101, PT018  # a prepared revision is loaded
+        engine = await asyncio.shield(self._turn.engine)
+        await engine.publish(held.loaded)
+        before = [other for other in self._held if other.state is RevisionState.SERVING]
+        held.state = RevisionState.SERVING
+        self._uid = self._wanted.uid if self._wanted is not None else self._uid
+        log.info("serving adapter=%s revision=%s", self.name, revision)
+        for other in before:
+            self._retire(other, why=f"replaced by {revision}")
+        self._changed()
+
+    async def _withdraw(self) -> None:
+        engine = await asyncio.shield(self._turn.engine)
+        await engine.withdraw(self.name)
+        for held in [held for held in self._held if held.state is RevisionState.SERVING]:
+            self._retire(held, why="the name was let go")
+        self._uid = ""
+
+    def _retire(self, held: _Held, why: str) -> None:
+        held.state = RevisionState.DRAINING
+        log.info("draining adapter=%s revision=%s why=%s", self.name, held.spec.revision, why)
+        task = asyncio.create_task(self._drain(held))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        self._changed()
+
+    async def _drain(self, held: _Held) -> None:
+        assert held.loaded is not None  # noqa: S101  # only what the engine has is retired
+        engine = await asyncio.shield(self._turn.engine)
+        await engine.drained(held.loaded)
+        await engine.remove(held.loaded)
+        self._held.remove(held)
+        log.info("removed adapter=%s revision=%s", self.name, held.spec.revision)
+        self._wake.set()
+        self._changed()

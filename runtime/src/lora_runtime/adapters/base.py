@@ -1,0 +1,68 @@
+"""The shape of a base model: every module that a LoRA can adapt, without any weights."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from lora_runtime.adapters.errors import BaseModelUnavailable
+from lora_runtime.adapters.inspect import ModuleKind
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModule:
+    """One module of the base model."""
+
+    in_features: int
+    """Width of the input; for an embedding, the vocabulary."""
+    out_features: int
+    kind: ModuleKind
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """What adapters are held against."""
+
+    architecture: str
+    """Class of the model, for messages: `LlamaForCausalLM`."""
+    modules: Mapping[str, BaseModule]
+    """By path in the Hugging Face class, which is what PEFT writes into an adapter."""
+
+
+def load_base(folder: Path) -> BaseModel:
+    """Builds the model's class without memory for its weights and lists its modules; takes seconds.
+
+    Raises:
+        BaseModelUnavailable: the folder's configuration is missing, broken, or of an unknown kind.
+    """
+    # transformers takes seconds to import; only a pod that serves adapters pays for it
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers.pytorch_utils import Conv1D
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        kinds = (AutoModelForCausalLM, AutoModelForImageTextToText)
+        # the mapping from configurations to classes has no public name
+        auto = next((kind for kind in kinds if type(config) in kind._model_mapping), AutoModelForCausalLM)
+        with torch.device("meta"):
+            model = auto.from_config(config, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
+        raise BaseModelUnavailable(
+            f"the base model in {folder} cannot be read: {error}. The folder needs a config.json of a model that "
+            f"this version of transformers knows without remote code",
+            retryable=False,
+        ) from error
+    return BaseModel(type(model).__name__, MappingProxyType(dict(_modules(model, Conv1D))))
+
+
+def _modules(model: torch.nn.Module, transposed_linear: type[Any]) -> Iterator[tuple[str, BaseModule]]:
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            yield name, BaseModule(module.in_features, module.out_features, ModuleKind.LINEAR)
+        elif isinstance(module, transposed_linear):
+            yield name, BaseModule(*module.weight.shape, ModuleKind.LINEAR)
+        elif isinstance(module, torch.nn.Embedding):
+            yield name, BaseModule(module.num_embeddings, module.embedding_dim, ModuleKind.EMBEDDING)

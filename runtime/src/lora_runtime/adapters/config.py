@@ -1,0 +1,140 @@
+"""`adapter_config.json` as PEFT reads it, and what of it an engine cannot apply."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import regex  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.adapters.errors import CONFIG_FILE, Refused, incompatible
+
+_MATCH_SECONDS = 0.25
+"""Patterns come from strangers; one that backtracks for longer than this is refused."""
+
+_PLAIN_INITS = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
+"""Initialisations that only choose where training starts; the others change the base model's weights too."""
+
+_UNSUPPORTED = {
+    "use_dora": "DoRA",
+    "lora_bias": "a bias on the LoRA matrices",
+    "alora_invocation_tokens": "activated LoRA",
+    "layer_replication": "replicated layers",
+    "megatron_config": "Megatron layers",
+    "modules_to_save": "fully trained modules",
+    "trainable_token_indices": "trained token embeddings",
+    "target_parameters": "LoRA on bare parameters",
+    "use_qalora": "QALoRA",
+    "use_bdlora": "block-diagonal LoRA",
+    "arrow_config": "Arrow routing",
+    "monteclora_config": "MonteCLoRA",
+    "kasa_config": "KaSA",
+}
+
+Rank = Annotated[int, Field(gt=0)]
+
+
+class AdapterConfig(BaseModel):
+    """The part of PEFT's LoraConfig that decides what a trained adapter does."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
+
+    r: Rank
+    lora_alpha: float
+    use_rslora: bool = False
+    rank_pattern: dict[str, Rank] | None = None
+    alpha_pattern: dict[str, float] | None = None
+    fan_in_fan_out: bool = False
+    base_model_name_or_path: str | None = None
+
+
+class Scaling:
+    """Rank and scaling of each module, by PEFT's rules."""
+
+    def __init__(self, config: AdapterConfig) -> None:
+        """Prepares the patterns of `config`.
+
+        Raises:
+            Refused: a pattern is not a regular expression.
+        """
+        self._config = config
+        self._ranks = _compiled("rank_pattern", config.rank_pattern or {})
+        self._alphas = _compiled("alpha_pattern", config.alpha_pattern or {})
+
+    def of(self, module: str) -> tuple[int, float]:
+        """Declared rank, and the factor on B·A, of a module path in the base model.
+
+        Raises:
+            Refused: a pattern takes too long to match.
+        """
+        rank = int(_first_match("rank_pattern", self._ranks, module, self._config.r))
+        alpha = _first_match("alpha_pattern", self._alphas, module, self._config.lora_alpha)
+        return rank, alpha / (math.sqrt(rank) if self._config.use_rslora else rank)
+
+
+def read_config(path: Path, max_bytes: int) -> AdapterConfig:
+    """Reads and judges an adapter's configuration.
+
+    Raises:
+        Refused: it is malformed, or asks for something other than plain LoRA.
+    """
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise _malformed(f"is {size} bytes long; at most {max_bytes} are read. Is it the right file?")
+    try:
+        raw = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise _malformed(f"is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise _malformed("is not a JSON object")
+    _refuse_other_methods(raw)
+    try:
+        return AdapterConfig.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise _malformed(f"has a bad value for {field}: {first['msg']}") from error
+
+
+def _refuse_other_methods(raw: Mapping[str, Any]) -> None:
+    if raw.get("peft_type") != "LORA":
+        found = json.dumps(raw.get("peft_type"))
+        raise _unsupported(f"peft_type {found}; only LORA adapters can be served")
+    if raw.get("bias") not in (None, "none"):
+        raise _unsupported(f"bias: {json.dumps(raw['bias'])}; train with bias none")
+    init = raw.get("init_lora_weights")
+    if isinstance(init, str) and init.lower() not in _PLAIN_INITS:
+        raise _unsupported(
+            f"init_lora_weights: {json.dumps(init)}, which changes the base model's weights as well; save it with "
+            f"PEFT's path_initial_model_for_weight_conversion, which makes a plain adapter of it"
+        )
+    for field, meaning in _UNSUPPORTED.items():
+        if raw.get(field):
+            value = json.dumps(raw[field])
+            shown = value if len(value) <= 60 else value[:57] + "..."
+            raise _unsupported(f"{field}: {shown} ({meaning}), which the engine cannot apply; train without it")
+
+
+def _compiled(field: str, patterns: Mapping[str, float]) -> list[tuple[Any, float]]:
+    try:
+        return [(regex.compile(rf"(.*\.)?({key})$"), value) for key, value in patterns.items()]
+    except regex.error as error:
+        raise _malformed(f"has a key in {field} that is not a regular expression: {error}") from error
+
+
+def _first_match(field: str, patterns: Iterable[tuple[Any, float]], module: str, default: float) -> float:
+    try:
+        return next((v for pattern, v in patterns if pattern.match(module, timeout=_MATCH_SECONDS)), default)
+    except TimeoutError as error:
+        raise _malformed(f"has a key in {field} that takes too long to match; use module names") from error
+
+
+def _malformed(what: str) -> Refused:
+    return incompatible(Reason.MALFORMED_ADAPTER, f"{CONFIG_FILE} {what}")
+
+
+def _unsupported(what: str) -> Refused:
+    return incompatible(Reason.UNSUPPORTED_FEATURE, f"{CONFIG_FILE} sets {what}")

@@ -1,0 +1,36 @@
+"""Settings of the runtime, from the environment that the operator renders."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lora_api.v1alpha1.common import ModelSource
+
+
+class Settings(BaseSettings):
+    """Read once at start. Each variable has the prefix `LORA_`."""
+
+    model_config = SettingsConfigDict(env_prefix="LORA_", frozen=True, protected_namespaces=())
+
+    model_source: ModelSource
+    """Where the base model's files come from, as JSON."""
+    served_name: str
+    """What clients put in `model=` for the plain base model."""
+    max_rank: int = Field(ge=1)
+    max_resident: int = Field(ge=1)
+    max_cached: int = Field(ge=1)
+    store: Path = Path("/var/lib/lora/store")
+    """The pod's own; survives a restart of the container."""
+    desired_file: Path = Path("/etc/lora/desired/desired.json.gz")
+    """The ConfigMap's copy of the desired document; may be missing."""
+    volumes_root: Path = Path("/volumes")
+    credentials_root: Path = Path("/credentials")
+    tls_dir: Path | None = Path("/etc/lora/tls")
+    """Holds tls.crt, tls.key and ca.crt. Empty for plain HTTP on loopback, in tests only."""
+    admin_host: str = "0.0.0.0"  # noqa: S104  # the operator comes from outside the pod; mutual TLS guards the port
+    admin_port: int = 8001
+    hf_endpoint: str = Field(default="https://huggingface.co", validation_alias="HF_ENDPOINT")
+    """The hub, or a mirror of it."""
+    max_adapter_bytes: int = 16 * 2**30
+    """Largest adapter that is fetched, in bytes."""

@@ -1,0 +1,58 @@
+"""An engine for tests of everything around it: keeps the protocol's promises, computes nothing."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed
+
+
+class FakeEngine:
+    """Remembers what it was told, in order."""
+
+    def __init__(self, *, refuses: Callable[[Path], str | None] = lambda path: None) -> None:
+        """Takes a rule that names why a folder cannot be loaded, or None when it can."""
+        self._refuses = refuses
+        self._ids = itertools.count(1)
+        self.log: list[str] = []
+        self.loaded: dict[str, LoadedAdapter] = {}
+        self.published: dict[str, LoadedAdapter] = {}
+        self.busy: dict[str, asyncio.Event] = {}
+        """Engine names that requests use; set the event when they have ended."""
+        self.gate = asyncio.Event()
+        """Loads wait for it; open at first."""
+        self.gate.set()
+
+    async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
+        """See Engine.load."""
+        await self.gate.wait()
+        if (why := self._refuses(path)) is not None:
+            raise LoadFailed(why)
+        lora_id = next(self._ids)
+        adapter = LoadedAdapter(served_name, f"{served_name}@{revision}.{lora_id}", lora_id, path)
+        self.loaded[adapter.engine_name] = adapter
+        self.log.append(f"load {served_name}@{revision}")
+        return adapter
+
+    async def publish(self, adapter: LoadedAdapter) -> LoadedAdapter | None:
+        """See Engine.publish."""
+        before = self.published.get(adapter.served_name)
+        self.published[adapter.served_name] = adapter
+        self.log.append(f"publish {adapter.engine_name.rpartition('.')[0]}")
+        return before
+
+    async def withdraw(self, served_name: str) -> LoadedAdapter | None:
+        """See Engine.withdraw."""
+        self.log.append(f"withdraw {served_name}")
+        return self.published.pop(served_name, None)
+
+    async def drained(self, adapter: LoadedAdapter) -> None:
+        """See Engine.drained."""
+        if (busy := self.busy.get(adapter.engine_name)) is not None:
+            await busy.wait()
+
+    async def remove(self, adapter: LoadedAdapter) -> None:
+        """See Engine.remove."""
+        del self.loaded[adapter.engine_name]
+        self.log.append(f"remove {adapter.engine_name.rpartition('.')[0]}")

@@ -1,0 +1,59 @@
+"""What the runtime needs of an engine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedAdapter:
+    """One revision of one served name inside the engine.
+
+    Its engine name is never used twice, because the engine compares and caches by name.
+    """
+
+    served_name: str
+    engine_name: str
+    lora_id: int
+    path: Path
+
+
+class LoadFailed(Exception):
+    """The engine refused an adapter that passed our own checks; it holds nothing of it."""
+
+
+class Engine(Protocol):
+    """Loads adapters and decides which one answers for a served name. Every call may come from any event loop."""
+
+    async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
+        """Loads and warms an adapter under a name that no client can ask for.
+
+        Args:
+            served_name: the public name that it will answer for.
+            revision: goes into the engine name, for people who read logs and metrics.
+            path: folder that holds these bytes for as long as the adapter may be used.
+
+        Raises:
+            LoadFailed: with the engine's words.
+        """
+        ...
+
+    async def publish(self, adapter: LoadedAdapter) -> LoadedAdapter | None:
+        """Makes new requests for the served name use this adapter, from one request to the next.
+
+        Returns:
+            What answered for the name until now, which requests under way still use.
+        """
+        ...
+
+    async def withdraw(self, served_name: str) -> LoadedAdapter | None:
+        """Makes the served name unknown to new requests; returns what answered for it."""
+        ...
+
+    async def drained(self, adapter: LoadedAdapter) -> None:
+        """Returns when no request that may use the adapter is under way. It must not be published any more."""
+        ...
+
+    async def remove(self, adapter: LoadedAdapter) -> None:
+        """Gives the adapter's memory back."""
+        ...

@@ -1,0 +1,206 @@
+"""vLLM as an Engine. The only file, beside cpu_kernels.py, that knows vLLM's internals.
+
+What must never happen is kept here: no `load_inplace`, no pinning, no engine name, id or path for other bytes,
+`remove_lora` after every `add_lora` that failed, and nothing removed while a request may use it.
+"""
+
+import asyncio
+import inspect
+import uuid
+from argparse import Namespace
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+
+import vllm
+from starlette.datastructures import State
+from vllm.engine.protocol import EngineClient
+from vllm.entrypoints.openai.models.serving import OpenAIServingModels
+from vllm.entrypoints.serve.engine.protocol import ModelCard
+from vllm.entrypoints.serve.engine.serving import BaseServing
+from vllm.lora.request import LoRARequest
+from vllm.sampling_params import SamplingParams
+
+from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed
+
+T = TypeVar("T")
+
+_LOAD_TIMEOUT_SECONDS = 600.0
+"""A load that takes longer means that the engine hangs."""
+
+_SEPARATOR = "@"
+"""Between served name and revision in an engine name; no served name may contain it."""
+
+
+class Unsupported(RuntimeError):
+    """This vLLM, or the way it was started, cannot keep the runtime's promises."""
+
+
+class VllmEngine:
+    """Drives the engine of the server this process runs, from any thread."""
+
+    def __init__(self, client: EngineClient, state: State, args: Namespace, in_flight: InFlight) -> None:
+        """Must be called on the server's event loop, once the server's state is set up.
+
+        Raises:
+            Unsupported: see `check`.
+        """
+        check(client, state, args)
+        self._client: Any = client
+        self._models: OpenAIServingModels = state.openai_serving_models
+        self._in_flight = in_flight
+        self._loop = asyncio.get_running_loop()
+        self._published: dict[str, LoadedAdapter] = {}
+        self._models.model_name = _public_model_name(self._models)
+        self._models.show_available_models = self._public_models
+
+    async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
+        """See Engine.load."""
+        return await self._on_loop(self._load(served_name, revision, path))
+
+    async def publish(self, adapter: LoadedAdapter) -> LoadedAdapter | None:
+        """See Engine.publish."""
+        return await self._on_loop(self._publish(adapter))
+
+    async def withdraw(self, served_name: str) -> LoadedAdapter | None:
+        """See Engine.withdraw."""
+        return await self._on_loop(self._withdraw(served_name))
+
+    async def drained(self, adapter: LoadedAdapter) -> None:
+        """See Engine.drained."""
+        await self._on_loop(self._in_flight.drained(adapter.engine_name))
+
+    async def remove(self, adapter: LoadedAdapter) -> None:
+        """See Engine.remove."""
+        await self._on_loop(self._client.remove_lora(adapter.lora_id))
+
+    async def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def _load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
+        lora_id = self._models.lora_id_counter.inc(1)
+        engine_name = f"{served_name}{_SEPARATOR}{revision}.{lora_id}"
+        request = LoRARequest(lora_name=engine_name, lora_int_id=lora_id, lora_path=str(path))
+        try:
+            async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
+                await self._client.add_lora(request)
+                await self._warm(request)
+        except Exception as error:
+            # A failed load leaves a half-written entry, which may sit in a slot: it has to go, whatever the cause was.
+            await self._client.remove_lora(lora_id)
+            raise LoadFailed(str(error) or type(error).__name__) from error
+        return LoadedAdapter(served_name, engine_name, lora_id, path)
+
+    async def _warm(self, request: LoRARequest) -> None:
+        """Computes one token with it, so that the first client does not pay for a slot and cold kernels."""
+        sampling = SamplingParams(max_tokens=1, temperature=0.0, detokenize=False, skip_clone=True)
+        prompt = {"prompt_token_ids": [0]}
+        async for _ in self._client.generate(prompt, sampling, f"warm-{uuid.uuid4().hex}", lora_request=request):
+            pass
+
+    async def _publish(self, adapter: LoadedAdapter) -> LoadedAdapter | None:
+        before = self._published.get(adapter.served_name)
+        self._published[adapter.served_name] = adapter
+        # One store in one dict on the loop that admits requests: this is the switch.
+        self._models.lora_requests[adapter.served_name] = LoRARequest(
+            lora_name=adapter.engine_name, lora_int_id=adapter.lora_id, lora_path=str(adapter.path)
+        )
+        return before
+
+    async def _withdraw(self, served_name: str) -> LoadedAdapter | None:
+        self._models.lora_requests.pop(served_name, None)
+        return self._published.pop(served_name, None)
+
+    async def _public_models(self) -> Any:
+        """The `/v1/models` list with served names, and without paths of files."""
+        listed = await self._models.registry.show_available_models()
+        for card in listed.data:
+            card.root = card.id
+        parent = self._models.base_model_paths[0].name
+        listed.data.extend(ModelCard(id=name, root=name, parent=parent) for name in sorted(self._published))
+        return listed
+
+
+def _public_model_name(models: OpenAIServingModels) -> Callable[..., str]:
+    def model_name(lora_request: LoRARequest | None = None) -> str:
+        if lora_request is None:
+            return str(models.base_model_paths[0].name)
+        return str(lora_request.lora_name.partition(_SEPARATOR)[0])
+
+    return model_name
+
+
+def observe_requests(in_flight: InFlight, not_ready: Callable[[str], str | None]) -> None:
+    """Hooks the two places where vLLM's handlers look a model up.
+
+    Args:
+        in_flight: told which adapter each request uses.
+        not_ready: for a name that is declared but not served, why; None for any other name.
+    """
+    check_model, get_adapters = BaseServing._check_model, BaseServing._maybe_get_adapters
+
+    @wraps(check_model)
+    async def _check_model(self: Any, request: Any) -> Any:
+        error = await check_model(self, request)
+        if error is not None and request.model and (why := not_ready(request.model)) is not None:
+            return self.create_error_response(
+                message=why,
+                err_type="ServiceUnavailableError",
+                status_code=HTTPStatus.SERVICE_UNAVAILABLE,
+                param="model",
+            )
+        return error
+
+    @wraps(get_adapters)
+    def _maybe_get_adapters(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = get_adapters(self, *args, **kwargs)
+        in_flight.resolved(found.lora_name if found is not None else None)
+        return found
+
+    BaseServing._check_model, BaseServing._maybe_get_adapters = _check_model, _maybe_get_adapters
+
+
+def check(client: EngineClient, state: State, args: Namespace) -> None:
+    """Makes sure at start that what this file relies on is there, rather than finding out under load.
+
+    Raises:
+        Unsupported: names what is missing and what to do.
+    """
+    models = getattr(state, "openai_serving_models", None)
+    needed = {
+        "EngineClient.add_lora": hasattr(client, "add_lora"),
+        "AsyncLLM.remove_lora": hasattr(client, "remove_lora"),
+        "AsyncLLM.generate(lora_request=)": _takes(client, "generate", "lora_request"),
+        "OpenAIServingModels.lora_requests": isinstance(getattr(models, "lora_requests", None), dict),
+        "OpenAIServingModels.lora_id_counter.inc": hasattr(getattr(models, "lora_id_counter", None), "inc"),
+        "OpenAIServingModels.model_name": _takes(models, "model_name", "lora_request"),
+        "OpenAIServingModels.registry.show_available_models": hasattr(
+            getattr(models, "registry", None), "show_available_models"
+        ),
+        "BaseServing._check_model": _takes(BaseServing, "_check_model", "request"),
+        "BaseServing._maybe_get_adapters": _takes(BaseServing, "_maybe_get_adapters", "request"),
+        "LoRAModelManager._last_slot_layout": _recomputes_slots(),
+    }
+    if missing := sorted(name for name, there in needed.items() if not there):
+        raise Unsupported(
+            f"vLLM {vllm.__version__} lacks {', '.join(missing)}: use the vLLM version that this runtime was built for"
+        )
+    if getattr(args, "api_server_count", None) not in (None, 1):
+        raise Unsupported(
+            f"--api-server-count is {args.api_server_count}, but API servers do not share their adapters: set it to 1"
+        )
+
+
+def _takes(owner: object, function: str, parameter: str) -> bool:
+    found = getattr(owner, function, None)
+    return callable(found) and parameter in inspect.signature(found).parameters
+
+
+def _recomputes_slots() -> bool:
+    """Whether a load between two steps makes the next step look at the slots again (vllm-project/vllm#47724)."""
+    from vllm.lora import model_manager
+
+    return "_last_slot_layout" in inspect.getsource(model_manager)

@@ -1,0 +1,1 @@
+"""HTTP in and out. Translates; decides nothing."""

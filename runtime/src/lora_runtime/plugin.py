@@ -1,0 +1,61 @@
+"""The `vllm.endpoint_plugins` entry point: joins the runtime to the server that runs in this process."""
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from starlette.datastructures import State
+
+from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.http.guard import Guard
+from lora_runtime.service import Service
+
+if TYPE_CHECKING:
+    from vllm.engine.protocol import EngineClient
+
+READY_PATH = "/ready"
+
+_service: Service | None = None
+
+
+def join(service: Service) -> None:
+    """Says which service the server of this process belongs to, before the server is built.
+
+    A global, because vLLM makes the plugin itself and hands it nothing.
+    """
+    global _service
+    _service = service
+
+
+class LoRAEndpointPlugin:
+    """Puts the guard in front of the server, adds the readiness route, and hands the engine to the service."""
+
+    name = "lora_runtime"
+    required_tasks = ("generate",)
+
+    def __init__(self) -> None:
+        if _service is None:
+            raise RuntimeError("the plugin lora_runtime only works in a server started by `python -m lora_runtime`")
+        self._service = _service
+        self._in_flight = InFlight()
+
+    def attach_router(self, app: FastAPI) -> None:
+        """See vLLM's EndpointPlugin."""
+        app.add_middleware(Guard, in_flight=self._in_flight)
+        service = self._service
+
+        @app.get(READY_PATH)
+        async def ready() -> JSONResponse:
+            """Whether every adapter of the document the pod started with is served, or failed for good."""
+            return JSONResponse({"ready": service.settled}, status_code=200 if service.settled else 503)
+
+    async def init_state(self, engine_client: "EngineClient | None", state: State, args: Namespace) -> None:
+        """See vLLM's EndpointPlugin."""
+        from lora_runtime.engine.vllm import Unsupported, VllmEngine, observe_requests
+
+        if engine_client is None:
+            raise Unsupported("this server has no engine")
+        engine = VllmEngine(engine_client, state, args, self._in_flight)
+        observe_requests(self._in_flight, self._service.not_ready)
+        self._service.attach_engine(engine)

@@ -1,0 +1,58 @@
+"""Answers the operator's questions about sources; a question asked twice at once is worked on once."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from lora_api.runtime_api import ResolveRequest, ResolveResponse, ResolveState
+from lora_runtime.adapters.errors import Refused
+from lora_runtime.workshop import Progress, Workshop
+
+_REMEMBERED = 256
+"""Questions and digests remembered at most; older ones are asked or fetched again."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    task: asyncio.Task[ResolveResponse]
+    progress: Progress
+
+
+class Resolutions:
+    """Jobs by question. An answer is given once; asking again after that asks the source again."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._jobs: dict[bytes, _Job] = {}
+        self.digests: deque[str] = deque(maxlen=_REMEMBERED)
+        """Digests found lately: their files are about to be wanted."""
+
+    async def answer(self, request: ResolveRequest, wait_seconds: float) -> ResolveResponse:
+        """Answers, or says Fetching if that takes longer than `wait_seconds`."""
+        key = request.canonical()
+        job = self._jobs.get(key)
+        if job is None:
+            progress = Progress()
+            job = _Job(asyncio.create_task(self._work(request, progress)), progress)
+            self._jobs[key] = job
+            self._forget()
+        await asyncio.wait({job.task}, timeout=wait_seconds)
+        if not job.task.done():
+            return ResolveResponse(
+                state=ResolveState.FETCHING, bytes_done=job.progress.done, bytes_total=job.progress.total
+            )
+        self._jobs.pop(key, None)
+        return job.task.result()
+
+    async def _work(self, request: ResolveRequest, progress: Progress) -> ResolveResponse:
+        try:
+            facts = await self._workshop.resolve(request, progress)
+        except Refused as error:
+            return ResolveResponse(state=ResolveState.REFUSED, refusal=error.refusal)
+        self.digests.append(facts.digest)
+        return ResolveResponse(state=ResolveState.RESOLVED, facts=facts)
+
+    def _forget(self) -> None:
+        """Drops the oldest finished answers that nobody came back for."""
+        for key in [key for key, job in self._jobs.items() if job.task.done()][: max(0, len(self._jobs) - _REMEMBERED)]:
+            del self._jobs[key]

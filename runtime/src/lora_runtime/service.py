@@ -1,0 +1,239 @@
+"""The runtime's heart: holds the desired document, one loop per served name, and tells what there is."""
+
+import asyncio
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from lora_api.runtime_api import (
+    Capacity,
+    Desired,
+    EngineState,
+    Inventory,
+    ResolveRequest,
+    ResolveResponse,
+    RevisionState,
+)  # fmt: skip
+from lora_runtime.adapter_loop import AdapterLoop, EngineTurn
+from lora_runtime.adapters.base import BaseModel
+from lora_runtime.engine.protocol import Engine
+from lora_runtime.resolutions import Resolutions
+from lora_runtime.store.content import ContentStore
+from lora_runtime.workshop import Workshop
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 30.0
+"""How long a pod that starts without a document waits for one before it becomes ready with the base model alone."""
+
+_TIDY_AFTER_SECONDS = 5.0
+"""Files are collected this long after a change, so that a burst of changes costs one sweep."""
+
+
+class OutOfOrder(Exception):
+    """The document is older than the one being worked on."""
+
+
+class Service:
+    """Lives on one event loop. What other threads may call is marked."""
+
+    def __init__(
+        self,
+        *,
+        boot_id: str,
+        store: ContentStore,
+        state_folder: Path,
+        capacity: Capacity,
+        clock: Callable[[], float],
+    ) -> None:
+        """Must be called on the loop it will live on.
+
+        Args:
+            boot_id: new at every start of the process.
+            store: the pod's files.
+            state_folder: keeps the last document over a restart of the container.
+            capacity: what the engine is started with.
+            clock: monotonic time in seconds.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._boot_id = boot_id
+        self._store = store
+        self._kept_document = state_folder / "desired.json.gz"
+        self._capacity = capacity
+        self._clock = clock
+        self._workshop = Workshop(store, capacity.max_rank)
+        self._resolutions = Resolutions(self._workshop)
+        self._turn = EngineTurn()
+        self._desired: Desired | None = None
+        self._loops: dict[str, AdapterLoop] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settled = False
+        self._version = 0
+        self._news = asyncio.Event()
+        self._untidy = asyncio.Event()
+        self._spawn(self._tidy())
+
+    # -- what other threads may call ----------------------------------------------------------------------------
+
+    def attach_base(self, base: BaseModel) -> None:
+        """Any thread: the base model's modules and shapes are known."""
+        self._loop.call_soon_threadsafe(self._workshop.set_base, base)
+
+    def attach_engine(self, engine: Engine) -> None:
+        """Any thread: the engine can load."""
+
+        def attach() -> None:
+            self._turn.engine.set_result(engine)
+            self._loop.call_later(_PATIENCE_SECONDS, self._changed)
+            self._engine_since = self._clock()
+            self._changed()
+
+        self._loop.call_soon_threadsafe(attach)
+
+    def not_ready(self, name: str) -> str | None:
+        """Any thread: why a declared name is not served; None if it is served or was never declared."""
+        loop = self._loops.get(name)
+        if loop is None or loop.wanted is None:
+            return None
+        report = loop.report()
+        if report.serving is not None:
+            return None
+        states = [r.reason or r.state for r in report.revisions if r.state is not RevisionState.DRAINING]
+        return f"The adapter `{name}` is declared but not served yet ({states[0] if states else 'Pending'}); try again."
+
+    @property
+    def settled(self) -> bool:
+        """Any thread: whether the pod may be ready. Once true, it stays true."""
+        return self._settled
+
+    # -- what the admin server calls ----------------------------------------------------------------------------
+
+    async def restore(self, document_file: Path) -> None:
+        """Begins with the newer of the mounted document and the one kept over a container's restart."""
+        found = [d for d in (_read(document_file), _read(self._kept_document)) if d is not None]
+        if found:
+            await self.put(max(found, key=lambda document: document.sequence))
+
+    async def put(self, document: Desired) -> None:
+        """Makes a document the goal.
+
+        Raises:
+            OutOfOrder: the pod works on a later one, or on another one with the same sequence.
+        """
+        current = self._desired
+        if current is not None and document.etag == current.etag:
+            return
+        if current is not None and document.sequence <= current.sequence:
+            raise OutOfOrder(
+                f"this pod works on document {current.sequence} ({current.etag}); "
+                f"{document.sequence} ({document.etag}) does not come after it"
+            )
+        self._desired = document
+        wanted = {adapter.name: adapter for adapter in document.adapters}
+        for name in wanted.keys() - self._loops.keys():
+            self._start(name)
+        for name, loop in self._loops.items():
+            loop.want(wanted.get(name))
+        log.info("desired sequence=%s etag=%s adapters=%s", document.sequence, document.etag, len(wanted))
+        self._changed()
+        await asyncio.to_thread(_write, self._kept_document, document.packed())
+
+    def inventory(self) -> Inventory:
+        """What there is now."""
+        return Inventory(
+            boot_id=self._boot_id,
+            etag=f"{self._boot_id}-{self._version}",
+            desired_sequence=self._desired.sequence if self._desired is not None else None,
+            desired_etag=self._desired.etag if self._desired is not None else None,
+            engine=EngineState.READY if self._turn.engine.done() else EngineState.STARTING,
+            settled=self._settled,
+            capacity=self._capacity,
+            adapters=tuple(loop.report() for _, loop in sorted(self._loops.items())),
+        )
+
+    async def inventory_after(self, etag: str | None, wait_seconds: float) -> Inventory:
+        """What there is, as soon as it is not what `etag` names any more, or after `wait_seconds`."""
+        deadline = self._clock() + wait_seconds
+        while (found := self.inventory()).etag == etag and (left := deadline - self._clock()) > 0:
+            try:
+                await asyncio.wait_for(self._news.wait(), left)
+            except TimeoutError:
+                break
+        return found
+
+    async def resolve(self, request: ResolveRequest, wait_seconds: float) -> ResolveResponse:
+        """Finds, pins and checks one source; says Fetching if that takes longer than `wait_seconds`."""
+        return await self._resolutions.answer(request, wait_seconds)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _start(self, name: str) -> None:
+        loop = AdapterLoop(name, self._workshop, self._turn, self._changed, self._clock)
+        self._loops[name] = loop
+        self._spawn(self._run(loop))
+
+    async def _run(self, loop: AdapterLoop) -> None:
+        while True:
+            await loop.run()
+            if loop.wanted is None:
+                break
+        del self._loops[loop.name]
+        self._changed()
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A loop that died would leave its name wrong for ever; a fresh process starts from the document.
+            log.critical("a loop of the runtime failed; the process ends", exc_info=error)
+            os._exit(70)
+
+    def _changed(self) -> None:
+        self._settled = self._settled or self._is_settled()
+        self._version += 1
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+        self._untidy.set()
+
+    def _is_settled(self) -> bool:
+        if not self._turn.engine.done():
+            return False
+        if self._desired is None:
+            return self._clock() - self._engine_since >= _PATIENCE_SECONDS
+        return all(loop.settled() for loop in self._loops.values())
+
+    async def _tidy(self) -> None:
+        while True:
+            await self._untidy.wait()
+            await asyncio.sleep(_TIDY_AFTER_SECONDS)
+            self._untidy.clear()
+            specs = [spec for loop in self._loops.values() for spec in loop.specs]
+            for adapter in self._desired.adapters if self._desired is not None else ():
+                specs += [spec for spec in (adapter.serve, adapter.prepare) if spec is not None]
+            digests = {part.digest for spec in specs for part in spec.parts} | set(self._resolutions.digests)
+            await self._store.collect(digests, specs)
+
+
+def _read(file: Path) -> Desired | None:
+    try:
+        return Desired.unpacked(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        log.error("unreadable document file=%s why=%s; waiting for the operator's", file.name, error)
+        return None
+
+
+def _write(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
+        temporary.write(data)
+        temporary.flush()
+        os.fsync(temporary.fileno())
+    os.replace(temporary.name, file)
