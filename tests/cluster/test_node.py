@@ -1,0 +1,248 @@
+"""Rules of a whole node: pods run, are reached and looked into; a killed node heals; nothing stays behind."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from local_cluster import Cluster, ClusterError
+from local_cluster.images import write_scratch_image
+
+pytestmark = pytest.mark.cluster
+
+PROBE_IMAGE = "localhost/probe:1"
+NAME = "node-test"
+
+
+@pytest.fixture(scope="module")
+def probe_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("probe")
+    source = Path(__file__).parent / "probe"
+    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
+    subprocess.run(
+        ["go", "build", "-o", folder / "probe", "."], cwd=source, env=environment, check=True, timeout=300
+    )
+    write_scratch_image(folder / "probe.tar", PROBE_IMAGE, {"/probe": folder / "probe"}, ["/probe"])
+    return folder / "probe.tar"
+
+
+@pytest.fixture(scope="module")
+def node(probe_archive: Path) -> Iterator[Cluster]:
+    cluster = Cluster(NAME)
+    cluster.down()
+    with cluster:
+        assert cluster.load_image(probe_archive) == [PROBE_IMAGE]
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shared")
+    for parent in (folder, *list(folder.parents)[:3]):
+        parent.chmod(0o755)
+    (folder / "note").write_text("from the machine")
+    (folder / "note").chmod(0o644)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pod(node: Cluster, shared_folder: Path) -> str:
+    """A pod as locked down as the product's own, behind a Service."""
+    container = {
+        "name": "probe",
+        "image": PROBE_IMAGE,
+        "args": ["serve", "hello"],
+        "securityContext": {
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "memory", "mountPath": "/dev/shm"},
+            {"name": "shared", "mountPath": "/shared", "readOnly": True},
+        ],
+        "readinessProbe": {"httpGet": {"port": 8080}, "periodSeconds": 1},
+    }
+    spec = {
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationGracePeriodSeconds": 0,
+        "containers": [container],
+        "volumes": [
+            {"name": "memory", "emptyDir": {"medium": "Memory"}},
+            {"name": "shared", "hostPath": {"path": str(shared_folder)}},
+        ],
+    }
+    labels = {"app": "probe"}
+    apply(node, {"kind": "Pod", "metadata": {"name": "probe", "labels": labels}, "spec": spec})
+    apply(
+        node,
+        {
+            "kind": "Service",
+            "metadata": {"name": "probe"},
+            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8080}]},
+        },
+    )
+    node.kubectl("wait", "--for=condition=Ready", "pod/probe", "--timeout=90s")
+    return "probe"
+
+
+def apply(cluster: Cluster, manifest: dict[str, object]) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1"} | manifest))
+
+
+def eventually(check: Callable[[], bool], seconds: float = 90) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if check():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def answers(url: str, text: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).text == text
+    except httpx.TransportError:
+        return False
+
+
+def service_url(cluster: Cluster) -> str:
+    return f"http://{cluster.kubectl('get', 'service', 'probe', '-o', 'jsonpath={.spec.clusterIP}')}"
+
+
+def test_logs_and_exec_reach_into_a_pod(node: Cluster, pod: str) -> None:
+    assert node.kubectl("logs", pod) == "serving hello\n"
+    assert node.kubectl("exec", pod, "--", "/probe", "uid") == "1000"
+
+
+def test_a_pod_reads_a_folder_of_the_machine(node: Cluster, pod: str) -> None:
+    assert node.kubectl("exec", pod, "--", "/probe", "read", "/shared/note") == "from the machine"
+
+
+def test_a_pod_writes_to_its_memory_volume_and_not_to_its_root(node: Cluster, pod: str) -> None:
+    node.kubectl("exec", pod, "--", "/probe", "write", "/dev/shm/file")
+    with pytest.raises(ClusterError, match="read-only file system"):
+        node.kubectl("exec", pod, "--", "/probe", "write", "/file")
+
+
+def test_a_service_answers_from_the_machine_and_from_its_own_pod(node: Cluster, pod: str) -> None:
+    url = service_url(node)
+    assert eventually(lambda: answers(url, "hello"))
+    assert node.kubectl("exec", pod, "--", "/probe", "fetch", url) == "hello"
+
+
+def test_a_pod_reaches_a_server_outside_the_cluster(node: Cluster, pod: str, shared_folder: Path) -> None:
+    class Files(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(shared_folder))  # type: ignore[arg-type]
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer((node.outside_address, 0), Files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://{node.outside_address}:{server.server_port}/note"
+        assert node.kubectl("exec", pod, "--", "/probe", "fetch", url) == "from the machine"
+        server.shutdown()
+
+
+def test_up_again_changes_nothing(node: Cluster) -> None:
+    assert not node.up()
+
+
+def test_a_node_whose_processes_were_all_killed_comes_back_with_its_objects(node: Cluster, pod: str) -> None:
+    for pid in processes_of(NAME):
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: not processes_of(NAME))
+    assert not node.status().ready
+
+    assert node.up()
+
+    assert node.status().ready
+    url = service_url(node)
+    assert eventually(lambda: answers(url, "hello"))
+    assert eventually(lambda: "serving hello" in node.kubectl("logs", pod))
+
+
+def test_a_node_lost_in_mid_creation_is_made_anew_and_down_leaves_nothing(probe_archive: Path) -> None:
+    name = "half-made"
+    Cluster(name).down()
+    before = traces(name)
+    subprocess.run(["ip", "netns", "add", f"lora-{name}"], check=True)
+    state = Cluster(name)._default_state()
+    state.mkdir(parents=True)
+    (state / "junk").write_text("left by a killed run")
+
+    cluster = Cluster(name)
+    cluster.up()
+    cluster.load_image(probe_archive)
+    apply(
+        cluster,
+        {
+            "kind": "Pod",
+            "metadata": {"name": "probe"},
+            "spec": {
+                "containers": [
+                    {
+                        "name": "probe",
+                        "image": PROBE_IMAGE,
+                        "args": ["serve", "x"],
+                        "volumeMounts": [{"name": "memory", "mountPath": "/m"}],
+                    }
+                ],
+                "volumes": [{"name": "memory", "emptyDir": {"medium": "Memory"}}],
+            },
+        },
+    )
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/probe", "--timeout=90s")
+    assert traces(name) != before
+
+    assert cluster.down()
+
+    assert traces(name) == before
+    assert not cluster.down()
+
+
+def processes_of(name: str) -> set[int]:
+    """Found by their cgroup, environment and command line, without asking the tool under test."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                seen = (entry / "environ").read_bytes() + (entry / "cgroup").read_bytes()
+            except OSError:
+                continue
+            if f"/local-cluster/{name}\0".encode() in seen or f"/lora-{name}/".encode() in seen:
+                found.add(int(entry.name))
+    return found
+
+
+def traces(name: str) -> dict[str, object]:
+    """What of a cluster can be seen on the machine."""
+
+    def output(*command: str) -> str:
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    folders = [Path("/run/local-cluster"), Path("/run/netns"), Path("/run/containerd/s"), Path("/var/log/containers")]
+    return {
+        "processes": processes_of(name),
+        "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line],
+        "links": output("ip", "-o", "link", "show", "type", "veth").count("\n"),
+        "routes": output("ip", "route", "show"),
+        "iptables": output("iptables-save"),
+        "cgroups": sorted(Path("/sys/fs/cgroup").glob(f"*/lora-{name}")),
+        "state": Cluster(name)._default_state().exists(),
+        "files": {folder: sorted(os.listdir(folder)) for folder in folders if folder.exists()},
+    }

@@ -1,0 +1,3 @@
+module lora-operator.io/tools/pause
+
+go 1.26.0

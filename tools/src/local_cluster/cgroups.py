@@ -1,0 +1,82 @@
+"""The cgroup under which a cluster's pods run, on cgroup v1 (every hierarchy) and v2 (the one)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from local_cluster.errors import ClusterError
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+def create(name: str, root: Path = ROOT) -> None:
+    """Makes the cgroup in every hierarchy; the kubelet refuses a `cgroupRoot` that is not there."""
+    if (root / "cgroup.controllers").exists():
+        controllers = (root / "cgroup.controllers").read_text().split()
+        (root / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
+    for hierarchy in _hierarchies(root):
+        group = hierarchy / name
+        group.mkdir(exist_ok=True)
+        # A new v1 cpuset is empty, and no process may enter it before it is filled in.
+        for setting in ("cpuset.cpus", "cpuset.mems"):
+            if (group / setting).exists() and (hierarchy / setting).exists():
+                (group / setting).write_text((hierarchy / setting).read_text())
+
+
+def members(name: str, root: Path = ROOT) -> frozenset[int]:
+    """The pids of all processes in the cgroup and below it."""
+    pids: set[int] = set()
+    for hierarchy in _hierarchies(root):
+        for file in (hierarchy / name).rglob("cgroup.procs"):
+            try:
+                pids.update(int(line) for line in file.read_text().split())
+            except OSError:
+                continue  # removed while we looked
+    return frozenset(pids)
+
+
+def remove(name: str, root: Path = ROOT, deadline_seconds: float = 10) -> None:
+    """Removes the cgroup and all below it, once its processes are gone.
+
+    Raises:
+        ClusterError: something still lives in it.
+    """
+    deadline = time.monotonic() + deadline_seconds
+    for hierarchy in _hierarchies(root):
+        group = hierarchy / name
+        while group.exists():
+            stuck = [child for child in _deepest_first(group) if not _removed(child)]
+            if stuck and time.monotonic() > deadline:
+                raise ClusterError(
+                    f"cgroup {stuck[0]} cannot be removed: a process still runs in it; "
+                    f"`cat {stuck[0]}/cgroup.procs` names it"
+                )
+            time.sleep(0.02 if stuck else 0)
+
+
+def exists(name: str, root: Path = ROOT) -> bool:
+    """Whether some hierarchy still has the cgroup."""
+    return any((hierarchy / name).exists() for hierarchy in _hierarchies(root))
+
+
+def _hierarchies(root: Path) -> list[Path]:
+    if (root / "cgroup.procs").exists():
+        return [root]
+    # cpu and cpuacct may be links to one hierarchy.
+    return [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.is_symlink()]
+
+
+def _deepest_first(group: Path) -> list[Path]:
+    folders = [group, *(path for path in group.rglob("*") if path.is_dir())]
+    return sorted(folders, key=lambda path: len(path.parts), reverse=True)
+
+
+def _removed(group: Path) -> bool:
+    try:
+        group.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""Waiting until a cluster can be used."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local_cluster import processes
+from local_cluster.errors import ClusterError
+from local_cluster.layout import Layout
+from local_cluster.processes import Owner
+
+_POLL_SECONDS = 0.1
+_LOG_LINES = 12
+
+
+class ApiProbe:
+    """Asks a cluster's API server, as its administrator, whether things are there yet."""
+
+    def __init__(self, layout: Layout) -> None:
+        context = ssl.create_default_context(cafile=str(layout.pki / "ca.crt"))
+        context.load_cert_chain(layout.pki / "admin.crt", layout.pki / "admin.key")
+        self._node = layout.record.name
+        # The environment's proxies know no way to an address that exists on this machine only.
+        self._client = httpx.Client(base_url=layout.api_url, verify=context, timeout=5, trust_env=False)
+
+    def close(self) -> None:
+        """Lets go of the connections."""
+        self._client.close()
+
+    def answers(self) -> bool:
+        """Whether the API server is ready."""
+        response = self._get("/readyz")
+        return response is not None and response.status_code == httpx.codes.OK
+
+    def has_default_account(self) -> bool:
+        """Whether pods can be made in the namespace `default`."""
+        response = self._get("/api/v1/namespaces/default/serviceaccounts/default")
+        return response is not None and response.status_code == httpx.codes.OK
+
+    def node_is_ready(self) -> bool:
+        """Whether the node reports Ready."""
+        response = self._get(f"/api/v1/nodes/{self._node}")
+        if response is None or response.status_code != httpx.codes.OK:
+            return False
+        conditions: list[dict[str, Any]] = response.json()["status"].get("conditions", [])
+        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+    def _get(self, path: str) -> httpx.Response | None:
+        try:
+            return self._client.get(path)
+        except httpx.TransportError:
+            return None
+
+
+def wait_until(
+    condition: Callable[[], bool],
+    what: str,
+    *,
+    needs: Collection[str],
+    owner: Owner,
+    logs: Path,
+    deadline_seconds: float,
+) -> None:
+    """Polls until the condition holds.
+
+    Args:
+        condition: what is waited for.
+        what: the same in words.
+        needs: the components without which it cannot come true.
+        owner: whose processes they are.
+        logs: the components' logs.
+        deadline_seconds: after which it is given up.
+
+    Raises:
+        ClusterError: a component ended, or the deadline passed; the message ends with its log.
+    """
+    deadline = time.monotonic() + deadline_seconds
+    while not condition():
+        running = processes.components(processes.owned(owner))
+        for component in needs:
+            if component not in running:
+                raise ClusterError(f"{component} ended before {what}; {_tail(logs, component)}")
+        if time.monotonic() > deadline:
+            last = list(needs)[-1]
+            raise ClusterError(f"after {deadline_seconds:.0f} s still not: {what}; {_tail(logs, last)}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _tail(logs: Path, component: str) -> str:
+    log = logs / f"{component}.log"
+    lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:] if log.exists() else []
+    return "\n".join([f"the end of {log}:", *lines])
