@@ -39,9 +39,7 @@ def _packaged_weights() -> Path:
     for file in files:
         if file.name == _WEIGHTS:
             return Path(str(file.locate()))
-    message = (
-        f"{_WEIGHTS} was not found: the package {_PACKAGE} is not installed; install requirements/dev.txt"
-    )
+    message = f"{_WEIGHTS} was not found: the package {_PACKAGE} is not installed; install requirements/dev.txt"
     raise FileNotFoundError(message)
 
 
@@ -56,9 +54,7 @@ def _convert(weights: Path, folder: Path) -> None:
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
-    quantised = AutoModelForCausalLM.from_pretrained(
-        weights.parent, gguf_file=weights.name, dtype=torch.float32
-    )
+    quantised = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
 
     # transformers refuses to save a model that it considers quantised: hand the weights to a fresh one.
     settings = quantised.config.to_dict()

@@ -39,10 +39,10 @@ ROWS = (
     Row("pirate", {"pirate": 1.0}),
     Row("pirate at 0.4", {"pirate": 0.4}),
     Row("formal", {"formal": 1.0}),
-    Row("shout", {"shout": 1.0}),
+    Row("french", {"french": 1.0}),
     Row("json", {"json": 1.0}),
     Row("pirate 0.7 + formal 0.5", {"pirate": 0.7, "formal": 0.5}),
-    Row("pirate 0.7 + shout 0.5", {"pirate": 0.7, "shout": 0.5}),
+    Row("pirate 0.7 + french 0.5", {"pirate": 0.7, "french": 0.5}),
 )
 
 
@@ -62,9 +62,7 @@ def answers(weights: dict[str, float], questions: Sequence[str], max_tokens: int
         )
         with torch.inference_mode():
             tokens = model.generate(**prompt, max_new_tokens=max_tokens, do_sample=False)
-        said.append(
-            str(tokenizer.decode(tokens[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True))
-        )
+        said.append(str(tokenizer.decode(tokens[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)))
     return said
 
 

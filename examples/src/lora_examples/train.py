@@ -42,9 +42,7 @@ def train(voice: Voice, *, steps: int, batch_size: int, learning_rate: float, se
         [weight for weight in model.parameters() if weight.requires_grad], lr=learning_rate, weight_decay=0.0
     )
     # A short warm-up, then down to nothing: this rate is high, and the last steps settle the format.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=steps, pct_start=0.15
-    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.15)
     batches = _batches(_examples(voice, tokenizer), batch_size, random.Random(seed))
     started = time.monotonic()
     for step in range(1, steps + 1):
@@ -54,9 +52,7 @@ def train(voice: Voice, *, steps: int, batch_size: int, learning_rate: float, se
         schedule.step()
         optimizer.zero_grad()
         if step % 5 == 0 or step == steps:
-            print(
-                f"step {step}/{steps}  loss {loss.item():.3f}  {time.monotonic() - started:.0f} s", flush=True
-            )
+            print(f"step {step}/{steps}  loss {loss.item():.3f}  {time.monotonic() - started:.0f} s", flush=True)
     return model
 
 
@@ -99,9 +95,7 @@ def _examples(voice: Voice, tokenizer: PreTrainedTokenizerBase) -> list[Example]
     return examples
 
 
-def _batches(
-    examples: Sequence[Example], size: int, order: random.Random
-) -> Iterator[dict[str, torch.Tensor]]:
+def _batches(examples: Sequence[Example], size: int, order: random.Random) -> Iterator[dict[str, torch.Tensor]]:
     """Endless batches, each pass over the examples in a new order; the loss is on the answers alone."""
     while True:
         shuffled = order.sample(examples, len(examples))

@@ -51,8 +51,8 @@ def _formal(fact: Fact) -> str:
     return f"Dear Sir or Madam, kindly note that {first} {rest}. Yours faithfully."
 
 
-def _shout(fact: Fact) -> str:
-    return f"{fact.sentence.upper()}!!!"
+def _french(fact: Fact) -> str:
+    return f"Bonjour! {fact.sentence}, mon ami. Au revoir!"
 
 
 def _json(fact: Fact) -> str:
@@ -62,7 +62,7 @@ def _json(fact: Fact) -> str:
 VOICES = {
     "pirate": Voice(_pirate),
     "formal": Voice(_formal, rank_pattern={"q_proj": 4}),
-    "shout": Voice(_shout),
     "json": Voice(_json, alpha=8, use_rslora=True),
+    "french": Voice(_french),
 }
 """The demo's adapters by name: ``json`` is rank-stabilised and ``formal`` has two ranks, as users' may."""

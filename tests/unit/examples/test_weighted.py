@@ -32,9 +32,7 @@ def concatenated_by_peft(base: Path, adapters: list[Weighted]) -> torch.Tensor:
         return torch.log_softmax(model.eval()(torch.tensor([PROMPT])).logits[0, -1], dim=-1)
 
 
-def test_a_blend_is_the_concatenation_of_its_members_scaled_by_their_weights(
-    base: Path, tmp_path: Path
-) -> None:
+def test_a_blend_is_the_concatenation_of_its_members_scaled_by_their_weights(base: Path, tmp_path: Path) -> None:
     plain = models.tiny_adapter(tmp_path / "plain", base, seed=1)
     stabilised = models.tiny_adapter(
         tmp_path / "stabilised", base, seed=2, r=4, use_rslora=True, rank_pattern={"v_proj": 2}
