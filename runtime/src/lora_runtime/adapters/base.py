@@ -63,6 +63,7 @@ def _modules(model: torch.nn.Module, transposed_linear: type[Any]) -> Iterator[t
         if isinstance(module, torch.nn.Linear):
             yield name, BaseModule(module.in_features, module.out_features, ModuleKind.LINEAR)
         elif isinstance(module, transposed_linear):
-            yield name, BaseModule(*module.weight.shape, ModuleKind.LINEAR)
+            in_features, out_features = module.weight.shape
+            yield name, BaseModule(in_features, out_features, ModuleKind.LINEAR)
         elif isinstance(module, torch.nn.Embedding):
             yield name, BaseModule(module.num_embeddings, module.embedding_dim, ModuleKind.EMBEDDING)

@@ -95,7 +95,7 @@ class Inspection:
         return self.config.base_model_name_or_path or ""
 
 
-def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:  # noqa: B008  (frozen)
+def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
     """Reads what an adapter is; tensors are not loaded.
 
     Raises:

@@ -1,0 +1,341 @@
+"""Every way in which an adapter is unfit has its own reason, and a message that says where and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_runtime.adapters.base import BaseModel, load_base
+from lora_runtime.adapters.compatibility import check_blend_rank, validate
+from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, BaseModelUnavailable, Refused
+from lora_runtime.adapters.inspect import Limits, inspect
+from support.models import tiny_adapter, tiny_base
+from unit.runtime.adapters.edits import Tensors, edit_config, edit_tensors
+
+Q_PROJ = "base_model.model.model.layers.0.self_attn.q_proj"
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def base(base_folder: Path) -> BaseModel:
+    return load_base(base_folder)
+
+
+@pytest.fixture
+def adapter(base_folder: Path, tmp_path: Path) -> Path:
+    return tiny_adapter(tmp_path / "pirate", base_folder, seed=1)
+
+
+def refused(folder: Path, base: BaseModel, max_rank: int = 64) -> tuple[Reason, str]:
+    with pytest.raises(Refused) as caught:
+        validate(folder, base, max_rank)
+    return caught.value.refusal.reason, caught.value.refusal.message
+
+
+def test_a_plain_adapter_of_this_base_is_accepted(adapter: Path, base: BaseModel) -> None:
+    assert validate(adapter, base, 8).rank == 8
+
+
+def test_an_adapter_trained_on_a_fine_tune_of_the_same_shape_is_accepted(adapter: Path, base: BaseModel) -> None:
+    edit_config(adapter, base_model_name_or_path="someone/fine-tune")
+    assert validate(adapter, base, 8).base_model == "someone/fine-tune"
+
+
+@pytest.mark.parametrize("missing", [CONFIG_FILE, TENSORS_FILE])
+def test_a_missing_file_is_named_and_so_is_what_is_there(adapter: Path, base: BaseModel, missing: str) -> None:
+    (adapter / missing).unlink()
+    (adapter / "README.md").touch()
+
+    with pytest.raises(Refused, match=re.escape(f"{adapter} has no {missing}; it has: ")) as caught:
+        validate(adapter, base, 8)
+
+    assert "README.md" in caught.value.refusal.message
+    assert caught.value.refusal.condition is AdapterCondition.FETCHED
+    assert caught.value.refusal.reason is Reason.SOURCE_NOT_FOUND
+    assert caught.value.refusal.retryable
+
+
+def test_a_pickle_is_never_opened_and_the_message_says_how_to_convert_it(adapter: Path, base: BaseModel) -> None:
+    (adapter / TENSORS_FILE).rename(adapter / "adapter_model.bin")
+    reason, message = refused(adapter, base)
+    assert reason is Reason.UNSAFE_FORMAT
+    assert "has adapter_model.bin but no adapter_model.safetensors" in message
+    assert "save_pretrained" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"{", "adapter_config.json is not JSON"),
+        (b"\xff\xfe", "adapter_config.json is not JSON"),
+        (b"[" * 100_000, "adapter_config.json is not JSON"),
+        (b"[]", "adapter_config.json is not a JSON object"),
+        (b'{"peft_type": "LORA"}', "adapter_config.json has a bad value for r: Field required"),
+        (b" " * (2 << 20), "adapter_config.json is 2097152 bytes long"),
+    ],
+)
+def test_a_broken_config_is_malformed(adapter: Path, base: BaseModel, content: bytes, complaint: str) -> None:
+    (adapter / CONFIG_FILE).write_bytes(content)
+    reason, message = refused(adapter, base)
+    assert reason is Reason.MALFORMED_ADAPTER
+    assert complaint in message
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("r", 0),
+        ("r", "8"),
+        ("r", None),
+        ("lora_alpha", float("nan")),
+        ("lora_alpha", float("inf")),
+        ("rank_pattern", {"q_proj": -1}),
+        ("rank_pattern", {"q_proj[": 8}),
+        ("alpha_pattern", {"q_proj": "x"}),
+        ("use_rslora", "yes"),
+    ],
+)
+def test_a_bad_value_in_the_config_is_named(adapter: Path, base: BaseModel, field: str, value: Any) -> None:
+    reason, message = refused(edit_config(adapter, **{field: value}), base)
+    assert reason is Reason.MALFORMED_ADAPTER
+    assert field in message
+
+
+def test_a_pattern_that_would_match_for_ever_is_refused(adapter: Path, base: BaseModel) -> None:
+    edit_config(adapter, rank_pattern={r"(\w|\.|[a-z])*[0-9]{9}": 8})
+    reason, message = refused(adapter, base)
+    assert reason is Reason.MALFORMED_ADAPTER
+    assert "rank_pattern that takes too long" in message
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("peft_type", "IA3"),
+        ("peft_type", None),
+        ("bias", "lora_only"),
+        ("use_dora", True),
+        ("lora_bias", True),
+        ("init_lora_weights", "pissa"),
+        ("init_lora_weights", "pissa_niter_16"),
+        ("init_lora_weights", "olora"),
+        ("init_lora_weights", "corda"),
+        ("init_lora_weights", "loftq"),
+        ("alora_invocation_tokens", [1, 2]),
+        ("layer_replication", [[0, 1]]),
+        ("megatron_config", {"x": 1}),
+        ("modules_to_save", ["lm_head"]),
+        ("trainable_token_indices", [5]),
+        ("target_parameters", ["experts.down_proj"]),
+        ("use_qalora", True),
+        ("use_bdlora", {"nblocks": 2}),
+        ("arrow_config", {"top_k": 2}),
+    ],
+)
+def test_a_feature_that_the_engine_would_ignore_is_refused_by_name(
+    adapter: Path, base: BaseModel, field: str, value: Any
+) -> None:
+    reason, message = refused(edit_config(adapter, **{field: value}), base)
+    assert reason is Reason.UNSUPPORTED_FEATURE
+    assert message.startswith(f"adapter_config.json sets {field}")
+
+
+@pytest.mark.parametrize("init", [True, False, "gaussian", "eva", "orthogonal"])
+def test_an_initialisation_that_leaves_the_base_alone_is_accepted(
+    adapter: Path, base: BaseModel, init: bool | str
+) -> None:
+    validate(edit_config(adapter, init_lora_weights=init), base, 8)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is not a safetensors file, or is cut short: 0 bytes"),
+        (b"PK\x03\x04" * 64, "is not a safetensors file, or is cut short"),
+        ((1 << 40).to_bytes(8, "little") + b"{}", "of which the header claims 1099511627776"),
+        ((2).to_bytes(8, "little") + b"[]", "is not a safetensors file"),
+        ((2).to_bytes(8, "little") + b"{}", "holds no LoRA matrices"),
+    ],
+)
+def test_a_broken_tensors_file_is_malformed(adapter: Path, base: BaseModel, content: bytes, complaint: str) -> None:
+    (adapter / TENSORS_FILE).write_bytes(content)
+    reason, message = refused(adapter, base)
+    assert reason is Reason.MALFORMED_ADAPTER
+    assert complaint in message
+
+
+def test_a_file_cut_short_is_malformed(adapter: Path, base: BaseModel) -> None:
+    whole = (adapter / TENSORS_FILE).read_bytes()
+    (adapter / TENSORS_FILE).write_bytes(whole[:-4])
+    assert refused(adapter, base)[0] is Reason.MALFORMED_ADAPTER
+
+
+def test_a_header_longer_than_the_limit_is_not_read(adapter: Path) -> None:
+    with pytest.raises(Refused, match="at most 16 are read"):
+        inspect(adapter, Limits(max_header_bytes=16))
+
+
+def drop_b(tensors: Tensors) -> None:
+    del tensors[f"{Q_PROJ}.lora_B.weight"]
+
+
+def rename(old: str, new: str) -> Callable[[Tensors], None]:
+    def edit(tensors: Tensors) -> None:
+        for name in [name for name in tensors if old in name]:
+            tensors[name.replace(old, new)] = tensors.pop(name)
+
+    return edit
+
+
+def put(name: str, value: torch.Tensor) -> Callable[[Tensors], None]:
+    return lambda tensors: tensors.update({name: value})
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason", "complaint"),
+    [
+        (
+            drop_b,
+            Reason.MALFORMED_ADAPTER,
+            f"tensor {Q_PROJ}.lora_A.weight has no partner: model.layers.0.self_attn.q_proj lacks its B matrix",
+        ),
+        (
+            rename("lora_A.weight", "lora_A.default.weight"),
+            Reason.MALFORMED_ADAPTER,
+            "q_proj.lora_A.default.weight is not a LoRA matrix as PEFT names them",
+        ),
+        (rename("base_model.model.", ""), Reason.MALFORMED_ADAPTER, "is not a LoRA matrix as PEFT names them"),
+        (
+            put(f"{Q_PROJ}.lora_magnitude_vector", torch.ones(128)),
+            Reason.UNSUPPORTED_FEATURE,
+            "q_proj.lora_magnitude_vector belongs to DoRA",
+        ),
+        (
+            put(f"{Q_PROJ}.lora_B.bias", torch.ones(128)),
+            Reason.UNSUPPORTED_FEATURE,
+            "q_proj.lora_B.bias is a bias",
+        ),
+        (
+            put("base_model.model.lm_head.weight", torch.ones(512, 128)),
+            Reason.UNSUPPORTED_FEATURE,
+            "lm_head.weight replaces a whole output layer",
+        ),
+        (
+            put(f"{Q_PROJ}.lora_A.weight", torch.ones(8, 128, 1)),
+            Reason.MALFORMED_ADAPTER,
+            f"tensor {Q_PROJ}.lora_A.weight has shape [8, 128, 1], but a LoRA matrix has two dimensions",
+        ),
+        (
+            put(f"{Q_PROJ}.lora_A.weight", torch.ones(8, 128, dtype=torch.int8)),
+            Reason.UNSUPPORTED_FEATURE,
+            f"tensor {Q_PROJ}.lora_A.weight has element type I8",
+        ),
+        (
+            put(f"{Q_PROJ}.lora_A.weight", torch.ones(4, 128)),
+            Reason.MALFORMED_ADAPTER,
+            "have rank 4 and 8, but adapter_config.json gives model.layers.0.self_attn.q_proj rank 8",
+        ),
+        (
+            put(f"{Q_PROJ}.lora_A.weight", torch.full((8, 128), float("nan"))),
+            Reason.MALFORMED_ADAPTER,
+            f"tensor {Q_PROJ}.lora_A.weight holds 1024 values that are NaN or infinite",
+        ),
+        (
+            put(f"{Q_PROJ}.lora_B.weight", torch.full((128, 8), float("inf"))),
+            Reason.MALFORMED_ADAPTER,
+            f"tensor {Q_PROJ}.lora_B.weight holds 1024 values that are NaN or infinite",
+        ),
+        (
+            put(f"{Q_PROJ}.lora_A.weight", torch.ones(8, 64)),
+            Reason.SHAPE_MISMATCH,
+            f"tensor {Q_PROJ}.lora_A.weight has shape [8, 64], but the base model needs [8, 128] "
+            f"(the adapter was trained on tests/tiny-base)",
+        ),
+        (
+            put(f"{Q_PROJ}.lora_B.weight", torch.ones(256, 8)),
+            Reason.SHAPE_MISMATCH,
+            f"tensor {Q_PROJ}.lora_B.weight has shape [256, 8], but the base model needs [128, 8]",
+        ),
+        (
+            rename("layers.1.", "layers.99."),
+            Reason.UNKNOWN_MODULES,
+            "the base model (LlamaForCausalLM) does not have: model.layers.99.self_attn.q_proj, "
+            "model.layers.99.self_attn.v_proj; the closest that exists is model.layers.",
+        ),
+        (
+            rename("model.layers", "transformer.h"),
+            Reason.BASE_MODEL_MISMATCH,
+            "trained on tests/tiny-base: none of its modules exist in the base model (LlamaForCausalLM), for "
+            "instance transformer.h.0.self_attn.q_proj, transformer.h.0.self_attn.v_proj, "
+            "transformer.h.1.self_attn.q_proj and 1 more",
+        ),
+        (
+            rename("self_attn.q_proj.lora_A.weight", "self_attn.q_proj.lora_embedding_A"),
+            Reason.MALFORMED_ADAPTER,
+            "has no partner",
+        ),
+    ],
+)
+def test_tensors_that_would_be_served_wrongly_are_refused(
+    adapter: Path, base: BaseModel, edit: Callable[[Tensors], None], reason: Reason, complaint: str
+) -> None:
+    found, message = refused(edit_tensors(adapter, edit), base)
+    assert (found, complaint in message) == (reason, True), message
+
+
+def test_an_embedding_lora_on_a_linear_layer_is_a_mismatch(adapter: Path, base: BaseModel) -> None:
+    def edit(tensors: Tensors) -> None:
+        rename("q_proj.lora_A.weight", "q_proj.lora_embedding_A")(tensors)
+        rename("q_proj.lora_B.weight", "q_proj.lora_embedding_B")(tensors)
+
+    reason, message = refused(edit_tensors(adapter, edit), base)
+    assert reason is Reason.SHAPE_MISMATCH
+    assert "adapts an embedding, but model.layers.0.self_attn.q_proj of the base model is a linear" in message
+
+
+def test_an_embedding_of_another_vocabulary_is_a_mismatch(adapter: Path, base: BaseModel) -> None:
+    def edit(tensors: Tensors) -> None:
+        tensors["base_model.model.model.embed_tokens.lora_embedding_A"] = torch.ones(8, 600)
+        tensors["base_model.model.model.embed_tokens.lora_embedding_B"] = torch.ones(128, 8)
+
+    reason, message = refused(edit_tensors(adapter, edit), base)
+    assert reason is Reason.SHAPE_MISMATCH
+    assert "embed_tokens.lora_embedding_A has shape [8, 600], but the base model needs [8, 512]" in message
+
+
+def test_saved_embeddings_of_another_vocabulary_are_a_mismatch(adapter: Path, base: BaseModel) -> None:
+    edit_tensors(adapter, put("base_model.model.model.embed_tokens.base_layer.weight", torch.ones(600, 128)))
+    reason, message = refused(adapter, base)
+    assert reason is Reason.SHAPE_MISMATCH
+    assert "embed_tokens.base_layer.weight has shape [600, 128], but the base model needs [512, 128]" in message
+
+
+def test_a_rank_above_the_limit_says_which_limit_to_raise(adapter: Path, base: BaseModel) -> None:
+    reason, message = refused(adapter, base, max_rank=7)
+    assert reason is Reason.RANK_TOO_LARGE
+    assert "the adapter has rank 8 in model.layers.0.self_attn.q_proj, but the model allows 7" in message
+    assert "set spec.adapters.maxRank of the LoRAModel to at least 8" in message
+
+
+def test_ranks_of_a_blend_add_up_per_module(adapter: Path, base_folder: Path, tmp_path: Path) -> None:
+    other = inspect(tiny_adapter(tmp_path / "o", base_folder, seed=2, r=4, target_modules=["k_proj"]))
+    same = inspect(adapter)
+    assert check_blend_rank([same, other], 8) == 8
+    with pytest.raises(Refused, match=r"the blend has rank 16 \(8 \+ 8\) in .* to at least 16"):
+        check_blend_rank([same, other, same], 15)
+
+
+def test_a_base_model_without_a_config_says_what_the_folder_needs(tmp_path: Path) -> None:
+    with pytest.raises(BaseModelUnavailable, match=re.escape(f"{tmp_path} cannot be read")) as caught:
+        load_base(tmp_path)
+    assert "needs a config.json" in caught.value.message
