@@ -12,7 +12,7 @@ _OPEN_OBJECT: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown
 OWNED_FLAGS = (
     "--enable-lora", "--max-loras", "--max-cpu-loras", "--max-lora-rank", "--lora-modules", "--lora-dtype",
     "--api-server-count", "--model", "--served-model-name", "--host", "--port", "--uds", "--dtype", "--max-model-len",
-    "--tensor-parallel-size", "--middleware", "--root-path", "--worker-extension-cls", "--config",
+    "--tensor-parallel-size", "-tp", "--no-enable-lora", "--middleware", "--root-path", "--worker-extension-cls", "--config",
 )  # fmt: skip
 """vLLM flags that the operator sets from other fields, or that would undo what it promises."""
 
@@ -63,7 +63,7 @@ class Engine(common.ApiModel):
         description="Further flags for vLLM, each `--flag=value` or `--flag`.",
         json_schema_extra=common.cel(
             (
-                "!self.exists(arg, arg.matches('^(" + "|".join(OWNED_FLAGS) + ")(=.*)?$'))",
+                "!self.exists(arg, arg.replace('_', '-').matches('^(" + "|".join(OWNED_FLAGS) + ")(=.*)?$'))",
                 "must not set flags that the operator owns (LoRA limits, model, names, ports, dtype, lengths, parallelism): "
                 "use the fields of spec",
             ),

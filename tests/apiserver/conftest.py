@@ -1,0 +1,52 @@
+"""A real API server for the session: etcd, kube-apiserver and the controller manager; no node, so pods never run.
+
+Objects live in a namespace per test. The CRDs are those in crds/, as committed.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes import client, config
+
+from local_cluster import Cluster, Mode, records
+from local_cluster.layout import runtime_root
+
+ROOT = Path(__file__).resolve().parents[2]
+_PREFIX = "test-api-"
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[Cluster]:
+    """A cluster without a node, with the CRDs in it, for this run of the tests alone."""
+    _remove_those_of_killed_runs()
+    with Cluster(f"{_PREFIX}{os.getpid()}", Mode.API_ONLY) as cluster:
+        cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def api_client(api_server: Cluster) -> Iterator[client.ApiClient]:
+    """The official client, as the administrator."""
+    with config.new_client_from_config(config_file=str(api_server.kubeconfig)) as made:
+        yield made
+
+
+@pytest.fixture
+def namespace(api_client: client.ApiClient) -> Iterator[str]:
+    """A namespace for one test."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    core = client.CoreV1Api(api_client)
+    core.create_namespace({"metadata": {"name": name}})
+    yield name
+    core.delete_namespace(name)
+
+
+def _remove_those_of_killed_runs() -> None:
+    for record in records.read_all(runtime_root()):
+        pid = record.name.removeprefix(_PREFIX)
+        if record.name.startswith(_PREFIX) and not Path("/proc", pid).exists():
+            Cluster(record.name, record.mode).down()

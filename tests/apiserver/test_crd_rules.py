@@ -1,0 +1,296 @@
+"""Every rule of the CRDs on a real API server: a valid object, one mutation, and what the user is told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from lora_api import labels
+from lora_api.v1alpha1.model import OWNED_FLAGS
+from support.custom_resources import ADAPTER, BLEND, MODEL, UNSET, Manifest, mutated
+
+pytestmark = pytest.mark.apiserver
+
+VOLUME = {"name": "shared", "pvc": {"claimName": "adapters"}}
+
+
+class Objects:
+    """The two custom resources of one namespace."""
+
+    def __init__(self, api_client: client.ApiClient, namespace: str) -> None:
+        self._api = client.CustomObjectsApi(api_client)
+        self._namespace = namespace
+
+    def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """The object as stored. Unknown fields are errors here."""
+        options: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
+        stored: Manifest = self._api.create_namespaced_custom_object(
+            *self._where(manifest), manifest, field_validation="Strict", **options
+        )
+        return stored
+
+    def replace(self, manifest: Manifest) -> Manifest:
+        """The object as stored."""
+        stored: Manifest = self._api.replace_namespaced_custom_object(
+            *self._where(manifest), manifest["metadata"]["name"], manifest
+        )
+        return stored
+
+    def _where(self, manifest: Manifest) -> tuple[str, str, str, str]:
+        return labels.GROUP, labels.VERSION, self._namespace, f"{manifest['kind'].lower()}s"
+
+
+@pytest.fixture
+def objects(api_client: client.ApiClient, namespace: str) -> Objects:
+    return Objects(api_client, namespace)
+
+
+@pytest.fixture(scope="module")
+def dry(api_client: client.ApiClient) -> Objects:
+    """For objects that are only tried: they need no namespace of their own."""
+    return Objects(api_client, "default")
+
+
+VALID: Mapping[str, Manifest] = {
+    "a model from the hub": MODEL,
+    "a model from a volume": mutated(
+        MODEL, {"spec.source": {"volume": {"name": "shared", "path": "models/smol"}}, "spec.volumes": [VOLUME]}
+    ),
+    "a model with a name of 40 characters": mutated(MODEL, {"metadata.name": "m" * 40}),
+    "a model scaled to zero": mutated(MODEL, {"spec.replicas": 0}),
+    "a model with flags of its own": mutated(
+        MODEL, {"spec.engine.extraArgs": ["--enforce-eager", "--max-num-seqs=8", "--model-impl=auto"]}
+    ),
+    "a model with as many cached as resident adapters": mutated(
+        MODEL, {"spec.adapters": {"maxResident": 64, "maxCached": 64}}
+    ),
+    "an adapter from the hub": ADAPTER,
+    "an adapter with all that a source can say": mutated(
+        ADAPTER,
+        {
+            "spec.source.huggingFace": {"repo": "team/pirate", "revision": "refs/pr/1", "subfolder": "a/b..c"},
+            "spec.source.credentialsRef": {"name": "hf-team"},
+            "spec.digest": "sha256:" + "a" * 64,
+        },
+    ),
+    "an adapter with a served name like a path": mutated(ADAPTER, {"spec.servedName": "team/Pirate.v1_2"}),
+    "an adapter with the smallest weight": mutated(ADAPTER, {"spec.weight": -10}),
+    "an adapter with a long name and a served name": mutated(
+        ADAPTER, {"metadata.name": "a" * 200, "spec.servedName": "pirate"}
+    ),
+    "a blend": BLEND,
+}
+
+
+@pytest.mark.parametrize("manifest", VALID.values(), ids=VALID.keys())
+def test_a_valid_object_is_accepted(dry: Objects, manifest: Manifest) -> None:
+    dry.create(manifest, dry_run=True)
+
+
+def refused(title: str, base: Manifest, changes: Mapping[str, Any], *told: str) -> Any:
+    """One row: the mutation of a valid object, and the words that the refusal must hold."""
+    return pytest.param(mutated(base, changes), told, id=title)
+
+
+BLEND_ONLY = {"spec.source": UNSET, "spec.blend": BLEND["spec"]["blend"]}
+ONE_SOURCE = "exactly one of huggingFace, volume must be set"
+RELATIVE = "must be a relative path without '..'"
+
+REFUSED = [
+    # what an adapter is
+    refused(
+        "source and blend", ADAPTER, {"spec.blend": BLEND["spec"]["blend"]}, "exactly one of source, blend must be set"
+    ),
+    refused("neither source nor blend", ADAPTER, {"spec.source": UNSET}, "exactly one of source, blend must be set"),
+    refused("no model", ADAPTER, {"spec.modelRef": UNSET}, "spec.modelRef", "Required value"),
+    refused("no spec", ADAPTER, {"spec": UNSET}, "spec", "Required value"),
+    refused(
+        "a digest on a blend",
+        BLEND,
+        {"spec.digest": "sha256:" + "a" * 64},
+        "digest may only be set together with source",
+    ),
+    refused("a digest of another kind", ADAPTER, {"spec.digest": "md5:" + "a" * 32}, "spec.digest", "should match"),
+    refused(
+        "a digest that is too short", ADAPTER, {"spec.digest": "sha256:" + "a" * 63}, "spec.digest", "should match"
+    ),
+    # where files come from
+    refused("two sources", ADAPTER, {"spec.source.volume": {"name": "shared"}}, "spec.source", ONE_SOURCE),
+    refused("an empty source", ADAPTER, {"spec.source": {}}, "spec.source", ONE_SOURCE),
+    refused("a model with two sources", MODEL, {"spec.source.volume": {"name": "shared"}}, "spec.source", ONE_SOURCE),
+    refused("a model with an empty source", MODEL, {"spec.source": {}}, "spec.source", ONE_SOURCE),
+    refused(
+        "a repository with a scheme", ADAPTER, {"spec.source.huggingFace.repo": "https://x/y"}, "repo", "should match"
+    ),
+    refused(
+        "a repository out of its folder", ADAPTER, {"spec.source.huggingFace.repo": "../etc"}, "repo", "should match"
+    ),
+    refused("an empty revision", ADAPTER, {"spec.source.huggingFace.revision": ""}, "revision", "at least 1 chars"),
+    refused("a revision like a flag", ADAPTER, {"spec.source.huggingFace.revision": "-x"}, "revision", "should match"),
+    refused("a subfolder upwards", ADAPTER, {"spec.source.huggingFace.subfolder": "a/../../b"}, "subfolder", RELATIVE),
+    refused("an absolute subfolder", ADAPTER, {"spec.source.huggingFace.subfolder": "/etc"}, "subfolder", RELATIVE),
+    refused(
+        "a volume path upwards", ADAPTER, {"spec.source": {"volume": {"name": "v", "path": "../x"}}}, "path", RELATIVE
+    ),
+    refused(
+        "an absolute volume path", ADAPTER, {"spec.source": {"volume": {"name": "v", "path": "/x"}}}, "path", RELATIVE
+    ),
+    refused(
+        "credentials that name no Secret",
+        ADAPTER,
+        {"spec.source.credentialsRef": {}},
+        "credentialsRef.name",
+        "Required",
+    ),
+    # names
+    refused("a served name with a space", ADAPTER, {"spec.servedName": "a b"}, "spec.servedName", "should match"),
+    refused("a served name that ends in a dot", ADAPTER, {"spec.servedName": "a."}, "spec.servedName", "should match"),
+    refused("a served name that is too long", ADAPTER, {"spec.servedName": "a" * 129}, "servedName", "Too long"),
+    refused("an empty served name", ADAPTER, {"spec.servedName": ""}, "servedName", "at least 1 chars"),
+    refused(
+        "a long name without a served name",
+        ADAPTER,
+        {"metadata.name": "a" * 129},
+        "metadata.name must be at most 128 characters, or spec.servedName must be set",
+    ),
+    refused("a reference to no name", ADAPTER, {"spec.modelRef.name": ""}, "spec.modelRef.name", "at least 1 chars"),
+    refused("a reference to a bad name", ADAPTER, {"spec.modelRef.name": "A/b"}, "spec.modelRef.name", "should match"),
+    *(
+        refused(
+            f"a model named {title}",
+            MODEL,
+            {"metadata.name": name},
+            "metadata.name must be a DNS label of at most 40 characters, because Services are named after it",
+        )
+        for title, name in (("too long", "m" * 41), ("with a dot", "smol.v1"), ("with a digit first", "7b"))
+    ),
+    # numbers
+    refused("a weight too large", ADAPTER, {"spec.weight": 10.5}, "spec.weight", "less than or equal to 10"),
+    refused("a weight too small", ADAPTER, {"spec.weight": -10.5}, "spec.weight", "greater than or equal to -10"),
+    refused("a weight in words", ADAPTER, {"spec.weight": "0.7"}, "spec.weight", "must be of type number"),
+    refused(
+        "a member's weight too large", BLEND, {"spec.blend.members.1.weight": 11}, "members[1].weight", "equal to 10"
+    ),
+    refused(
+        "no time to update", ADAPTER, {"spec.update.timeoutSeconds": 0}, "timeoutSeconds", "greater than or equal to 1"
+    ),
+    refused("negative replicas", MODEL, {"spec.replicas": -1}, "spec.replicas", "greater than or equal to 0"),
+    refused("half a replica", MODEL, {"spec.replicas": 1.5}, "spec.replicas", "must be of type integer"),
+    refused("rank zero", MODEL, {"spec.adapters.maxRank": 0}, "maxRank", "greater than or equal to 1"),
+    refused("a rank beyond vLLM's", MODEL, {"spec.adapters.maxRank": 513}, "maxRank", "less than or equal to 512"),
+    refused(
+        "fewer cached than resident",
+        MODEL,
+        {"spec.adapters": {"maxResident": 9, "maxCached": 8}},
+        "maxCached must be at least maxResident",
+    ),
+    refused(
+        "more resident than cached by default",
+        MODEL,
+        {"spec.adapters": {"maxResident": 65}},
+        "maxCached must be at least maxResident",
+    ),
+    refused("no device", MODEL, {"spec.accelerator.count": 0}, "spec.accelerator.count", "greater than or equal to 1"),
+    refused("no token", MODEL, {"spec.engine.maxModelLen": 0}, "maxModelLen", "greater than or equal to 1"),
+    # choices
+    refused("an unknown accelerator", MODEL, {"spec.accelerator.type": "GPU"}, "accelerator.type", "NVIDIA"),
+    refused("an unknown dtype", MODEL, {"spec.engine.dtype": "int8"}, "engine.dtype", "BFloat16"),
+    refused("an unknown precision", ADAPTER, {"spec.precision": "fp8"}, "spec.precision", "Float32"),
+    refused("an unknown strategy", ADAPTER, {"spec.update.strategy": "Canary"}, "update.strategy", "Together"),
+    refused("an unknown blend method", BLEND, {"spec.blend.method": "Average"}, "blend.method", "Concat"),
+    refused("a misspelt field", ADAPTER, {"spec.wieght": 1}, "unknown field", "spec.wieght"),
+    # blends
+    refused("a blend of nothing", BLEND, {"spec.blend.members": []}, "blend.members", "at least 1 items"),
+    refused(
+        "a member twice",
+        BLEND,
+        {"spec.blend.members.1.adapterRef.name": "pirate"},
+        "must name each adapter once",
+    ),
+    refused(
+        "too many members",
+        BLEND,
+        {"spec.blend.members": [{"adapterRef": {"name": f"m{i}"}} for i in range(17)]},
+        "at most 16 items",
+    ),
+    # how vLLM is started
+    *(
+        refused(
+            f"the flag {flag}",
+            MODEL,
+            {"spec.engine.extraArgs": [f"{flag}=1"]},
+            "extraArgs",
+            "flags that the operator owns",
+        )
+        for flag in OWNED_FLAGS
+    ),
+    refused("an owned flag alone", MODEL, {"spec.engine.extraArgs": ["--enable-lora"]}, "flags that the operator owns"),
+    refused(
+        "an owned flag with underscores",
+        MODEL,
+        {"spec.engine.extraArgs": ["--max_loras=9"]},
+        "flags that the operator owns",
+    ),
+    refused(
+        "a flag's value apart", MODEL, {"spec.engine.extraArgs": ["--seed", "1"]}, "each as --flag=value or --flag"
+    ),
+    refused("an empty flag", MODEL, {"spec.engine.extraArgs": [""]}, "extraArgs[0]", "at least 1 chars"),
+    # what is mounted
+    refused(
+        "a volume of no kind", MODEL, {"spec.volumes": [{"name": "v"}]}, "exactly one of pvc, hostPath must be set"
+    ),
+    refused(
+        "a volume of two kinds",
+        MODEL,
+        {"spec.volumes": [VOLUME | {"hostPath": {"path": "/data"}}]},
+        "exactly one of pvc, hostPath must be set",
+    ),
+    refused(
+        "a relative host path",
+        MODEL,
+        {"spec.volumes": [{"name": "v", "hostPath": {"path": "data"}}]},
+        "must be an absolute path",
+    ),
+    refused("a volume twice", MODEL, {"spec.volumes": [VOLUME, VOLUME]}, "spec.volumes[1]", "Duplicate value"),
+    refused(
+        "a volume with a bad name",
+        MODEL,
+        {"spec.volumes": [VOLUME | {"name": "a.b"}]},
+        "volumes[0].name",
+        "should match",
+    ),
+    refused(
+        "a Secret without a name", MODEL, {"spec.credentials": [{"secretRef": {}}]}, "secretRef.name", "Required value"
+    ),
+    refused("a cache of no size", MODEL, {"spec.cache.sizeLimit": "much"}, "cache.sizeLimit", "should match"),
+]
+
+
+@pytest.mark.parametrize(("manifest", "told"), REFUSED)
+def test_an_invalid_object_is_refused_with_a_reason(dry: Objects, manifest: Manifest, told: tuple[str, ...]) -> None:
+    with pytest.raises(client.ApiException) as refusal:
+        dry.create(manifest, dry_run=True)
+
+    assert refusal.value.status in (400, 422)
+    for words in told:
+        assert words in str(refusal.value.body)
+
+
+def test_an_adapter_may_not_move_to_another_model(objects: Objects) -> None:
+    stored = objects.create(ADAPTER)
+
+    with pytest.raises(client.ApiException) as refusal:
+        objects.replace(mutated(stored, {"spec.modelRef.name": "other"}))
+
+    assert "spec.modelRef" in str(refusal.value.body)
+    assert "may not be changed; create a new LoRAAdapter" in str(refusal.value.body)
+
+
+def test_all_but_the_model_of_an_adapter_may_change(objects: Objects) -> None:
+    stored = objects.create(ADAPTER)
+
+    changed = objects.replace(mutated(stored, BLEND_ONLY | {"spec.weight": 0.4, "spec.servedName": "arr"}))
+
+    assert changed["spec"]["weight"] == 0.4
+    assert changed["metadata"]["generation"] == 2
