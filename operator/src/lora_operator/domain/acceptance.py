@@ -1,0 +1,199 @@
+"""Whether objects make sense: the rules of the condition `Accepted`."""
+
+import graphlib
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lora_api.v1alpha1.adapter import AdapterSource
+from lora_api.v1alpha1.conditions import Reason
+from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Snapshot
+from lora_operator.domain.outcome import Rejected
+
+_SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+"""A Service takes DNS-1035 names; 40 characters leave room for suffixes within the 63 of a label."""
+
+Members = Mapping[str, tuple[str, ...]]
+"""The names of the members of each adapter; none for one that is no blend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator was told to allow."""
+
+    allow_host_path: bool = False
+    """Local clusters only: a hostPath volume lets its author read the node's files."""
+
+
+def model_rejection(snapshot: Snapshot, policy: Policy, render_error: str | None = None) -> Rejected | None:
+    """Why the LoRAModel cannot be acted upon, or None.
+
+    `render_error` says why its children could not be rendered; None also when nobody has tried.
+    """
+    model = snapshot.model
+    if model is None:
+        return None
+    name = model.meta.name
+    if not _SERVICE_NAME.fullmatch(name):
+        return Rejected(
+            Reason.INVALID_NAME,
+            f"metadata.name {name!r} cannot name a Service: it must be at most 40 lower-case letters, digits "
+            "and '-', start with a letter and not end with '-'; create the LoRAModel under another name",
+        )
+    if snapshot.conflicting:
+        taken = "; ".join(f"{child} belongs to {who}" for child, who in sorted(snapshot.conflicting.items()))
+        return Rejected(
+            Reason.NAME_CONFLICT,
+            f"objects of this LoRAModel's name exist already: {taken}; "
+            "delete or rename them, or create the LoRAModel under another name",
+        )
+    forbidden = sorted(_forbidden_volumes(model, policy))
+    if forbidden:
+        return Rejected(
+            Reason.SOURCE_FORBIDDEN,
+            f"spec.volumes {', '.join(forbidden)} would mount a folder of the node (hostPath), which this "
+            "operator does not allow; use a pvc, or start the operator with host paths allowed",
+        )
+    if render_error is not None:
+        return Rejected(Reason.INVALID_POD_TEMPLATE, f"the pods cannot be described: {render_error}")
+    return None
+
+
+def rejections(snapshot: Snapshot, policy: Policy) -> Mapping[str, Rejected]:
+    """The adapters that are not accepted, by UID; one that is missing here is accepted."""
+    model = snapshot.model
+    if model is None:
+        missing = Rejected(
+            Reason.MODEL_NOT_FOUND,
+            f"there is no LoRAModel {snapshot.key.name} in namespace {snapshot.key.namespace}; create it",
+        )
+        return {adapter.meta.uid: missing for adapter in snapshot.adapters}
+    owners = _name_owners(snapshot.adapters)
+    members = {adapter.meta.name: _members(adapter) for adapter in snapshot.adapters}
+    cyclic = _has_cycle(members)
+    found = {}
+    for adapter in snapshot.adapters:
+        rejected = (
+            _name_conflict(adapter, model, owners[adapter.served_name])
+            or _source_rejection(adapter.spec.source, model, policy)
+            or _member_rejection(adapter, members)
+            or (_cycle_rejection(adapter, members) if cyclic else None)
+        )
+        if rejected is not None:
+            found[adapter.meta.uid] = rejected
+    return found
+
+
+def _name_owners(adapters: tuple[ObservedAdapter, ...]) -> Mapping[str, ObservedAdapter]:
+    """Who has each served name: the oldest object that claims it, whatever else is wrong with it."""
+    owners: dict[str, ObservedAdapter] = {}
+    for adapter in sorted(adapters, key=lambda a: (a.meta.created, a.meta.uid)):
+        owners.setdefault(adapter.served_name, adapter)
+    return owners
+
+
+def _name_conflict(adapter: ObservedAdapter, model: ObservedModel, owner: ObservedAdapter) -> Rejected | None:
+    name = adapter.served_name
+    if name == (model.spec.served_name or model.meta.name):
+        return Rejected(
+            Reason.NAME_CONFLICT,
+            f"the served name {name!r} is that of the base model itself; set another spec.servedName",
+        )
+    if owner.meta.uid != adapter.meta.uid:
+        return Rejected(
+            Reason.NAME_CONFLICT,
+            f"the served name {name!r} belongs to the older LoRAAdapter {owner.meta.name}; "
+            "set another spec.servedName, or delete that one",
+        )
+    return None
+
+
+def _source_rejection(source: AdapterSource | None, model: ObservedModel, policy: Policy) -> Rejected | None:
+    if source is None:
+        return None
+    if source.volume is not None:
+        volume = source.volume.name
+        if volume not in {entry.name for entry in model.spec.volumes}:
+            return Rejected(
+                Reason.VOLUME_NOT_MOUNTED,
+                f"the pods do not mount a volume {volume!r}; add an entry with that name to spec.volumes "
+                f"of LoRAModel {model.meta.name} (this restarts its pods, one by one)",
+            )
+        if volume in _forbidden_volumes(model, policy):
+            return Rejected(
+                Reason.SOURCE_FORBIDDEN,
+                f"the volume {volume!r} of LoRAModel {model.meta.name} is a folder of the node (hostPath), "
+                "which this operator does not allow; use a pvc",
+            )
+    if source.credentials_ref is not None:
+        secret = source.credentials_ref.name
+        if secret not in {entry.secret_ref.name for entry in model.spec.credentials}:
+            return Rejected(
+                Reason.CREDENTIALS_NOT_MOUNTED,
+                f"the pods do not mount the Secret {secret!r}; add {{secretRef: {{name: {secret}}}}} to "
+                f"spec.credentials of LoRAModel {model.meta.name} (this restarts its pods, one by one)",
+            )
+    return None
+
+
+def _forbidden_volumes(model: ObservedModel, policy: Policy) -> frozenset[str]:
+    if policy.allow_host_path:
+        return frozenset()
+    return frozenset(volume.name for volume in model.spec.volumes if volume.host_path is not None)
+
+
+def _members(adapter: ObservedAdapter) -> tuple[str, ...]:
+    blend = adapter.spec.blend
+    return () if blend is None else tuple(member.adapter_ref.name for member in blend.members)
+
+
+def _member_rejection(adapter: ObservedAdapter, members: Members) -> Rejected | None:
+    missing = [name for name in members[adapter.meta.name] if name not in members]
+    if not missing:
+        return None
+    return Rejected(
+        Reason.MEMBER_NOT_FOUND,
+        f"the model {adapter.spec.model_ref.name} has no LoRAAdapter {', '.join(missing)}; "
+        "create it with this modelRef, or take it out of spec.blend.members",
+    )
+
+
+def _cycle_rejection(adapter: ObservedAdapter, members: Members) -> Rejected | None:
+    cycle = _cycle_through(adapter.meta.name, members)
+    if cycle is None:
+        return None
+    return Rejected(
+        Reason.BLEND_CYCLE, f"the blend contains itself: {' -> '.join(cycle)}; take one of these members out"
+    )
+
+
+def _has_cycle(members: Members) -> bool:
+    """One cheap walk for all, so that the path is searched only where there is one."""
+    try:
+        graphlib.TopologicalSorter(members).prepare()
+    except graphlib.CycleError:
+        return True
+    return False
+
+
+def _cycle_through(start: str, members: Members) -> tuple[str, ...] | None:
+    """The shortest path from `start` back to itself; None when there is none."""
+    came_from: dict[str, str] = {}
+    open_ends = deque([start])
+    while open_ends:
+        name = open_ends.popleft()
+        for member in members.get(name, ()):
+            if member == start:
+                return (*_path_to(name, start, came_from), start)
+            if member not in came_from:
+                came_from[member] = name
+                open_ends.append(member)
+    return None
+
+
+def _path_to(name: str, start: str, came_from: Mapping[str, str]) -> tuple[str, ...]:
+    path = [name]
+    while path[-1] != start:
+        path.append(came_from[path[-1]])
+    return tuple(reversed(path))

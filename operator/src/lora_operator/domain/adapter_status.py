@@ -1,0 +1,171 @@
+"""A LoRAAdapter's status: a pure function of its wish, the desired document and what the pods report."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lora_api.runtime_api import AdapterFacts, DesiredAdapter
+from lora_api.v1alpha1.adapter import AdapterSummary, HistoryEntry, LoRAAdapterStatus, PodCounts
+from lora_api.v1alpha1.common import ConditionStatus
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_operator.domain import conditions, delivery, facts
+from lora_operator.domain.conditions import Verdict
+from lora_operator.domain.delivery import Delivery
+from lora_operator.domain.observed import ObservedAdapter
+from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
+from lora_operator.domain.replicas import Replica
+
+_HISTORY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What the status of every adapter of a model depends on alike."""
+
+    replicas: tuple[Replica, ...]
+    desired_pods: int
+    """Pods that the LoRAModel asks for."""
+
+
+def status_of(
+    adapter: ObservedAdapter,
+    outcome: Outcome,
+    known: AdapterFacts | Blocked | None,
+    entry: DesiredAdapter | None,
+    fleet: Fleet,
+    now: datetime,
+) -> LoRAAdapterStatus:
+    """The status to store.
+
+    `known` are the facts of its own source; None for a blend. `entry` is the document's entry of this very object;
+    None when its name belongs to another.
+    """
+    history = _history(adapter.status.history, outcome, known, now)
+    delivered = _delivery(adapter, outcome, entry, history, fleet, now)
+    source = _source_fields(adapter, outcome, known)
+    verdicts = tuple(_verdicts(outcome, delivered))
+    return LoRAAdapterStatus(
+        conditions=conditions.with_verdicts(adapter.status.conditions, verdicts, adapter.meta.generation, now),
+        observed_generation=adapter.meta.generation,
+        revision=None if entry is None or entry.serve is None else entry.serve.revision,
+        digest=source.digest,
+        resolved_source=source.resolved_source,
+        source_hash=source.source_hash,
+        rank=source.rank,
+        size_bytes=source.size_bytes,
+        pods=PodCounts(desired=fleet.desired_pods, updated=delivered.updated, available=delivered.available),
+        failures=delivered.failures(),
+        history=history,
+        summary=AdapterSummary(
+            loaded=f"{delivered.updated}/{fleet.desired_pods}", resolved=source.summary.resolved
+        ),
+    )
+
+
+def held_at(adapter: ObservedAdapter, entry: DesiredAdapter, history: tuple[HistoryEntry, ...]) -> datetime | None:
+    """When the status will change without anything happening: an update in preparation counts as held then."""
+    if entry.prepare is None or not history:
+        return None
+    return conditions.moment(history[0].time) + timedelta(seconds=adapter.spec.update.timeout_seconds)
+
+
+def _delivery(
+    adapter: ObservedAdapter,
+    outcome: Outcome,
+    entry: DesiredAdapter | None,
+    history: tuple[HistoryEntry, ...],
+    fleet: Fleet,
+    now: datetime,
+) -> Delivery:
+    name = adapter.served_name
+    wanted = outcome.spec.revision if isinstance(outcome, Wanted) and entry is not None else None
+    served = [] if entry is None else [replica.serving(name) for replica in fleet.replicas]
+    # a name's earlier owner may still be served under it for a moment: that is not this object being available
+    own = {past.revision for past in history}
+    if entry is not None and entry.serve is not None:
+        own.add(entry.serve.revision)
+    found = (delivery.obstacle(replica, name, wanted) for replica in fleet.replicas) if wanted else ()
+    return Delivery(
+        wanted=wanted,
+        held_at=None if entry is None else held_at(adapter, entry, history),
+        available=sum(revision is not None and revision in own for revision in served),
+        updated=sum(revision is not None and revision == wanted for revision in served),
+        obstacles=tuple(obstacle for obstacle in found if obstacle is not None),
+        serving_pods=len(fleet.replicas),
+        desired_pods=fleet.desired_pods,
+        timeout_seconds=adapter.spec.update.timeout_seconds,
+        now=now,
+    )
+
+
+def _source_fields(
+    adapter: ObservedAdapter, outcome: Outcome, known: AdapterFacts | Blocked | None
+) -> LoRAAdapterStatus:
+    """The fields about the files.
+
+    Those of the last good source stay while a new one is refused, since that is what is being served.
+    """
+    if isinstance(known, AdapterFacts):
+        return LoRAAdapterStatus(
+            digest=known.digest,
+            resolved_source=known.source,
+            source_hash=facts.source_hash(adapter),
+            rank=known.rank,
+            size_bytes=known.size_bytes,
+            summary=AdapterSummary(resolved=conditions.cut(known.resolved, 1024)),
+        )
+    if isinstance(outcome, Wanted):
+        return LoRAAdapterStatus(rank=outcome.rank, size_bytes=outcome.size_bytes)
+    return adapter.status
+
+
+def _history(
+    before: tuple[HistoryEntry, ...], outcome: Outcome, known: AdapterFacts | Blocked | None, now: datetime
+) -> tuple[HistoryEntry, ...]:
+    if not isinstance(outcome, Wanted) or (before and before[0].revision == outcome.spec.revision):
+        return before
+    digest = known.digest if isinstance(known, AdapterFacts) else None
+    newest = HistoryEntry(revision=outcome.spec.revision, digest=digest, time=conditions.timestamp(now))
+    return (newest, *before)[:_HISTORY]
+
+
+def _verdicts(outcome: Outcome, delivered: Delivery) -> Iterator[Verdict]:
+    steps = tuple(_steps(outcome))
+    yield from steps
+    yield delivered.available_verdict()
+    failing = next((step for step in steps if not step.is_true), None)
+    if failing is None:
+        yield delivered.ready_verdict()
+    else:
+        yield Verdict(AdapterCondition.READY, ConditionStatus.FALSE, failing.reason, failing.message)
+
+
+def _steps(outcome: Outcome) -> Iterator[Verdict]:
+    """Accepted, Fetched and Compatible; Unknown after the first that does not hold."""
+    passed = {
+        AdapterCondition.ACCEPTED: (Reason.ACCEPTED, "the model exists and lists all that the adapter needs"),
+        AdapterCondition.FETCHED: (Reason.RESOLVED, "the files are found and pinned"),
+        AdapterCondition.COMPATIBLE: (Reason.VALIDATED, "the files fit the base model and its limits"),
+    }
+    stopped_at: AdapterCondition | None = None
+    for kind, (reason, message) in passed.items():
+        if stopped_at is not None:
+            yield Verdict(kind, ConditionStatus.UNKNOWN, Reason.PENDING, f"{stopped_at} comes first")
+            continue
+        stopped = _stopped(kind, outcome)
+        if stopped is None:
+            yield Verdict(kind, ConditionStatus.TRUE, reason, message)
+        else:
+            stopped_at = kind
+            yield stopped
+
+
+def _stopped(kind: AdapterCondition, outcome: Outcome) -> Verdict | None:
+    match outcome:
+        case Rejected() if kind is AdapterCondition.ACCEPTED:
+            return Verdict(kind, ConditionStatus.FALSE, outcome.reason, outcome.message)
+        case Blocked() if kind is outcome.condition:
+            status = ConditionStatus.UNKNOWN if outcome.waiting else ConditionStatus.FALSE
+            return Verdict(kind, status, outcome.reason, outcome.message)
+        case _:
+            return None

@@ -1,0 +1,133 @@
+"""A LoRAModel's status: what its Deployment, its pods and its adapters come to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from lora_api import labels
+from lora_api.v1alpha1.adapter import LoRAAdapterStatus
+from lora_api.v1alpha1.common import ConditionStatus
+from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
+from lora_api.v1alpha1.model import LoRAModelStatus, ModelSummary
+from lora_operator.domain import conditions
+from lora_operator.domain.conditions import Verdict
+from lora_operator.domain.observed import ObservedDeployment, ObservedModel, ObservedPod
+from lora_operator.domain.outcome import Rejected
+
+PORT = 8000
+"""Port of the OpenAI-compatible API, on the Service and on the pods."""
+
+_GRAVEST_FIRST = (
+    Reason.OUT_OF_MEMORY,
+    Reason.ENGINE_CRASHING,
+    Reason.IMAGE_PULL_FAILED,
+    Reason.UNSCHEDULABLE,
+    Reason.POD_FAILED,
+)
+
+_REASONS = frozenset(reason.value for reason in Reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What the status of a model is made from."""
+
+    model: ObservedModel
+    rejected: Rejected | None
+    deployment: ObservedDeployment | None
+    pods: tuple[ObservedPod, ...]
+    up_to_date: bool
+    """The Deployment in the cluster is the one that this generation asks for."""
+
+
+def status_of(rollout: Rollout, adapters: Iterable[LoRAAdapterStatus], now: datetime) -> LoRAModelStatus:
+    """The status to store; `adapters` are the new statuses of all LoRAAdapters that name the model."""
+    model, deployment = rollout.model, rollout.deployment
+    ready = [conditions.is_true(status.conditions, AdapterCondition.READY) for status in adapters]
+    ready_replicas = 0 if deployment is None else deployment.ready
+    verdicts = (_accepted(rollout), _available(rollout), _ready(rollout))
+    return LoRAModelStatus(
+        conditions=conditions.with_verdicts(model.status.conditions, verdicts, model.meta.generation, now),
+        observed_generation=model.meta.generation,
+        replicas=0 if deployment is None else deployment.replicas,
+        ready_replicas=ready_replicas,
+        selector=",".join(f"{key}={value}" for key, value in labels.selector(model.meta.name).items()),
+        adapters=len(ready),
+        ready_adapters=sum(ready),
+        url=f"http://{model.meta.name}.{model.meta.namespace}.svc:{PORT}/v1",
+        summary=ModelSummary(
+            source=conditions.cut(model.spec.source.describe(), 1024),
+            replicas=f"{ready_replicas}/{model.spec.replicas}",
+            adapters=f"{sum(ready)}/{len(ready)}",
+        ),
+    )
+
+
+def _accepted(rollout: Rollout) -> Verdict:
+    if rollout.rejected is not None:
+        rejected = rollout.rejected
+        return Verdict(ModelCondition.ACCEPTED, ConditionStatus.FALSE, rejected.reason, rejected.message)
+    message = "the operator acts on this generation"
+    return Verdict(ModelCondition.ACCEPTED, ConditionStatus.TRUE, Reason.ACCEPTED, message)
+
+
+def _available(rollout: Rollout) -> Verdict:
+    serving = sum(pod.serves for pod in rollout.pods)
+    if serving:
+        message = f"{serving} of {rollout.model.spec.replicas} pods serve"
+        return Verdict(ModelCondition.AVAILABLE, ConditionStatus.TRUE, Reason.SERVING, message)
+    reason, message = _obstacle(rollout)
+    return Verdict(ModelCondition.AVAILABLE, ConditionStatus.FALSE, reason, message)
+
+
+def _ready(rollout: Rollout) -> Verdict:
+    wanted, deployment = rollout.model.spec.replicas, rollout.deployment
+    if (
+        rollout.rejected is None
+        and deployment is not None
+        and rollout.up_to_date
+        and deployment.observed_generation >= deployment.generation
+        and deployment.replicas == deployment.updated == deployment.ready == wanted > 0
+        and sum(pod.serves for pod in rollout.pods) >= wanted
+    ):
+        message = f"{wanted}/{wanted} pods serve"
+        return Verdict(ModelCondition.READY, ConditionStatus.TRUE, Reason.SERVING, message)
+    reason, message = _obstacle(rollout)
+    return Verdict(ModelCondition.READY, ConditionStatus.FALSE, reason, message)
+
+
+def _obstacle(rollout: Rollout) -> tuple[Reason, str]:
+    """The first thing that keeps the model from being Ready, assuming that something does."""
+    if rollout.rejected is not None:
+        return rollout.rejected.reason, rollout.rejected.message
+    wanted = rollout.model.spec.replicas
+    if wanted == 0:
+        return Reason.SCALED_TO_ZERO, "spec.replicas is 0"
+    problem = _gravest_problem(rollout.pods)
+    if problem is not None:
+        return problem
+    serving = sum(pod.serves for pod in rollout.pods)
+    deployment = rollout.deployment
+    updated = 0 if deployment is None or not rollout.up_to_date else deployment.updated
+    if serving and (updated < wanted or (deployment is not None and deployment.replicas > wanted)):
+        return Reason.ROLLING_OUT, f"{updated} of {wanted} pods run the wanted template; {serving} serve"
+    return Reason.MODEL_LOADING, f"{serving} of {wanted} pods serve; the others are starting or load the model"
+
+
+def _gravest_problem(pods: tuple[ObservedPod, ...]) -> tuple[Reason, str] | None:
+    """The reason that asks most for a person, and the pods that have it."""
+    ill = [(pod, pod.problem) for pod in pods if pod.problem is not None and not pod.terminating]
+    if not ill:
+        return None
+
+    def gravity(reason: Reason) -> int:
+        return _GRAVEST_FIRST.index(reason) if reason in _GRAVEST_FIRST else len(_GRAVEST_FIRST)
+
+    pod, problem = min(ill, key=lambda pair: (gravity(_reason(pair[1].reason)), pair[0].name))
+    same = sum(other.reason == problem.reason for _, other in ill)
+    others = f" (and {same - 1} more)" if same > 1 else ""
+    return _reason(problem.reason), f"pod {pod.name}{others}: {problem.message}"
+
+
+def _reason(text: str) -> Reason:
+    return Reason(text) if text in _REASONS else Reason.POD_FAILED

@@ -1,0 +1,209 @@
+"""One pass of deciding: from everything that was seen to everything that is to be done about it, in order."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lora_api import labels
+from lora_api.runtime_api import AdapterFacts, Desired
+from lora_api.v1alpha1.adapter import LoRAAdapterStatus
+from lora_api.v1alpha1.conditions import Reason
+from lora_api.v1alpha1.model import LoRAModelStatus
+from lora_operator.domain import (
+    acceptance,
+    adapter_status,
+    facts,
+    model_status,
+    replicas,
+    resolving,
+    revisions,
+    rollout,
+    transitions,
+)
+from lora_operator.domain.actions import (
+    Action,
+    ApplyChild,
+    CreateSecret,
+    Plan,
+    PushDesired,
+    WriteAdapterStatus,
+    WriteDesired,
+    WriteModelStatus,
+)
+from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Snapshot, Unreachable
+from lora_operator.domain.outcome import Blocked, Outcome, Rejected
+
+Manifest = Mapping[str, Any]
+
+_HANDS_OFF = frozenset({Reason.NAME_CONFLICT, Reason.INVALID_NAME})
+"""A model rejected for one of these has no objects of its own; one rejected otherwise keeps what it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Conclusions:
+    """What holds for each adapter, before anything is done."""
+
+    known: Mapping[str, AdapterFacts | Blocked]
+    outcomes: Mapping[str, Outcome]
+    document: Desired | None
+    """The document that should be in force; None when the model may have none."""
+
+
+def make_plan(
+    snapshot: Snapshot,
+    policy: acceptance.Policy,
+    now: datetime,
+    children: tuple[Manifest, ...] = (),
+    render_error: str | None = None,
+    secret_name: str | None = None,
+) -> Plan:
+    """What to do now, and when to look again although nothing rang.
+
+    Args:
+        snapshot: what the cluster looks like.
+        policy: what the operator was told to allow.
+        now: the time, aware.
+        children: the objects that should exist, each with its hash in the annotation `labels.TEMPLATE_HASH`.
+        render_error: why the children could not be made.
+        secret_name: the Secret with the pods' certificate, if it is to be created.
+    """
+    rejected = acceptance.model_rejection(snapshot, policy, render_error)
+    concluded = _conclude(snapshot, policy, hands_off=rejected is not None and rejected.reason in _HANDS_OFF)
+    unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
+    applied = () if snapshot.model is None or rejected is not None else tuple(_applied(snapshot, children))
+    statuses = _adapter_statuses(snapshot, concluded, now)
+    model_written = _model_written(snapshot, rejected, applied, statuses, now)
+
+    actions: list[Action] = []
+    if secret_name is not None and snapshot.model is not None and rejected is None:
+        actions.append(CreateSecret(secret_name, "the pods need a certificate to talk to the operator"))
+    if concluded.document is not None:
+        actions.extend(_told(snapshot, concluded.document))
+    actions.extend(applied)
+    if concluded.document is not None:
+        actions.extend(resolving.questions(snapshot, unknown, now))
+    actions.extend(model_written)
+    for adapter in snapshot.adapters:
+        actions.extend(_adapter_written(adapter, statuses[adapter.meta.uid]))
+    return Plan(tuple(actions), _look_again_at(snapshot, concluded, unknown, statuses, now))
+
+
+def _conclude(snapshot: Snapshot, policy: acceptance.Policy, *, hands_off: bool) -> _Conclusions:
+    rejected = acceptance.rejections(snapshot, policy)
+    if snapshot.model is None:
+        return _Conclusions({}, rejected, None)
+    known = {
+        adapter.meta.uid: facts.facts_of(adapter, snapshot)
+        for adapter in snapshot.adapters
+        if adapter.spec.blend is None and adapter.meta.uid not in rejected
+    }
+    limits = snapshot.model.spec.adapters
+    outcomes = revisions.outcomes(snapshot.adapters, rejected, known, limits.max_rank)
+    if hands_off:
+        return _Conclusions(known, outcomes, None)
+    document = rollout.next_desired(snapshot.desired, snapshot.adapters, outcomes, snapshot.pods)
+    return _Conclusions(known, outcomes, document)
+
+
+def _applied(snapshot: Snapshot, children: tuple[Manifest, ...]) -> Iterator[ApplyChild]:
+    for manifest in children:
+        child = f"{manifest['kind']}/{manifest['metadata']['name']}"
+        wanted = manifest["metadata"]["annotations"][labels.TEMPLATE_HASH]
+        found = snapshot.applied.get(child)
+        if found is None:
+            yield ApplyChild(manifest, f"{child} does not exist")
+        elif found != wanted:
+            yield ApplyChild(manifest, f"{child} is not as wanted: hash {found}, wanted {wanted}")
+
+
+def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
+    """Stores the document, then tells the pods: a pod that starts in between must not read an older one."""
+    if document != snapshot.desired:
+        yield WriteDesired(document, rollout.changes(snapshot.desired, document))
+    etag = document.etag
+    for pod in snapshot.pods:
+        if not pod.ip or pod.terminating or isinstance(pod.inventory, Unreachable):
+            continue
+        if pod.inventory.desired_etag != etag:
+            why = f"pod {pod.name} works on document {pod.inventory.desired_sequence}, wanted {document.sequence}"
+            yield PushDesired(pod.name, pod.ip, document, why)
+
+
+def _adapter_statuses(
+    snapshot: Snapshot, concluded: _Conclusions, now: datetime
+) -> Mapping[str, LoRAAdapterStatus]:
+    entries = {} if concluded.document is None else {entry.uid: entry for entry in concluded.document.adapters}
+    fleet = adapter_status.Fleet(
+        replicas=replicas.serving_replicas(snapshot.pods),
+        desired_pods=0 if snapshot.model is None else snapshot.model.spec.replicas,
+    )
+    return {
+        adapter.meta.uid: adapter_status.status_of(
+            adapter,
+            concluded.outcomes[adapter.meta.uid],
+            concluded.known.get(adapter.meta.uid),
+            entries.get(adapter.meta.uid),
+            fleet,
+            now,
+        )
+        for adapter in snapshot.adapters
+    }
+
+
+def _adapter_written(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> Iterator[Action]:
+    if new == adapter.status:
+        return
+    yield WriteAdapterStatus(adapter.meta.name, adapter.meta.uid, new, "the status changed")
+    yield from transitions.adapter_events(adapter, new)
+
+
+def _model_written(
+    snapshot: Snapshot,
+    rejected: Rejected | None,
+    applied: tuple[ApplyChild, ...],
+    adapters: Mapping[str, LoRAAdapterStatus],
+    now: datetime,
+) -> Iterator[Action]:
+    model = snapshot.model
+    if model is None:
+        return
+    new = _model_status(snapshot, model, rejected, applied, adapters, now)
+    if new != model.status:
+        yield WriteModelStatus(new, "the status changed")
+        yield from transitions.model_events(model, new)
+
+
+def _model_status(
+    snapshot: Snapshot,
+    model: ObservedModel,
+    rejected: Rejected | None,
+    applied: tuple[ApplyChild, ...],
+    adapters: Mapping[str, LoRAAdapterStatus],
+    now: datetime,
+) -> LoRAModelStatus:
+    seen = model_status.Rollout(
+        model=model,
+        rejected=rejected,
+        deployment=snapshot.deployment,
+        pods=snapshot.pods,
+        up_to_date=not any(child.manifest["kind"] == "Deployment" for child in applied),
+    )
+    return model_status.status_of(seen, adapters.values(), now)
+
+
+def _look_again_at(
+    snapshot: Snapshot,
+    concluded: _Conclusions,
+    unknown: tuple[ObservedAdapter, ...],
+    statuses: Mapping[str, LoRAAdapterStatus],
+    now: datetime,
+) -> datetime | None:
+    """The earliest moment at which time alone changes what to do or say."""
+    moments = [resolving.next_question_at(snapshot, unknown, now)]
+    entries = {} if concluded.document is None else {entry.uid: entry for entry in concluded.document.adapters}
+    for adapter in snapshot.adapters:
+        entry = entries.get(adapter.meta.uid)
+        if entry is not None:
+            moments.append(adapter_status.held_at(adapter, entry, statuses[adapter.meta.uid].history))
+    return min((moment for moment in moments if moment is not None and moment > now), default=None)

@@ -1,0 +1,40 @@
+"""The pods that requests can reach, and what each says of each served name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lora_api.runtime_api import AdapterReport, RevisionReport
+from lora_operator.domain.observed import ObservedPod, Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One pod that requests can reach."""
+
+    name: str
+    said: Mapping[str, AdapterReport] | Unreachable
+    """Its report by served name."""
+
+    def serving(self, served_name: str) -> str | None:
+        """The revision that it serves under a name; None also when it does not answer."""
+        report = None if isinstance(self.said, Unreachable) else self.said.get(served_name)
+        return None if report is None else report.serving
+
+    def report(self, served_name: str, revision: str) -> RevisionReport | None:
+        """How far it is with one revision of a name; None also when it does not answer."""
+        report = None if isinstance(self.said, Unreachable) else self.said.get(served_name)
+        return None if report is None else report.report(revision)
+
+
+def serving_replicas(pods: tuple[ObservedPod, ...]) -> tuple[Replica, ...]:
+    """The pods that requests can reach, by name.
+
+    Reports are indexed once: a pass looks up every name in every pod.
+    """
+    return tuple(_replica(pod) for pod in sorted(pods, key=lambda pod: pod.name) if pod.serves)
+
+
+def _replica(pod: ObservedPod) -> Replica:
+    if isinstance(pod.inventory, Unreachable):
+        return Replica(pod.name, pod.inventory)
+    return Replica(pod.name, {report.name: report for report in pod.inventory.adapters})

@@ -1,0 +1,118 @@
+"""The next desired document: when each served name goes from one revision to the next.
+
+A good revision is never given up for a bad one, and with the strategy Together no pod is told to serve a
+revision before every serving pod has it in its engine.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from lora_api.runtime_api import Desired, DesiredAdapter, RevisionSpec, RevisionState
+from lora_api.v1alpha1.adapter import UpdateStrategy
+from lora_api.v1alpha1.conditions import Reason
+from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Unreachable
+from lora_operator.domain.outcome import Outcome, Rejected, Wanted
+from lora_operator.domain.replicas import Replica, serving_replicas
+
+_IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
+
+
+def next_desired(
+    previous: Desired | None,
+    adapters: tuple[ObservedAdapter, ...],
+    outcomes: Mapping[str, Outcome],
+    pods: tuple[ObservedPod, ...],
+) -> Desired:
+    """The document that should be in force now; `previous` itself when nothing changes.
+
+    Every declared served name is in it; one with neither `serve` nor `prepare` is not ready yet.
+    """
+    replicas = serving_replicas(pods)
+    before = {} if previous is None else {entry.name: entry for entry in previous.adapters}
+    entries = []
+    for adapter in adapters:
+        outcome = outcomes[adapter.meta.uid]
+        if isinstance(outcome, Rejected) and outcome.reason is Reason.NAME_CONFLICT:
+            continue
+        entries.append(_entry(adapter, outcome, before.get(adapter.served_name), replicas))
+    wanted = tuple(sorted(entries, key=lambda entry: entry.name))
+    if previous is not None and wanted == previous.adapters and not _pods_know_other(previous, pods):
+        return previous
+    return Desired(sequence=_newest_sequence(previous, pods) + 1, adapters=wanted)
+
+
+def changes(previous: Desired | None, document: Desired) -> str:
+    """What the document changes, in words."""
+    if previous is None:
+        return "there is no desired document"
+    said = tuple(_changes(previous, document))
+    return "; ".join(said) if said else "pods report a document newer than the stored one"
+
+
+def _entry(
+    adapter: ObservedAdapter, outcome: Outcome, before: DesiredAdapter | None, replicas: tuple[Replica, ...]
+) -> DesiredAdapter:
+    # an object that was created anew inherits nothing from one that had its name
+    old = before if before is not None and before.uid == adapter.meta.uid else None
+    serving = None if old is None else old.serve
+    entry = DesiredAdapter(name=adapter.served_name, uid=adapter.meta.uid, serve=serving)
+    if not isinstance(outcome, Wanted):
+        return entry
+    wanted = outcome.spec
+    if old is None or serving is None or serving.revision == wanted.revision or not replicas:
+        return _serve(entry, wanted)
+    match adapter.spec.update.strategy:
+        case UpdateStrategy.ROLLING:
+            return _serve(entry, wanted)
+        case UpdateStrategy.TOGETHER:
+            # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
+            asked = old.prepare is not None and old.prepare.revision == wanted.revision
+            if asked and all(_has_in_engine(replica, entry.name, wanted) for replica in replicas):
+                return _serve(entry, wanted)
+            return entry.model_copy(update={"prepare": wanted})
+
+
+def _serve(entry: DesiredAdapter, revision: RevisionSpec) -> DesiredAdapter:
+    return entry.model_copy(update={"serve": revision, "prepare": None})
+
+
+def _has_in_engine(replica: Replica, name: str, wanted: RevisionSpec) -> bool:
+    report = replica.report(name, wanted.revision)
+    return report is not None and report.state in _IN_ENGINE
+
+
+def _newest_sequence(previous: Desired | None, pods: tuple[ObservedPod, ...]) -> int:
+    stored = 0 if previous is None else previous.sequence
+    told = (pod.inventory.desired_sequence for pod in pods if not isinstance(pod.inventory, Unreachable))
+    return max(stored, *(sequence or 0 for sequence in told), 0)
+
+
+def _pods_know_other(previous: Desired, pods: tuple[ObservedPod, ...]) -> bool:
+    """Whether some pod works on a document that it would not give up for `previous`.
+
+    That happens when the ConfigMap was restored from a backup, or written by hand.
+    """
+    etag = previous.etag
+    for pod in pods:
+        if isinstance(pod.inventory, Unreachable) or pod.inventory.desired_sequence is None:
+            continue
+        ahead = pod.inventory.desired_sequence - previous.sequence
+        if ahead > 0 or (ahead == 0 and pod.inventory.desired_etag != etag):
+            return True
+    return False
+
+
+def _changes(previous: Desired, document: Desired) -> Iterator[str]:
+    before = {entry.name: entry for entry in previous.adapters}
+    after = {entry.name: entry for entry in document.adapters}
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if new is None:
+            yield f"{name}: no longer declared"
+        elif new.prepare is not None and (old is None or old.prepare != new.prepare):
+            yield f"{name}: prepare {new.prepare.revision}"
+        elif new.serve is not None and (old is None or old.serve != new.serve):
+            yield f"{name}: serve {new.serve.revision}"
+        else:
+            yield f"{name}: declared"
