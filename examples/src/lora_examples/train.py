@@ -64,6 +64,8 @@ def save(model: PeftModel, folder: Path) -> None:
         for name, tensor in get_peft_model_state_dict(model).items()
     }
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    # safetensors writes for the owner alone, and the pods that mount the folder run as another user.
+    (folder / "adapter_model.safetensors").chmod(0o644)
 
     config = model.peft_config["default"].to_dict()
     config["target_modules"] = sorted(config["target_modules"])
