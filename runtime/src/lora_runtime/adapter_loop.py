@@ -5,13 +5,15 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lora_api.runtime_api import AdapterReport, DesiredAdapter, RevisionReport, RevisionSpec, RevisionState
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime import plan
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, LoadFailed
-from lora_runtime.workshop import Progress, Workshop
+from lora_runtime.store.content import Published
+from lora_runtime.workshop import Progress
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,14 @@ class _Held:
         )
 
 
+class Maker(Protocol):
+    """Makes the folder of a revision; see Workshop."""
+
+    async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
+        """Returns the folder, or raises Refused."""
+        ...
+
+
 class EngineTurn:
     """The engine once it is there, and the right to load into it: one at a time, since each load stalls its batch."""
 
@@ -66,7 +76,7 @@ class AdapterLoop:
     def __init__(
         self,
         name: str,
-        workshop: Workshop,
+        workshop: Maker,
         turn: EngineTurn,
         changed: Callable[[], None],
         clock: Callable[[], float],

@@ -1,0 +1,81 @@
+# Every command here can be interrupted and run again. Slow artefacts are kept in $LORA_CACHE (default ~/.cache/lora-operator).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+ENVIRONMENT := .venv/.complete
+TESTS ?= tests
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# -- the two commands --------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(ENVIRONMENT) ## Set everything up and show the main job on a local single-node cluster
+	@$(PYTHON) -m lora_demo run
+
+.PHONY: test
+test: $(ENVIRONMENT) ## All tests: lint, unit, contract, API server, real vLLM, real cluster
+	@$(MAKE) lint
+	@$(PYTHON) -m local_cluster binaries
+	@$(PYTHON) -m pytest $(TESTS)
+
+.PHONY: test-fast
+test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract tests; no cluster, under a minute
+	@$(PYTHON) -m pytest -q tests/unit tests/contract -m "not apiserver and not engine and not cluster and not e2e"
+
+# -- the demo's cluster ------------------------------------------------------------------------------------------------
+
+.PHONY: demo-env
+demo-env: $(ENVIRONMENT) ## Print the shell variables to use the demo: eval "$$(make -s demo-env)"
+	@$(PYTHON) -m lora_demo env
+
+.PHONY: demo-down
+demo-down: $(ENVIRONMENT) ## End the demo's cluster and leave nothing behind
+	@$(PYTHON) -m lora_demo down
+
+# -- the house ---------------------------------------------------------------------------------------------------------
+
+$(ENVIRONMENT): requirements/dev.txt pyproject.toml tools/environment.sh
+	@tools/environment.sh
+
+.PHONY: env
+env: $(ENVIRONMENT) ## The Python environment, in .venv
+
+.PHONY: lint
+lint: $(ENVIRONMENT) ## Formatting, lint, spelling, types, import rules, generated files
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/codespell
+	@.venv/bin/yamllint --strict .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m lora_api.crdgen --check
+
+.PHONY: format
+format: $(ENVIRONMENT) ## Format and fix what can be fixed
+	@.venv/bin/ruff check --fix --quiet . || true
+	@.venv/bin/ruff format --quiet .
+
+.PHONY: requirements
+requirements: $(ENVIRONMENT) ## Compile the pinned requirements after editing requirements/*.in
+	@.venv/bin/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 --override requirements/overrides.txt requirements/dev.in -o requirements/dev.txt
+	@.venv/bin/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 --override requirements/overrides.txt requirements/runtime-cpu.in -o requirements/runtime-cpu.txt
+	@.venv/bin/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 requirements/operator.in -o requirements/operator.txt
+
+.PHONY: gen
+gen: $(ENVIRONMENT) ## Generate the CRDs, their copy in the chart, and the no-helm install
+	@$(PYTHON) -m lora_api.crdgen
+
+.PHONY: images
+images: $(ENVIRONMENT) ## Build the images of operator and CPU runtime, without Docker
+	@$(PYTHON) -m local_images operator
+	@$(PYTHON) -m local_images runtime-thin
+
+.PHONY: image-runtime-cpu
+image-runtime-cpu: $(ENVIRONMENT) ## Build the full CPU runtime image (about 6 GB) and run it
+	@$(PYTHON) -m local_images runtime-cpu

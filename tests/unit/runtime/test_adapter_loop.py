@@ -1,0 +1,207 @@
+"""One served name from declared to gone, with an engine that only remembers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lora_api.runtime_api import (
+    AdapterReport,
+    DesiredAdapter,
+    Part,
+    Refusal,
+    RevisionSpec,
+    RevisionState,
+)  # fmt: skip
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.common import VolumeSource
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_runtime.adapter_loop import AdapterLoop, EngineTurn
+from lora_runtime.adapters.errors import Refused
+from lora_runtime.engine.fake import FakeEngine
+from lora_runtime.store.content import Published
+from lora_runtime.workshop import Progress
+
+SOURCE = AdapterSource(volume=VolumeSource(name="shared", path="a"))
+
+
+def a_spec(weight: float) -> RevisionSpec:
+    part = Part(source=SOURCE, digest="sha256:" + "a" * 64, weight=weight)
+    return RevisionSpec.of((part,), BlendMethod.CONCAT, Precision.AUTO)
+
+
+V1, V2 = a_spec(1.0), a_spec(0.4)
+
+
+class ScriptedMaker:
+    """Makes a folder name from the recipe; refuses or waits where the test says so."""
+
+    def __init__(self) -> None:
+        self.refusals: dict[str, Refusal] = {}
+        self.held_back: dict[str, asyncio.Event] = {}
+        self.cancelled: list[str] = []
+
+    async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
+        try:
+            if spec.revision in self.held_back:
+                await self.held_back[spec.revision].wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(spec.revision)
+            raise
+        if spec.revision in self.refusals:
+            raise Refused(self.refusals[spec.revision])
+        return Published(folder=Path("/versions") / spec.revision, rank=8, size_bytes=100)
+
+
+@dataclass
+class Stage:
+    """A loop, what it talks to, and a clock that the test moves."""
+
+    maker: ScriptedMaker = field(default_factory=ScriptedMaker)
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    now: float = 100.0
+    changes: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        turn = EngineTurn()
+        turn.engine.set_result(self.engine)
+        self.loop = AdapterLoop("x", self.maker, turn, self.changes.set, lambda: self.now)
+        self.task = asyncio.create_task(self.loop.run())
+
+    def want(self, serve: RevisionSpec | None = None, prepare: RevisionSpec | None = None, uid: str = "u1") -> None:
+        self.loop.want(DesiredAdapter(name="x", uid=uid, serve=serve, prepare=prepare))
+
+    async def until(self, *expected: tuple[RevisionSpec, RevisionState]) -> AdapterReport:
+        """Waits until the report says exactly this."""
+        want = sorted((spec.revision, state.value) for spec, state in expected)
+        deadline = time.monotonic() + 5
+        while True:
+            self.changes.clear()
+            report = self.loop.report()
+            if sorted((r.revision, r.state.value) for r in report.revisions) == want:
+                return report
+            try:
+                await asyncio.wait_for(self.changes.wait(), deadline - time.monotonic())
+            except TimeoutError:
+                raise AssertionError(f"still {report}") from None
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.task.cancel()
+    await asyncio.wait({stage.task})
+    if not stage.task.cancelled():
+        stage.task.result()
+
+
+async def test_a_change_is_loaded_before_it_is_published_and_the_old_one_goes_after_its_requests(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.SERVING))
+    old = stage.engine.published["x"].engine_name
+    stage.engine.busy[old] = asyncio.Event()
+
+    stage.want(serve=V2)
+    await stage.until((V1, RevisionState.DRAINING), (V2, RevisionState.SERVING))
+    assert old in stage.engine.loaded, "requests still use it"
+
+    stage.engine.busy[old].set()
+    await stage.until((V2, RevisionState.SERVING))
+    assert stage.engine.log == [
+        f"load x@{V1.revision}", f"publish x@{V1.revision}",
+        f"load x@{V2.revision}", f"publish x@{V2.revision}", f"remove x@{V1.revision}",
+    ]  # fmt: skip
+
+
+async def test_going_back_to_a_revision_that_still_drains_loads_it_under_a_new_engine_name(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.SERVING))
+    first = stage.engine.published["x"].engine_name
+    stage.engine.busy[first] = asyncio.Event()
+    stage.want(serve=V2)
+    await stage.until((V1, RevisionState.DRAINING), (V2, RevisionState.SERVING))
+
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.DRAINING), (V1, RevisionState.SERVING))
+    assert stage.engine.published["x"].engine_name != first
+    stage.engine.busy[first].set()
+    await stage.until((V1, RevisionState.SERVING))
+
+
+async def test_a_refused_update_leaves_the_old_revision_serving_and_says_why(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.SERVING))
+    refusal = Refusal(
+        condition=AdapterCondition.COMPATIBLE, reason=Reason.SHAPE_MISMATCH, message="tensor q_proj", retryable=False
+    )
+    stage.maker.refusals[V2.revision] = refusal
+    stage.want(serve=V2)
+    report = await stage.until((V1, RevisionState.SERVING), (V2, RevisionState.FAILED))
+    failed = report.report(V2.revision)
+    assert failed is not None
+    assert (failed.reason, failed.message) == (Reason.SHAPE_MISMATCH, "tensor q_proj")
+    assert stage.loop.settled(), "a starting pod does not wait for what will never load"
+
+
+async def test_a_failure_that_may_pass_is_tried_again_later(stage: Stage) -> None:
+    stage.maker.refusals[V1.revision] = Refusal(
+        condition=AdapterCondition.FETCHED, reason=Reason.SOURCE_UNREACHABLE, message="hub", retryable=True
+    )
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.FAILED))
+    assert not stage.loop.settled()
+    del stage.maker.refusals[V1.revision]
+    stage.now += 60
+    stage.want(serve=V1, prepare=V2)
+    await stage.until((V1, RevisionState.SERVING), (V2, RevisionState.PREPARED))
+    assert stage.loop.settled()
+
+
+async def test_what_the_engine_refuses_is_reported_with_its_words() -> None:
+    stage = Stage(engine=FakeEngine(refuses=lambda path: "out of memory" if path.name == V1.revision else None))
+    stage.want(serve=V1)
+    report = await stage.until((V1, RevisionState.FAILED))
+    assert "out of memory" in report.revisions[0].message
+    assert report.revisions[0].reason is Reason.LOAD_FAILED
+    stage.task.cancel()
+
+
+async def test_a_fetch_that_is_not_wanted_any_more_is_given_up(stage: Stage) -> None:
+    stage.maker.held_back[V1.revision] = asyncio.Event()
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.FETCHING))
+    stage.want(serve=V2)
+    await stage.until((V2, RevisionState.SERVING))
+    assert stage.maker.cancelled == [V1.revision]
+
+
+async def test_a_load_that_has_begun_is_never_interrupted(stage: Stage) -> None:
+    stage.engine.gate.clear()
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.LOADING))
+    stage.want(serve=V2)
+    stage.engine.gate.set()
+    await stage.until((V2, RevisionState.SERVING))
+    assert set(stage.engine.loaded) == {stage.engine.published["x"].engine_name}, "the superseded one is removed"
+    assert stage.engine.log[0] == f"load x@{V1.revision}"
+
+
+async def test_a_name_that_is_let_go_is_withdrawn_first_and_then_removed(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.SERVING))
+    stage.loop.want(None)
+    await asyncio.wait_for(stage.task, 5)
+    assert stage.engine.log[-2:] == ["withdraw x", f"remove x@{V1.revision}"]
+    assert stage.engine.loaded == {}
+
+
+async def test_a_re_created_object_is_not_served_with_the_weights_of_the_one_before(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.SERVING))
+    stage.want(serve=None, uid="u2")
+    await stage.until()
+    assert "x" not in stage.engine.published

@@ -1,0 +1,65 @@
+import asyncio
+
+from lora_runtime.engine.in_flight import InFlight
+
+
+async def started(
+    in_flight: InFlight, uses: str | None, end: asyncio.Event, *, tells: bool = True
+) -> asyncio.Task[None]:
+    begun = asyncio.Event()
+
+    async def request() -> None:
+        with in_flight.request():
+            if tells:
+                in_flight.resolved(uses)
+            begun.set()
+            await end.wait()
+
+    task = asyncio.create_task(request())
+    await begun.wait()
+    return task
+
+
+async def is_waiting(drain: asyncio.Task[None]) -> bool:
+    done, _ = await asyncio.wait({drain}, timeout=0.05)
+    return not done
+
+
+async def test_an_adapter_is_drained_when_the_requests_that_use_it_have_ended() -> None:
+    in_flight, end = InFlight(), asyncio.Event()
+    request = await started(in_flight, "a@1", end)
+    drain = asyncio.create_task(in_flight.drained("a@1"))
+    assert await is_waiting(drain)
+    end.set()
+    await asyncio.wait_for(drain, 1)
+    await request
+
+
+async def test_requests_for_other_adapters_and_the_base_hold_nothing_back() -> None:
+    in_flight, end = InFlight(), asyncio.Event()
+    requests = [await started(in_flight, other, end) for other in ("b@1", "a@2", None)]
+    await asyncio.wait_for(in_flight.drained("a@1"), 1)
+    end.set()
+    await asyncio.gather(*requests)
+
+
+async def test_a_request_that_never_says_what_it_uses_is_waited_for() -> None:
+    in_flight, end = InFlight(), asyncio.Event()
+    request = await started(in_flight, None, end, tells=False)
+    drain = asyncio.create_task(in_flight.drained("a@1"))
+    assert await is_waiting(drain)
+    end.set()
+    await asyncio.wait_for(drain, 1)
+    await request
+
+
+async def test_requests_that_begin_after_the_switch_are_not_waited_for() -> None:
+    in_flight, first, second = InFlight(), asyncio.Event(), asyncio.Event()
+    old = await started(in_flight, "a@1", first)
+    drain = asyncio.create_task(in_flight.drained("a@1"))
+    assert await is_waiting(drain)
+    new = await started(in_flight, None, second, tells=False)
+    first.set()
+    await asyncio.wait_for(drain, 1)
+    second.set()
+    await asyncio.gather(old, new)

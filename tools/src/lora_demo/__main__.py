@@ -1,0 +1,87 @@
+"""`python -m lora_demo run | env | down`."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from local_cluster.cluster import Cluster
+from local_cluster.errors import ClusterError
+from local_cluster.progress import Terminal
+from lora_demo import installation, objects, preparation, waiting
+from lora_demo.place import CLUSTER, MODEL, NAMESPACE
+from lora_demo.story import QUESTION, Story, StoryError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.command()
+def run() -> None:
+    """Set everything up and show the main job; leaves the cluster up."""
+    console = Console(highlight=False)
+    began = time.monotonic()
+    console.rule("[bold]Preparing (once per machine)", align="left")
+    prepared = preparation.prepare(console)
+    console.rule("[bold]A cluster and the operator", align="left")
+    progress = Terminal(console)
+    cluster = Cluster(CLUSTER, progress=progress)
+    cluster.up()
+    installation.install(cluster, (Path(prepared.operator_image), Path(prepared.runtime_image)), progress)
+    console.rule("[bold]A model and three adapters", align="left")
+    cluster.kubectl("create", "namespace", NAMESPACE, "--dry-run=client", "-o", "yaml")
+    cluster.kubectl("apply", "-f", "-", stdin=objects.manifest(prepared.model_folder))
+    waiting.until_ready(cluster, console)
+    Story(cluster, _url(cluster), console).tell()
+    console.rule(f"[bold green]Done in {time.monotonic() - began:.0f} s; the cluster stays up", align="left")
+    _next_steps(console)
+
+
+@app.command()
+def env() -> None:
+    """Print the shell lines that make kubectl and curl speak to the demo."""
+    cluster = Cluster(CLUSTER)
+    typer.echo(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
+    typer.echo(f"export LORA_URL={shlex.quote(_url(cluster))}")
+
+
+@app.command()
+def down() -> None:
+    """End the cluster; nothing of it stays but the caches."""
+    told = Terminal()
+    told.say("the demo is gone" if Cluster(CLUSTER, progress=told).down() else "there is no demo to end")
+
+
+def _url(cluster: Cluster) -> str:
+    address = cluster.kubectl("-n", NAMESPACE, "get", "service", MODEL, "-o", "jsonpath={.spec.clusterIP}")
+    return f"http://{address}:8000/v1"
+
+
+def _next_steps(console: Console) -> None:
+    body = f'{{"model": "pirate", "messages": [{{"role": "user", "content": "{QUESTION}"}}]}}'
+    console.print(
+        "Use it yourself:\n"
+        '  eval "$(make -s demo-env)"                                  # KUBECONFIG and LORA_URL\n'
+        f"  kubectl config set-context --current --namespace={NAMESPACE}\n"
+        "  kubectl get loramodels,loraadapters -o wide\n"
+        f"  curl -s $LORA_URL/chat/completions -H 'Content-Type: application/json' -d {escape(shlex.quote(body))}\n"
+        "  kubectl edit loraadapter pirate                             # change the weight, ask again\n"
+        "  make demo-down                                              # end it; nothing stays but the caches",
+        soft_wrap=True,
+    )
+
+
+def main() -> None:
+    """Runs the command line; errors a person has to know about end it without a traceback."""
+    try:
+        app()
+    except (ClusterError, preparation.PreparationError, waiting.NotReadyError, StoryError) as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/red] {escape(str(error))}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
