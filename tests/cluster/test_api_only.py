@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from local_cluster import Cluster, ClusterError, Mode
 
 pytestmark = pytest.mark.apiserver

@@ -14,23 +14,34 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from local_cluster import Cluster, ClusterError
 from local_cluster.images import write_scratch_image
+from local_cluster.layout import cache_root
 
 pytestmark = pytest.mark.cluster
 
 PROBE_IMAGE = "localhost/probe:1"
 NAME = "node-test"
+SPEC_WITH_A_MOUNT: dict[str, object] = {
+    "containers": [
+        {
+            "name": "probe",
+            "image": PROBE_IMAGE,
+            "args": ["serve", "hello"],
+            "volumeMounts": [{"name": "memory", "mountPath": "/memory"}],
+        }
+    ],
+    "volumes": [{"name": "memory", "emptyDir": {"medium": "Memory"}}],
+}
 
 
 @pytest.fixture(scope="module")
 def probe_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("probe")
     source = Path(__file__).parent / "probe"
-    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
-    subprocess.run(
-        ["go", "build", "-o", folder / "probe", "."], cwd=source, env=environment, check=True, timeout=300
-    )
+    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -trimpath"}
+    subprocess.run(["go", "build", "-o", folder / "probe", "."], cwd=source, env=environment, check=True, timeout=300)
     write_scratch_image(folder / "probe.tar", PROBE_IMAGE, {"/probe": folder / "probe"}, ["/probe"])
     return folder / "probe.tar"
 
@@ -163,9 +174,7 @@ def test_up_again_changes_nothing(node: Cluster) -> None:
 
 
 def test_a_node_whose_processes_were_all_killed_comes_back_with_its_objects(node: Cluster, pod: str) -> None:
-    for pid in processes_of(NAME):
-        os.kill(pid, signal.SIGKILL)
-    assert eventually(lambda: not processes_of(NAME))
+    kill_all(NAME)
     assert not node.status().ready
 
     assert node.up()
@@ -176,43 +185,35 @@ def test_a_node_whose_processes_were_all_killed_comes_back_with_its_objects(node
     assert eventually(lambda: "serving hello" in node.kubectl("logs", pod))
 
 
-def test_a_node_lost_in_mid_creation_is_made_anew_and_down_leaves_nothing(probe_archive: Path) -> None:
-    name = "half-made"
-    Cluster(name).down()
+def test_of_a_node_half_made_then_healed_then_killed_down_leaves_nothing(probe_archive: Path) -> None:
+    name = "traces-test"
+    cluster = Cluster(name)
+    cluster.down()
     before = traces(name)
     subprocess.run(["ip", "netns", "add", f"lora-{name}"], check=True)
-    state = Cluster(name)._default_state()
-    state.mkdir(parents=True)
-    (state / "junk").write_text("left by a killed run")
+    state_folder(name).mkdir(parents=True)
+    (state_folder(name) / "junk").write_text("left by a killed run")
 
-    cluster = Cluster(name)
     cluster.up()
     cluster.load_image(probe_archive)
-    apply(
-        cluster,
-        {
-            "kind": "Pod",
-            "metadata": {"name": "probe"},
-            "spec": {
-                "containers": [
-                    {
-                        "name": "probe",
-                        "image": PROBE_IMAGE,
-                        "args": ["serve", "x"],
-                        "volumeMounts": [{"name": "memory", "mountPath": "/m"}],
-                    }
-                ],
-                "volumes": [{"name": "memory", "emptyDir": {"medium": "Memory"}}],
-            },
-        },
-    )
+    apply(cluster, {"kind": "Pod", "metadata": {"name": "probe"}, "spec": SPEC_WITH_A_MOUNT})
     cluster.kubectl("wait", "--for=condition=Ready", "pod/probe", "--timeout=90s")
-    assert traces(name) != before
-
+    assert len(traces(name) - before) > 10
+    kill_all(name)
     assert cluster.down()
 
-    assert traces(name) == before
+    assert traces(name) - before == frozenset()
     assert not cluster.down()
+
+
+def kill_all(name: str) -> None:
+    for pid in processes_of(name):
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: not processes_of(name))
+
+
+def state_folder(name: str) -> Path:
+    return cache_root() / "clusters" / name
 
 
 def processes_of(name: str) -> set[int]:
@@ -229,20 +230,19 @@ def processes_of(name: str) -> set[int]:
     return found
 
 
-def traces(name: str) -> dict[str, object]:
-    """What of a cluster can be seen on the machine."""
+def traces(name: str) -> frozenset[str]:
+    """What of a cluster can be seen on the machine, and what it shares with others there."""
 
-    def output(*command: str) -> str:
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    def lines(*command: str) -> list[str]:
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.splitlines()
 
-    folders = [Path("/run/local-cluster"), Path("/run/netns"), Path("/run/containerd/s"), Path("/var/log/containers")]
-    return {
-        "processes": processes_of(name),
-        "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line],
-        "links": output("ip", "-o", "link", "show", "type", "veth").count("\n"),
-        "routes": output("ip", "route", "show"),
-        "iptables": output("iptables-save"),
-        "cgroups": sorted(Path("/sys/fs/cgroup").glob(f"*/lora-{name}")),
-        "state": Cluster(name)._default_state().exists(),
-        "files": {folder: sorted(os.listdir(folder)) for folder in folders if folder.exists()},
-    }
+    shared = ("/run/local-cluster", "/run/netns", "/run/containerd/s", "/var/log/containers", "/var/lib/cni/results")
+    found = [f"{folder}/{file}" for folder in shared if Path(folder).exists() for file in os.listdir(folder)]
+    found += [f"process {pid}" for pid in processes_of(name)]
+    found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line]
+    found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/lora-{name}")]
+    found += [str(path) for path in [state_folder(name)] if path.exists()]
+    found += [line.split(":")[1] for line in lines("ip", "-o", "link", "show")]
+    found += lines("ip", "route", "show")
+    found += [line for line in lines("iptables-save") if line.startswith((":", "-"))]
+    return frozenset(found)

@@ -134,6 +134,4 @@ def _go_build(module: Path, wanted: list[Binary], output: Path) -> None:
     )
     if done.returncode != 0:
         told = "\n".join(done.stderr.strip().splitlines()[-15:])
-        raise ClusterError(
-            f"`go build` failed in {module}:\n{told}\nIf a download failed, just run it again."
-        )
+        raise ClusterError(f"`go build` failed in {module}:\n{told}\nIf a download failed, just run it again.")

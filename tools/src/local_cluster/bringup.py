@@ -20,6 +20,7 @@ from local_cluster import (
     processes,
     readiness,
     records,
+    unix_sockets,
 )
 from local_cluster.addresses import AddressPlan, free_plan
 from local_cluster.layout import Layout, Mode, Record
@@ -100,18 +101,14 @@ class Start:
             if self.layout.addresses is not None:
                 self._start_node(api)
             with self.progress.step("waiting for the default service account"):
-                self._wait(
-                    api.has_default_account, "pods could be made", "kube-apiserver", "kube-controller-manager"
-                )
+                self._wait(api.has_default_account, "pods could be made", "kube-apiserver", "kube-controller-manager")
 
     def _start_node(self, api: readiness.ApiProbe) -> None:
         layout = self.layout
         archive = layout.state / "pause.tar"
-        images.write_scratch_image(
-            archive, node_config.PAUSE_IMAGE, {"/pause": self.programs["pause"]}, ["/pause"]
-        )
+        images.write_scratch_image(archive, node_config.PAUSE_IMAGE, {"/pause": self.programs["pause"]}, ["/pause"])
         with self.progress.step("waiting for containerd"):
-            self._wait(lambda: _listens(layout.containerd_socket), "containerd listened", "containerd")
+            self._wait(lambda: unix_sockets.listens(layout.containerd_socket), "containerd listened", "containerd")
             images.load(layout.containerd_socket, archive)
         self._start("kubelet", "kube-proxy")
         with self.progress.step("waiting for the node"):
@@ -161,11 +158,6 @@ def probe(layout: Layout) -> Iterator[readiness.ApiProbe]:
 def _write_kubeconfig(layout: Layout, identity: str, path: Path) -> None:
     path.touch(mode=0o600)
     path.write_text(pki.kubeconfig(layout.pki, identity, layout.api_url, layout.record.name))
-
-
-def _listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(str(path)) == 0
 
 
 def _free_ports(count: int) -> list[int]:

@@ -20,13 +20,12 @@ from local_cluster.progress import Terminal
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
     help="A real local Kubernetes, without Docker: one node, or (--api-only) just its API server.",
 )
 
 Name = Annotated[str, typer.Option("--name", help="Which cluster; several may be up at once.")]
-ApiOnly = Annotated[
-    bool, typer.Option("--api-only", help="etcd, API server and controllers on loopback; no node.")
-]
+ApiOnly = Annotated[bool, typer.Option("--api-only", help="etcd, API server and controllers on loopback; no node.")]
 
 
 class Exit(IntEnum):
@@ -35,6 +34,7 @@ class Exit(IntEnum):
     FAILED = 1
     NOT_READY = 3
     INTERRUPTED = 130
+    """What typer ends with after Ctrl-C."""
 
 
 @app.command()
@@ -98,9 +98,7 @@ def build_binaries(
     api_only: ApiOnly = False,
 ) -> None:
     """Build the programs a cluster is made of, once per machine; print where each lies."""
-    wanted = (
-        only.split(",") if only else [*(binaries.needed_by(Mode.API_ONLY) if api_only else binaries.KNOWN)]
-    )
+    wanted = only.split(",") if only else [*(binaries.needed_by(Mode.API_ONLY) if api_only else binaries.KNOWN)]
     for name, path in binaries.ensure(wanted, layout.cache_root(), Terminal()).items():
         typer.echo(f"{name}\t{path}")
 
@@ -121,14 +119,14 @@ def main() -> None:
     """Runs the command line; errors a person has to know about end it without a traceback."""
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
-        code = app(standalone_mode=False)
+        app()
     except ClusterError as error:
         errors.print(f"error: {error}")
         raise SystemExit(Exit.FAILED) from error
-    except (KeyboardInterrupt, typer.Abort) as interruption:
-        errors.print("interrupted: run the same command again, or `down`; both clean up what is half done")
-        raise SystemExit(Exit.INTERRUPTED) from interruption
-    raise SystemExit(code)
+    except SystemExit as end:
+        if end.code == Exit.INTERRUPTED:
+            errors.print("interrupted: run it again, or run `down`; both clean up what is half done")
+        raise
 
 
 def _cluster(name: str, *, api_only: bool, audit: bool, progress: Terminal) -> Cluster:

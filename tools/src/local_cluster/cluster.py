@@ -191,17 +191,14 @@ class Cluster:
         record = records.read(self._root, self.name)
         if record is None:
             raise ClusterError(
-                f"there is no cluster {self.name!r}: "
-                f"bring it up with `python -m local_cluster up --name {self.name}`"
+                f"there is no cluster {self.name!r}: bring it up with `python -m local_cluster up --name {self.name}`"
             )
         return Layout(record, self._root)
 
     def _plan(self) -> AddressPlan:
         plan = self._layout().addresses
         if plan is None:
-            raise ClusterError(
-                f"cluster {self.name!r} is an API server without a node: it has no pod network"
-            )
+            raise ClusterError(f"cluster {self.name!r} is an API server without a node: it has no pod network")
         return plan
 
     @contextmanager
@@ -224,9 +221,7 @@ class Cluster:
 
     def _create(self) -> Record:
         with self._progress.step(f"preparing cluster {self.name}"):
-            record = bringup.allocate(
-                self._root, self.name, self.mode, self._default_state(), audit=self._audit
-            )
+            record = bringup.allocate(self._root, self.name, self.mode, self._default_state(), audit=self._audit)
             bringup.prepare(Layout(record, self._root))
         return record
 

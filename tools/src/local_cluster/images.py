@@ -17,9 +17,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _LOAD_TIMEOUT_SECONDS = 1800
 
 
-def write_scratch_image(
-    archive: Path, reference: str, files: Mapping[str, Path], entrypoint: Sequence[str]
-) -> None:
+def write_scratch_image(archive: Path, reference: str, files: Mapping[str, Path], entrypoint: Sequence[str]) -> None:
     """Writes an image that holds nothing but the files, as a docker archive. Same input, same bytes.
 
     Args:
@@ -38,9 +36,7 @@ def write_scratch_image(
         }
     ).encode()
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = json.dumps(
-        [{"Config": config_name, "RepoTags": [reference], "Layers": ["layer.tar"]}]
-    ).encode()
+    manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": ["layer.tar"]}]).encode()
     members = {"layer.tar": layer, config_name: config, "manifest.json": manifest}
     archive.write_bytes(_tar(members, mode=0o644))
 
@@ -52,9 +48,7 @@ def load(socket: Path, archive: Path) -> list[str]:
         ClusterError: the file is missing or not an image archive.
     """
     if not archive.is_file():
-        raise ClusterError(
-            f"no image archive at {archive}: make one with `buildah push IMAGE oci-archive:{archive}`"
-        )
+        raise ClusterError(f"no image archive at {archive}: make one with `buildah push IMAGE oci-archive:{archive}`")
     done = subprocess.run(
         ["ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", archive],
         capture_output=True,

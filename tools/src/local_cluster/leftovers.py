@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
-from local_cluster import cgroups, mounts, network, node_config, processes
+from local_cluster import cgroups, mounts, network, processes, unix_sockets
 from local_cluster.layout import Layout
 from local_cluster.processes import Owner
 
 # These places are fixed in the programs that use them, so clusters share them.
 _CONTAINER_LOG_LINKS = Path("/var/log/containers")
-_CNI_RESULTS = Path("/var/lib/cni/results")
+_NETWORK_RESULTS = Path("/var/lib/cni/results")
+_SHIM_SOCKETS = Path("/run/containerd/s")
+_BIND_TO_LISTEN_SECONDS = 0.1
 
 
 def any_of(layout: Layout, owner: Owner) -> bool:
@@ -33,15 +36,10 @@ def remove(layout: Layout, owner: Owner) -> None:
     """
     # In this order: a living process holds mounts, namespaces and cgroups.
     processes.end(owner)
-    shim_sockets = _shim_sockets(layout)
     mounts.unmount_below([layout.state, layout.run])
     network.remove(layout.namespace, layout.addresses)
     cgroups.remove(layout.cgroup)
-    for path in (
-        *shim_sockets,
-        *_log_links(layout),
-        *_CNI_RESULTS.glob(f"{node_config.cni_network(layout)}-*"),
-    ):
+    for path in (*_dead_shim_sockets(), *_log_links(layout), *_network_results(layout)):
         path.unlink(missing_ok=True)
     # The record lies in `run`, so that goes last.
     for folder in (layout.state, layout.run):
@@ -49,10 +47,18 @@ def remove(layout: Layout, owner: Owner) -> None:
             shutil.rmtree(folder)
 
 
-def _shim_sockets(layout: Layout) -> list[Path]:
-    """Sockets of containerd's shims, which lie in a folder that all containerds of a machine share."""
-    files = layout.containerd_state.glob("io.containerd.runtime.v2.task/*/*/address")
-    return [Path(file.read_text().strip().removeprefix("unix://")) for file in files]
+def _dead_shim_sockets() -> list[Path]:
+    """Sockets that nobody listens on; whose they were, their names (hashes) do not tell."""
+    found = [path for path in _SHIM_SOCKETS.glob("*") if path.is_socket() and not unix_sockets.listens(path)]
+    if found:
+        time.sleep(_BIND_TO_LISTEN_SECONDS)  # another cluster's shim may be between bind and listen
+    return [path for path in found if not unix_sockets.listens(path)]
+
+
+def _network_results(layout: Layout) -> list[Path]:
+    """What the network plugins remember about pods' interfaces."""
+    namespaces = f'"{layout.containerd_state}/'
+    return [path for path in _NETWORK_RESULTS.glob("*") if namespaces in path.read_text(errors="replace")]
 
 
 def _log_links(layout: Layout) -> list[Path]:

@@ -36,11 +36,6 @@ def files(layout: Layout, cni_plugins: Path) -> Mapping[Path, str]:
     }
 
 
-def cni_network(layout: Layout) -> str:
-    """The pod network's name; the plugins' own caches are keyed by it."""
-    return f"local-cluster-{layout.record.name}"
-
-
 def _containerd(layout: Layout, cni_plugins: Path) -> str:
     cri = "io.containerd.grpc.v1.cri"
     tables: dict[str, Mapping[str, object]] = {
@@ -91,7 +86,7 @@ def _cni(layout: Layout, addresses: AddressPlan) -> str:
     }
     portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
     return json.dumps(
-        {"cniVersion": "0.4.0", "name": cni_network(layout), "plugins": [bridge, portmap]}, indent=2
+        {"cniVersion": "0.4.0", "name": f"local-cluster-{layout.record.name}", "plugins": [bridge, portmap]}, indent=2
     )
 
 

@@ -83,9 +83,7 @@ def write(folder: Path, wanted: Iterable[Identity]) -> None:
     tokens = ec.generate_private_key(ec.SECP256R1())
     _write_private(folder / "service-accounts.key", _pem(tokens))
     (folder / "service-accounts.pub").write_bytes(
-        tokens.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        tokens.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
 
 
@@ -147,9 +145,7 @@ def _sign(authority: Authority, identity: Identity) -> tuple[x509.Certificate, e
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
     )
     if identity.hosts:
         names = x509.SubjectAlternativeName([_general_name(host) for host in identity.hosts])
@@ -157,9 +153,7 @@ def _sign(authority: Authority, identity: Identity) -> tuple[x509.Certificate, e
     return builder.sign(authority.key, hashes.SHA256()), key
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()

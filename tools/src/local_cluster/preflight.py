@@ -52,9 +52,7 @@ def shortage(need: Need, disk: float, memory: float, folder: Path) -> str | None
             "free some, or set LORA_CACHE to a folder on a larger disk"
         )
     if memory < need.memory:
-        return (
-            f"{need.what} needs {need.memory:g} GiB of memory, and {memory:.1f} are available: end something"
-        )
+        return f"{need.what} needs {need.memory:g} GiB of memory, and {memory:.1f} are available: end something"
     return None
 
 
@@ -80,9 +78,7 @@ def check_build(cache: Path, *, slow: bool) -> None:
     ).stdout.strip()
     version = go_version(reported)
     if version is None or version < _GO:
-        raise ClusterError(
-            f"Go {wanted} or newer is needed to build Kubernetes, and `go` is {reported}: update it"
-        )
+        raise ClusterError(f"Go {wanted} or newer is needed to build Kubernetes, and `go` is {reported}: update it")
     _check_room(BUILD if slow else SMALL_BUILD, cache)
 
 
@@ -141,9 +137,7 @@ def _missing_packages() -> list[str]:
 def _install(packages: list[str], progress: Progress) -> None:
     names = " ".join(packages)
     if shutil.which("apt-get") is None:
-        raise ClusterError(
-            f"a node needs the packages {names}: install them (there is no apt-get here to do it with)"
-        )
+        raise ClusterError(f"a node needs the packages {names}: install them (there is no apt-get here to do it with)")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with progress.step(f"installing the Debian packages {names}"):
         for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *packages]):

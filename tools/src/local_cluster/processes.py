@@ -77,11 +77,7 @@ def start(command: Command, owner: Owner, log: Path) -> None:
 def owned(owner: Owner) -> list[Process]:
     """Every living process of the cluster."""
     contained = cgroups.members(owner.cgroup)
-    found = (
-        _inspect(int(entry.name), owner, contained)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit()
-    )
+    found = (_inspect(int(entry.name), owner, contained) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [process for process in found if process is not None]
 
 
@@ -102,7 +98,7 @@ def end(owner: Owner, deadline_seconds: float = 30) -> int:
     killed: set[int] = set()
     while processes := owned(owner):
         for process in processes:
-            _kill(process.pid, owner)
+            kill_if_owned(process.pid, owner)
         killed.update(process.pid for process in processes)
         if time.monotonic() > deadline:
             pids = ", ".join(str(process.pid) for process in processes)
@@ -114,20 +110,8 @@ def end(owner: Owner, deadline_seconds: float = 30) -> int:
     return len(killed)
 
 
-def _inspect(pid: int, owner: Owner, contained: frozenset[int]) -> Process | None:
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        leads = os.getsid(pid) == pid
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None  # it ended while we looked, or it is another user's
-    if f"{OWNER_VARIABLE}={owner.mark}".encode() in environment:
-        prefix = f"{COMPONENT_VARIABLE}=".encode()
-        names = [entry.removeprefix(prefix).decode() for entry in environment if entry.startswith(prefix)]
-        return Process(pid, names[0] if names else None, leads)
-    return Process(pid, None, leads=False) if pid in contained else None
-
-
-def _kill(pid: int, owner: Owner) -> None:
+def kill_if_owned(pid: int, owner: Owner) -> None:
+    """Kills the process if it is the cluster's at this moment; does nothing if it is another's or none."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -141,3 +125,16 @@ def _kill(pid: int, owner: Owner) -> None:
         pass
     finally:
         os.close(handle)
+
+
+def _inspect(pid: int, owner: Owner, contained: frozenset[int]) -> Process | None:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        leads = os.getsid(pid) == pid
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None  # it ended while we looked, or it is another user's
+    if f"{OWNER_VARIABLE}={owner.mark}".encode() in environment:
+        prefix = f"{COMPONENT_VARIABLE}=".encode()
+        names = [entry.removeprefix(prefix).decode() for entry in environment if entry.startswith(prefix)]
+        return Process(pid, names[0] if names else None, leads)
+    return Process(pid, None, leads=False) if pid in contained else None
