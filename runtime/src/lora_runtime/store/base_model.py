@@ -1,0 +1,150 @@
+"""The base model's folder: a volume as it is, a hub's repository as a snapshot of one commit."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import tqdm
+
+from lora_api.v1alpha1.common import HuggingFaceSource, ModelSource
+from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.adapters.errors import BaseModelUnavailable, Refused
+from lora_runtime.store.content import DEFAULT_ENDPOINT
+from lora_runtime.store.disk import is_full
+from lora_runtime.store.sources.credentials import read_token
+from lora_runtime.store.sources.hub_errors import HUB_ERRORS, HubProblem, explain
+from lora_runtime.store.sources.volume import find_folder, folder_name
+
+_CONFIG = "config.json"
+_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.tiktoken")
+"""What vLLM reads of a model without remote code; pickles and other formats stay away."""
+_API_TIMEOUT_SECONDS = 15.0
+_LOG_EVERY_SECONDS = 15.0
+_DENIED = (401, 403, 404)
+
+_log = logging.getLogger(__name__)
+
+
+class _LoggedProgress(tqdm):  # type: ignore[misc]  (untyped)
+    """Tells the download's progress as log lines."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "mininterval": _LOG_EVERY_SECONDS})
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Called by tqdm at most every `mininterval` seconds."""
+        _log.info("base model: %s", msg or self)
+
+
+async def ensure_base(
+    source: ModelSource,
+    *,
+    volumes_root: Path,
+    credentials_root: Path,
+    cache_root: Path,
+    endpoint: str = DEFAULT_ENDPOINT,
+    secrets: Sequence[str] = (),
+) -> Path:
+    """The folder of the base model; downloads it first where needed, and goes on with what is there already.
+
+    Args:
+        source: Where it comes from.
+        volumes_root: Holds each mounted volume under its name.
+        credentials_root: Holds each mounted Secret under its name.
+        cache_root: Where snapshots are kept.
+        endpoint: URL of the Hugging Face Hub or of a mirror.
+        secrets: Names of mounted Secrets, whose tokens are tried in order when the hub wants one.
+
+    Raises:
+        BaseModelUnavailable: it cannot be had; the message says what to do.
+    """
+    try:
+        if source.volume is not None:
+            folder = await asyncio.to_thread(find_folder, volumes_root, source.volume)
+            where = folder_name(source.volume)
+        elif source.hugging_face is not None:
+            hub = source.hugging_face
+            tokens = [None, *(await asyncio.to_thread(_tokens, credentials_root, secrets))]
+            folder = await asyncio.to_thread(_download, hub, endpoint.rstrip("/"), tokens, cache_root)
+            where = source.describe()
+        else:
+            raise BaseModelUnavailable(
+                "the runtime knows no base model source of this kind; set spec.source.huggingFace or "
+                "spec.source.volume of the LoRAModel",
+                retryable=False,
+            )
+    except Refused as refused:
+        raise BaseModelUnavailable(str(refused), retryable=refused.refusal.retryable) from refused
+    if not (folder / _CONFIG).is_file():
+        raise BaseModelUnavailable(
+            f"{where} has no {_CONFIG}, so it is not a model in the Hugging Face layout; correct spec.source of the "
+            f"LoRAModel",
+            retryable=True,
+        )
+    return folder
+
+
+def _tokens(credentials_root: Path, secrets: Sequence[str]) -> list[str]:
+    found = []
+    for secret in secrets:
+        try:
+            found.append(read_token(credentials_root, secret))
+        except Refused as refused:
+            _log.warning("base model: %s", refused)
+    return found
+
+
+def _download(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None], cache_root: Path) -> Path:
+    token, commit = _accepted(source, endpoint, tokens)
+    prefix = f"{source.subfolder.strip('/')}/" if source.subfolder else ""
+    _log.info("base model: downloading %s at commit %s from %s", source.repo, commit, endpoint)
+    try:
+        snapshot = snapshot_download(
+            source.repo,
+            revision=commit,
+            cache_dir=cache_root,
+            endpoint=endpoint,
+            token=token or False,
+            allow_patterns=[prefix + pattern for pattern in _FILES],
+            tqdm_class=_LoggedProgress,
+        )
+    except HUB_ERRORS as error:
+        raise _unavailable(explain(error, source, endpoint, _remedy(tokens))) from error
+    except OSError as error:
+        remedy = "raise spec.cache.sizeLimit of the LoRAModel" if is_full(error) else "it is tried again"
+        raise BaseModelUnavailable(
+            f"{source.repo} cannot be stored in {cache_root}: {error}; {remedy}", retryable=True
+        ) from error
+    _log.info("base model: %s is complete", source.repo)
+    return Path(snapshot) / prefix
+
+
+def _accepted(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None]) -> tuple[str | None, str]:
+    """The first token that the hub accepts, and the commit that the revision names."""
+    problem: HubProblem | None = None
+    for token in tokens:
+        try:
+            info = HfApi(endpoint=endpoint, token=token or False).model_info(
+                source.repo, revision=source.revision, timeout=_API_TIMEOUT_SECONDS
+            )
+        except HUB_ERRORS as error:
+            problem = explain(error, source, endpoint, _remedy(tokens))
+            if isinstance(error, HfHubHTTPError) and error.response.status_code in _DENIED:
+                continue
+            break
+        return token, str(info.sha)
+    raise _unavailable(problem or HubProblem(Reason.UNAUTHORIZED, "no token was tried"))
+
+
+def _remedy(tokens: Sequence[str | None]) -> str:
+    if len(tokens) == 1:
+        return "list a Secret with a token that may read it in the LoRAModel's spec.credentials"
+    return "no token of the LoRAModel's spec.credentials opens it: grant one of them access"
+
+
+def _unavailable(problem: HubProblem) -> BaseModelUnavailable:
+    return BaseModelUnavailable(problem.message, retryable=problem.retryable)

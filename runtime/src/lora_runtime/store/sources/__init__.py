@@ -1,0 +1,1 @@
+"""Where files come from. Each source pins what it finds, and copies exactly that."""

@@ -1,0 +1,83 @@
+"""What an error of the Hugging Face client means, and what to do about it."""
+
+from dataclasses import dataclass
+
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from lora_api.v1alpha1.common import HuggingFaceSource
+from lora_api.v1alpha1.conditions import Reason
+
+HUB_ERRORS: tuple[type[Exception], ...] = (HTTPError, HFValidationError, ConnectionError, TimeoutError)
+"""All that the client raises because of the hub, the network, or what it was asked for."""
+
+_FORBIDDEN_STATUSES = (401, 403)
+
+
+@dataclass(frozen=True, slots=True)
+class HubProblem:
+    """A reason for the user, in one word and in a sentence."""
+
+    reason: Reason
+    message: str
+    retryable: bool = True
+
+
+def explain(error: Exception, source: HuggingFaceSource, endpoint: str, remedy: str) -> HubProblem:
+    """Reads one of `HUB_ERRORS`.
+
+    Args:
+        error: What the client raised.
+        source: What it was asked for.
+        endpoint: The hub's URL.
+        remedy: What to do when the hub wants (other) credentials.
+    """
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, RevisionNotFoundError):
+        return HubProblem(
+            Reason.SOURCE_NOT_FOUND,
+            f"{source.repo} on {endpoint} has no revision {source.revision}; name one of its branches, tags or commits",
+        )
+    if isinstance(error, RemoteEntryNotFoundError):
+        return HubProblem(
+            Reason.SOURCE_NOT_FOUND,
+            f"a file of {source.repo}@{source.revision} vanished from {endpoint}: {_line(error)}",
+        )
+    if status in _FORBIDDEN_STATUSES:
+        return HubProblem(
+            Reason.UNAUTHORIZED,
+            f"{endpoint} answers {status} for {source.repo}: it is private or gated, or does not exist (the hub does "
+            f"not tell which); {remedy}",
+        )
+    if status == 404:
+        return HubProblem(
+            Reason.SOURCE_NOT_FOUND,
+            f"{endpoint} has no repository {source.repo}, or hides it from this token; check source.huggingFace.repo",
+        )
+    if isinstance(error, HFValidationError):
+        return HubProblem(Reason.SOURCE_NOT_FOUND, f"{source.repo} is not a repository name: {error}", retryable=False)
+    if isinstance(error, OfflineModeIsEnabled):
+        return HubProblem(
+            Reason.SOURCE_UNREACHABLE,
+            "the pod runs with HF_HUB_OFFLINE=1, so that nothing can be fetched from a hub; unset it in "
+            "spec.podTemplate, or use source.volume",
+        )
+    if status is not None:
+        return HubProblem(
+            Reason.SOURCE_UNREACHABLE, f"{endpoint} answers {status} for {source.repo}; it is tried again"
+        )
+    return HubProblem(
+        Reason.SOURCE_UNREACHABLE,
+        f"{endpoint} cannot be reached from the pod ({_line(error)}); it is tried again. Check the network policy, "
+        f"proxy settings and HF_ENDPOINT",
+    )
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

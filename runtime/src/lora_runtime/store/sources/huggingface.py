@@ -1,0 +1,193 @@
+"""Adapters in a repository on the Hugging Face Hub, or on a mirror that speaks its API."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers, disable_progress_bars
+
+from lora_api.v1alpha1.adapter import AdapterSource
+from lora_api.v1alpha1.common import HuggingFaceSource
+from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.adapters.errors import ADAPTER_FILES, Refused, incomplete, not_fetched
+from lora_runtime.store.sources.credentials import read_token
+from lora_runtime.store.sources.hub_errors import HUB_ERRORS, explain
+from lora_runtime.store.sources.source import Progress, too_large
+
+_PARTIAL = ".part"
+_API_TIMEOUT_SECONDS = 15.0
+
+disable_progress_bars("huggingface_hub.http_get")  # progress is told by the inventory, not on stderr
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file at one commit."""
+
+    name: str
+    size: int | None
+    sha256: str | None
+    """Known for large files only."""
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFaceHub:
+    """Reads adapters through the hub's API; a revision is pinned to its commit."""
+
+    endpoint: str
+    credentials_root: Path
+    max_bytes: int
+
+    async def pin(self, source: AdapterSource) -> AdapterSource:
+        """The source at the commit that its branch or tag names now."""
+        commit, _ = await asyncio.to_thread(self._look_up, source)
+        return source.model_copy(update={"hugging_face": _hub(source).model_copy(update={"revision": commit})})
+
+    async def fetch(self, source: AdapterSource, into: Path, progress: Progress) -> None:
+        """Downloads the files; goes on where an interrupted download of the same commit stopped."""
+        await asyncio.to_thread(self._download, source, into, progress)
+
+    def _look_up(self, source: AdapterSource) -> tuple[str, list[HubFile]]:
+        hub = _hub(source)
+        with self._explained(source):
+            # `False`, not None: a token that happens to lie in the image's home folder is never sent
+            info = HfApi(endpoint=self.endpoint, token=self._token(source) or False).model_info(
+                hub.repo, revision=hub.revision, files_metadata=True, timeout=_API_TIMEOUT_SECONDS
+            )
+        prefix = f"{hub.subfolder.strip('/')}/" if hub.subfolder else ""
+        found = {
+            file.name.removeprefix(prefix): file
+            for file in map(_file, info.siblings or ())
+            if file.name.startswith(prefix)
+        }
+        problem = incomplete(f"{source.describe()} on {self.endpoint}", [name for name in found if "/" not in name])
+        if problem is not None:
+            raise problem
+        files = [found[name] for name in ADAPTER_FILES]
+        size = sum(file.size or 0 for file in files)
+        if size > self.max_bytes:
+            raise too_large(source.describe(), size, self.max_bytes)
+        return str(info.sha), files
+
+    def _download(self, source: AdapterSource, into: Path, progress: Progress) -> None:
+        commit, files = self._look_up(source)
+        total = None if any(file.size is None for file in files) else sum(file.size or 0 for file in files)
+        meter = _Meter(total, self.max_bytes, source.describe(), progress)
+        for file in files:
+            target = into / file.name.rsplit("/", 1)[-1]
+            if target.exists():
+                meter.add(target.stat().st_size)
+                continue
+            partial = target.with_name(target.name + _PARTIAL)
+            self._get(source, commit, file, partial, meter)
+            _verify(partial, file, source)
+            os.replace(partial, target)
+
+    def _get(self, source: AdapterSource, commit: str, file: HubFile, partial: Path, meter: "_Meter") -> None:
+        with partial.open("ab") as out:
+            done = out.tell()
+            if file.size is not None and done > file.size:
+                out.truncate(0)
+                done = 0
+            meter.add(done)
+            with self._explained(source):
+                http_get(
+                    hf_hub_url(_hub(source).repo, file.name, revision=commit, endpoint=self.endpoint),
+                    _Metered(out, meter),  # all that http_get calls
+                    resume_size=done,
+                    headers=build_hf_headers(token=self._token(source) or False),
+                    expected_size=file.size,
+                )
+
+    def _token(self, source: AdapterSource) -> str | None:
+        ref = source.credentials_ref
+        return None if ref is None else read_token(self.credentials_root, ref.name)
+
+    @contextmanager
+    def _explained(self, source: AdapterSource) -> Iterator[None]:
+        ref = source.credentials_ref
+        remedy = (
+            "set source.credentialsRef to a Secret with a token that may read it, and list that Secret in the "
+            "LoRAModel's spec.credentials"
+            if ref is None
+            else f"the token in Secret {ref.name} does not open it: grant it access, or put another one there"
+        )
+        try:
+            yield
+        except HUB_ERRORS as error:
+            problem = explain(error, _hub(source), self.endpoint, remedy)
+            raise not_fetched(problem.reason, problem.message, retryable=problem.retryable) from error
+
+
+class _Meter:
+    """Counts bytes over all files of one adapter and stops what grows beyond the limit."""
+
+    def __init__(self, total: int | None, limit: int, where: str, progress: Progress) -> None:
+        self._done, self._total, self._limit, self._where, self._progress = 0, total, limit, where, progress
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if self._done > self._limit:
+            raise too_large(self._where, self._done, self._limit)
+        self._progress(self._done, self._total)
+
+
+class _Metered:
+    """A file whose writes are counted."""
+
+    def __init__(self, file: IO[bytes], meter: _Meter) -> None:
+        self._file, self._meter = file, meter
+
+    def write(self, data: bytes) -> int:
+        self._meter.add(len(data))
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def truncate(self, size: int | None = None) -> int:
+        # the server ignored the range and sends the file from its start
+        position = self._file.tell()
+        before = self._file.seek(0, os.SEEK_END)
+        self._file.seek(position)
+        after = self._file.truncate(size)
+        self._meter.add(after - before)
+        return after
+
+
+def _hub(source: AdapterSource) -> HuggingFaceSource:
+    assert source.hugging_face is not None  # noqa: S101  (chosen by Sources.of)
+    return source.hugging_face
+
+
+def _file(sibling: Any) -> HubFile:
+    lfs = sibling.lfs
+    return HubFile(sibling.rfilename, sibling.size, None if lfs is None else lfs.sha256)
+
+
+def _verify(partial: Path, file: HubFile, source: AdapterSource) -> None:
+    if file.sha256 is None:
+        return
+    with partial.open("rb") as data:
+        found = hashlib.file_digest(data, "sha256").hexdigest()
+    if found != file.sha256:
+        partial.unlink()
+        raise _damaged(source, file.name)
+
+
+def _damaged(source: AdapterSource, name: str) -> Refused:
+    return not_fetched(
+        Reason.SOURCE_UNREACHABLE,
+        f"{name} of {source.describe()} arrived damaged; it is fetched again",
+        retryable=True,
+    )
