@@ -1,0 +1,28 @@
+"""The child objects of a LoRAModel, as plain dicts. A function of the model and of the operator's settings alone."""
+
+from lora_operator.domain.render.children import (
+    Manifest,
+    admin_host,
+    certificate_secret,
+    children,
+    desired_config_map,
+    desired_manifest,
+    owner_reference,
+)
+from lora_operator.domain.render.config import RenderConfig
+from lora_operator.domain.render.errors import RenderError
+from lora_operator.domain.render.pod import ADMIN_PORT, CONTAINER
+
+__all__ = [
+    "ADMIN_PORT",
+    "CONTAINER",
+    "Manifest",
+    "RenderConfig",
+    "RenderError",
+    "admin_host",
+    "certificate_secret",
+    "children",
+    "desired_config_map",
+    "desired_manifest",
+    "owner_reference",
+]

@@ -1,0 +1,23 @@
+"""What rendering needs to know besides the LoRAModel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lora_api.v1alpha1.model import AcceleratorType
+
+
+@dataclass(frozen=True, slots=True)
+class RenderConfig:
+    """The operator's settings, as far as they shape children."""
+
+    images: Mapping[AcceleratorType, str]
+    """Runtime image per accelerator type."""
+    image_pull_policy: str
+    """Always, IfNotPresent or Never."""
+    ca_fingerprint: str
+    """Hex SHA-256 of the CA certificate; its first 8 digits name the pods' certificate Secret."""
+    operator_namespace: str
+    operator_pod_labels: Mapping[str, str]
+    """With the namespace: who may reach the admin port."""
+    allow_host_path: bool = False
+    """Whether pods may mount folders of the node: local clusters only."""

@@ -1,0 +1,32 @@
+"""The command line of vLLM for one LoRAModel."""
+
+from lora_api.v1alpha1.model import EngineDtype, LoRAModelSpec
+from lora_operator.domain.render.accelerators import PROFILES
+
+SERVING_PORT = 8000
+
+_RANK_STEPS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Values that vLLM takes for --max-lora-rank."""
+
+
+def engine_flags(spec: LoRAModelSpec, served_name: str) -> list[str]:
+    """Flags for vLLM's server, all but `--model`, which the runtime adds once it has the files."""
+    profile = PROFILES[spec.accelerator.type]
+    dtype = profile.auto_dtype if spec.engine.dtype is EngineDtype.AUTO else spec.engine.dtype.value.lower()
+    # One slot more than the user asked for: a new revision is loaded beside the one that it will replace.
+    slots = spec.adapters.max_resident + 1
+    flags = [
+        "--host=0.0.0.0",
+        f"--port={SERVING_PORT}",
+        f"--served-model-name={served_name}",
+        f"--dtype={dtype}",
+        f"--tensor-parallel-size={spec.engine.tensor_parallel_size}",
+        "--api-server-count=1",
+        "--enable-lora",
+        f"--max-loras={slots}",
+        f"--max-cpu-loras={max(2 * slots, spec.adapters.max_cached)}",
+        f"--max-lora-rank={next(step for step in _RANK_STEPS if step >= spec.adapters.max_rank)}",
+    ]
+    if spec.engine.max_model_len is not None:
+        flags.append(f"--max-model-len={spec.engine.max_model_len}")
+    return [*flags, *profile.flags, *spec.engine.extra_args]

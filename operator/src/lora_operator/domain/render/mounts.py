@@ -1,0 +1,67 @@
+"""Where the runtime's files live in the pod: the volumes and their mounts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lora_api.runtime_api import CONFIG_MAP_KEY
+from lora_api.v1alpha1.model import LoRAModelSpec
+
+STATE = "/var/lib/lora"
+STORE = f"{STATE}/store"
+HOME = f"{STATE}/home"
+HUGGING_FACE = f"{STATE}/huggingface"
+DESIRED = "/etc/lora/desired"
+DESIRED_FILE = f"{DESIRED}/{CONFIG_MAP_KEY}"
+CERTIFICATE = "/etc/lora/tls"
+CREDENTIALS = "/credentials"
+VOLUMES = "/volumes"
+
+_GROUP_READABLE = 0o440
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume, and where the runtime container sees it."""
+
+    path: str
+    volume: dict[str, Any]
+    read_only: bool = True
+
+    @property
+    def volume_mount(self) -> dict[str, Any]:
+        """The entry of `volumeMounts`."""
+        mount = {"name": self.volume["name"], "mountPath": self.path}
+        return mount | {"readOnly": True} if self.read_only else mount
+
+
+def mounts(spec: LoRAModelSpec, desired_config_map: str, certificate_secret: str) -> list[Mount]:
+    """Every volume of the runtime pod, in the order in which the pod lists them."""
+    state: dict[str, Any] = {"name": "state", "emptyDir": {}}
+    if spec.cache.size_limit is not None:
+        state["emptyDir"]["sizeLimit"] = spec.cache.size_limit
+    found = [
+        Mount(STATE, state, read_only=False),
+        Mount("/tmp", {"name": "tmp", "emptyDir": {}}, read_only=False),  # noqa: S108  # the pod's own
+        Mount("/dev/shm", {"name": "shm", "emptyDir": {"medium": "Memory"}}, read_only=False),  # noqa: S108
+        # Optional: a model's first pods may start before its first document is written.
+        Mount(DESIRED, {"name": "desired", "configMap": {"name": desired_config_map, "optional": True}}),
+        Mount(CERTIFICATE, _secret("certificate", certificate_secret)),
+    ]
+    for index, entry in enumerate(spec.credentials):
+        name = entry.secret_ref.name
+        # Optional: without it a missing Secret would hold the pod back with no word in its status. So the
+        # adapter that needs it says Unauthorized, and the Secret is picked up when it appears.
+        found.append(Mount(f"{CREDENTIALS}/{name}", _secret(f"credentials-{index}", name, optional=True)))
+    for volume in spec.volumes:
+        source: dict[str, Any] = {"name": f"volume-{volume.name}"}
+        if volume.pvc is not None:
+            source["persistentVolumeClaim"] = {"claimName": volume.pvc.claim_name, "readOnly": True}
+        elif volume.host_path is not None:
+            source["hostPath"] = {"path": volume.host_path.path, "type": "Directory"}
+        found.append(Mount(f"{VOLUMES}/{volume.name}", source))
+    return found
+
+
+def _secret(volume: str, secret: str, *, optional: bool = False) -> dict[str, Any]:
+    source: dict[str, Any] = {"secretName": secret, "defaultMode": _GROUP_READABLE}
+    return {"name": volume, "secret": source | {"optional": True} if optional else source}

@@ -1,0 +1,174 @@
+"""The pod template of one LoRAModel."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lora_api import labels
+from lora_api.v1alpha1.model import LoRAModelSpec
+from lora_operator.domain.observed import ObservedModel
+from lora_operator.domain.render import merge, mounts
+from lora_operator.domain.render.accelerators import PROFILES, Profile
+from lora_operator.domain.render.config import RenderConfig
+from lora_operator.domain.render.engine_flags import SERVING_PORT, engine_flags
+from lora_operator.domain.render.errors import RenderError
+
+CONTAINER = "runtime"
+ADMIN_PORT = 8001
+
+_USER = 65532
+_STARTUP_PERIOD_SECONDS = 2
+_STARTUP_BUDGET_SECONDS = 3600
+"""Time to download and load a large base model. An engine that dies earlier ends its process: no waiting for that."""
+
+
+def pod_template(model: ObservedModel, config: RenderConfig, config_map: str, secret: str) -> dict[str, Any]:
+    """The generated template with the user's `spec.podTemplate` merged into it.
+
+    Raises:
+        RenderError: the patch is malformed, takes away what the operator relies on, or mounts a forbidden hostPath.
+    """
+    found = mounts.mounts(model.spec, config_map, secret)
+    generated = {
+        "metadata": {"labels": labels.children(model.meta.name, "runtime")},
+        "spec": _pod_spec(model, config, found),
+    }
+    try:
+        template = merge.merge(generated, model.spec.pod_template)
+    except merge.MergeError as error:
+        raise RenderError(f"spec.{error}") from error
+    _check(template, model.meta.name, config)
+    return template
+
+
+def _pod_spec(model: ObservedModel, config: RenderConfig, found: list[mounts.Mount]) -> dict[str, Any]:
+    return {
+        # A Service named `vllm` would inject VLLM_PORT=tcp://..., which vLLM takes for its own setting and dies of.
+        "enableServiceLinks": False,
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 120,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [
+            {
+                "topologyKey": "kubernetes.io/hostname",
+                "maxSkew": 1,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": labels.selector(model.meta.name)},
+            }
+        ],
+        "containers": [_container(model, config, found)],
+        "volumes": [mount.volume for mount in found],
+    }
+
+
+def _container(model: ObservedModel, config: RenderConfig, found: list[mounts.Mount]) -> dict[str, Any]:
+    spec = model.spec
+    profile = PROFILES[spec.accelerator.type]
+    image = config.images.get(spec.accelerator.type)
+    if not image:
+        raise RenderError(
+            f"spec.accelerator.type: the operator has no runtime image for {spec.accelerator.type}; "
+            "set one in the Helm value `runtime.images` (LORA_OPERATOR_IMAGES)",
+        )
+    served_name = spec.served_name or model.meta.name
+    return {
+        "name": CONTAINER,
+        "image": image,
+        "imagePullPolicy": config.image_pull_policy,
+        "command": ["python3", "-m", "lora_runtime"],
+        "args": engine_flags(spec, served_name),
+        "env": _env(spec, served_name, profile),
+        "ports": [{"name": "http", "containerPort": SERVING_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
+        "resources": _resources(spec, profile),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "startupProbe": _probe(
+            "/health", _STARTUP_PERIOD_SECONDS, failures=_STARTUP_BUDGET_SECONDS // _STARTUP_PERIOD_SECONDS
+        ),
+        "readinessProbe": _probe("/ready", 1, failures=3),
+        "livenessProbe": _probe("/health", 10, failures=3),
+        # Endpoints forget the pod while it still answers; only then does vLLM get its SIGTERM.
+        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "volumeMounts": [mount.volume_mount for mount in found],
+    }
+
+
+def _probe(path: str, period_seconds: int, *, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": SERVING_PORT},
+        "periodSeconds": period_seconds,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+def _resources(spec: LoRAModelSpec, profile: Profile) -> dict[str, Any]:
+    if profile.device is None:
+        return spec.resources
+    limits = spec.resources.get("limits") or {}
+    return spec.resources | {"limits": limits | {profile.device: str(spec.accelerator.count)}}
+
+
+def _env(spec: LoRAModelSpec, served_name: str, profile: Profile) -> list[dict[str, Any]]:
+    values = {
+        "HOME": mounts.HOME,
+        "TMPDIR": "/tmp",  # noqa: S108  # the pod's own emptyDir
+        # A uid without a passwd entry breaks getpass.getuser(), which torch calls.
+        "USER": "lora",
+        "LOGNAME": "lora",
+        "HF_HOME": mounts.HUGGING_FACE,
+        "VLLM_CACHE_ROOT": f"{mounts.HOME}/vllm",
+        "TORCHINDUCTOR_CACHE_DIR": f"{mounts.HOME}/inductor",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_PLUGINS": ",".join(("lora_runtime", *profile.plugins)),
+        # The runtime's own thread is running when vLLM makes its engine process: a fork would copy held locks.
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        "LORA_MODEL_SOURCE": spec.source.model_dump_json(by_alias=True, exclude_none=True),
+        "LORA_SERVED_NAME": served_name,
+        "LORA_MAX_RANK": str(spec.adapters.max_rank),
+        "LORA_MAX_RESIDENT": str(spec.adapters.max_resident),
+        "LORA_MAX_CACHED": str(spec.adapters.max_cached),
+        "LORA_STORE": mounts.STORE,
+        "LORA_DESIRED_FILE": mounts.DESIRED_FILE,
+        "LORA_VOLUMES_ROOT": mounts.VOLUMES,
+        "LORA_CREDENTIALS_ROOT": mounts.CREDENTIALS,
+        "LORA_TLS_DIR": mounts.CERTIFICATE,
+        "LORA_ADMIN_PORT": str(ADMIN_PORT),
+        **profile.env,
+    }
+    pod_name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    return [pod_name, *({"name": name, "value": value} for name, value in values.items())]
+
+
+def _check(template: Mapping[str, Any], model: str, config: RenderConfig) -> None:
+    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
+    wanted = labels.children(model, "runtime")
+    changed = sorted(name for name, value in wanted.items() if (metadata.get("labels") or {}).get(name) != value)
+    if changed:
+        raise RenderError(
+            f"spec.podTemplate.metadata.labels: must not change {', '.join(changed)}, by which the pods are found",
+        )
+    if CONTAINER not in _names(spec.get("containers")):
+        raise RenderError(
+            f"spec.podTemplate.spec.containers: must not remove the container {CONTAINER!r}",
+        )
+    on_node = sorted(volume["name"] for volume in spec.get("volumes") or () if "hostPath" in volume)
+    if on_node and not config.allow_host_path:
+        raise RenderError(
+            f"hostPath volumes are not allowed ({', '.join(on_node)}): use a PersistentVolumeClaim, or on a local "
+            "cluster set the Helm value `allowHostPath` (LORA_OPERATOR_ALLOW_HOST_PATH)",
+        )
+
+
+def _names(items: Iterable[Mapping[str, Any]] | None) -> set[str]:
+    return {item["name"] for item in items or ()}

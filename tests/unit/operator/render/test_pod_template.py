@@ -1,0 +1,111 @@
+"""What a user may change in the pods, and what the operator does not let go."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lora_api.v1alpha1.model import AcceleratorType, LoRAModelSpec, LoRAModelStatus
+from lora_operator.domain import render
+from lora_operator.domain.observed import ObjectMeta, ObservedModel
+
+
+def rendered_pod(spec: dict[str, Any], *, allow_host_path: bool = False) -> dict[str, Any]:
+    config = render.RenderConfig(
+        images={AcceleratorType.CPU: "cpu:1", AcceleratorType.NVIDIA: "cuda:1"},
+        image_pull_policy="Never",
+        ca_fingerprint="0" * 64,
+        operator_namespace="lora-system",
+        operator_pod_labels={},
+        allow_host_path=allow_host_path,
+    )
+    meta = ObjectMeta("m", "team", "uid", 1, datetime(2026, 1, 1, tzinfo=UTC))
+    full = {"source": {"huggingFace": {"repo": "a/b"}}} | spec
+    model = ObservedModel(meta, LoRAModelSpec.model_validate(full), LoRAModelStatus())
+    *_, deployment = render.children(model, config)
+    template: dict[str, Any] = deployment["spec"]["template"]
+    return template
+
+
+def runtime(template: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(c for c in template["spec"]["containers"] if c["name"] == render.CONTAINER)
+    return found
+
+
+def test_a_patch_adds_a_volume_and_a_mount_to_the_runtime_and_keeps_the_rest() -> None:
+    patch = {
+        "spec": {
+            "containers": [{"name": "runtime", "volumeMounts": [{"name": "venv", "mountPath": "/venv"}]}],
+            "volumes": [{"name": "venv", "hostPath": {"path": "/srv/venv"}}],
+        }
+    }
+    template = rendered_pod({"podTemplate": patch}, allow_host_path=True)
+    assert {"name": "venv", "hostPath": {"path": "/srv/venv"}} in template["spec"]["volumes"]
+    assert {"name": "venv", "mountPath": "/venv"} in runtime(template)["volumeMounts"]
+    assert runtime(template)["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_a_patch_overrides_an_environment_variable_by_name() -> None:
+    patch = {"spec": {"containers": [{"name": "runtime", "env": [{"name": "HF_HOME", "value": "/mine"}]}]}}
+    env = runtime(rendered_pod({"podTemplate": patch}))["env"]
+    assert [entry["value"] for entry in env if entry["name"] == "HF_HOME"] == ["/mine"]
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ({"metadata": {"labels": {"lora-operator.io/model": "other"}}}, "must not change lora-operator.io/model"),
+        ({"metadata": {"labels": None}}, "must not change"),
+        (
+            {"spec": {"containers": [{"name": "runtime", "$patch": "delete"}]}},
+            "must not remove the container 'runtime'",
+        ),
+        ({"spec": {"containers": {"name": "runtime"}}}, "spec.podTemplate.spec.containers: must be a list, got dict"),
+        ({"spec": {"containers": [{"image": "x"}]}}, r"spec.podTemplate.spec.containers\[0\]: must be an object with"),
+        ({"spec": 1}, "spec.podTemplate.spec: must be an object, got int"),
+        ({"spec": None}, "must not remove the container"),
+        ({"spec": {"$retainKeys": ["x"]}}, "this directive is not supported"),
+        (
+            {"spec": {"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}},
+            r"hostPath volumes are not allowed \(root\)",
+        ),
+    ],
+)
+def test_a_patch_that_breaks_the_pods_is_refused_with_its_path(patch: dict[str, Any], message: str) -> None:
+    with pytest.raises(render.RenderError, match=message):
+        rendered_pod({"podTemplate": patch})
+
+
+def test_an_accelerator_without_an_image_is_refused_with_the_setting_to_change() -> None:
+    with pytest.raises(render.RenderError, match=r"no runtime image for TPU.*LORA_OPERATOR_IMAGES"):
+        rendered_pod({"accelerator": {"type": "TPU"}})
+
+
+def test_devices_are_added_to_the_limits_of_the_user() -> None:
+    spec = {"accelerator": {"type": "NVIDIA", "count": 2}, "resources": {"limits": {"memory": "64Gi"}}}
+    assert runtime(rendered_pod(spec))["resources"] == {"limits": {"memory": "64Gi", "nvidia.com/gpu": "2"}}
+
+
+def test_a_device_can_be_taken_back_in_favour_of_a_slice() -> None:
+    patch = {"resources": {"limits": {"nvidia.com/gpu": None, "nvidia.com/mig-1g.10gb": "1"}}}
+    spec = {
+        "accelerator": {"type": "NVIDIA"},
+        "podTemplate": {"spec": {"containers": [{"name": "runtime"} | patch]}},
+    }
+    assert runtime(rendered_pod(spec))["resources"] == {"limits": {"nvidia.com/mig-1g.10gb": "1"}}
+
+
+@pytest.mark.parametrize(("max_rank", "flag"), [(1, 1), (2, 8), (16, 16), (65, 128), (257, 320), (512, 512)])
+def test_the_engine_gets_the_smallest_rank_it_takes_that_is_large_enough(max_rank: int, flag: int) -> None:
+    assert f"--max-lora-rank={flag}" in runtime(rendered_pod({"adapters": {"maxRank": max_rank}}))["args"]
+
+
+def test_the_engine_has_one_slot_more_than_asked_for_and_caches_two_sets_at_least() -> None:
+    args = runtime(rendered_pod({"adapters": {"maxResident": 8, "maxCached": 8}}))["args"]
+    assert "--max-loras=9" in args
+    assert "--max-cpu-loras=18" in args
+
+
+def test_flags_of_the_user_come_last_so_that_they_win() -> None:
+    args = runtime(rendered_pod({"engine": {"extraArgs": ["--max-num-batched-tokens=2048"]}}))["args"]
+    assert args.index("--max-num-batched-tokens=512") < args.index("--max-num-batched-tokens=2048")
