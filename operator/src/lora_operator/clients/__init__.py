@@ -1,0 +1,1 @@
+"""Talking to the world outside: one thin file per system, no decisions."""

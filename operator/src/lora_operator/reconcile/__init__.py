@@ -1,0 +1,1 @@
+"""Turning wishes into acts: a queue of LoRAModels, and for each of them look, decide, act."""

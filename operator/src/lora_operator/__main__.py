@@ -1,0 +1,31 @@
+"""`python -m lora_operator`."""
+
+import asyncio
+import logging
+import sys
+
+from lora_operator import app, config, logs
+from lora_operator.bootstrap import NotReady
+from lora_operator.clients.kube import KubeError
+
+_logger = logging.getLogger("lora_operator")
+
+
+def main() -> int:
+    """Runs the operator; answers the exit status."""
+    try:
+        settings = config.load()
+    except config.ConfigError as error:
+        sys.stderr.write(f"lora_operator: {error}\n")
+        return 2
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        asyncio.run(app.run(settings))
+    except (NotReady, KubeError) as error:
+        _logger.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Builds the operator and runs it: the only place that knows everybody."""
+
+import asyncio
+import logging
+
+import kopf
+
+from lora_operator import bootstrap
+from lora_operator.clients.certificates import Authority, client_context
+from lora_operator.clients.clock import SystemClock, jitter
+from lora_operator.clients.events import Events
+from lora_operator.clients.kube import Kube
+from lora_operator.clients.metrics import Metrics
+from lora_operator.clients.runtime_admin import RuntimeAdmin
+from lora_operator.config import Config
+from lora_operator.domain import acceptance, render
+from lora_operator.domain.observed import ModelKey
+from lora_operator.handlers import doorbells, lifecycle, probes
+from lora_operator.reconcile.act import Act
+from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.doorbell import Doorbell
+from lora_operator.reconcile.inventories import Inventories
+from lora_operator.reconcile.look import Look
+from lora_operator.reconcile.model_pass import ModelPass
+from lora_operator.reconcile.queue import Backoff, KeyedQueue
+from lora_operator.reconcile.resolutions import Resolutions
+from lora_operator.reconcile.sweep import sweep_for_ever
+
+_logger = logging.getLogger(__name__)
+
+_PASS_BACKOFF = Backoff(first_seconds=0.5, longest_seconds=60, jitter=jitter)
+_POLL_BACKOFF = Backoff(first_seconds=0.2, longest_seconds=2, jitter=jitter)
+"""A pod that comes back is to be seen at once, and a refused connection costs next to nothing."""
+
+
+async def run(config: Config) -> None:
+    """Runs until SIGTERM.
+
+    Raises:
+        NotReady: something that the operator needs is not there yet.
+        KubeError: the API server cannot be reached.
+    """
+    clock = SystemClock()
+    async with await Kube.connect() as kube:
+        await bootstrap.require_crds(kube, config.watch_namespaces)
+        authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
+        leaf = authority.client("operator", clock.now())
+        async with RuntimeAdmin(client_context(authority, leaf), clock) as admin:
+            await _run(config, kube, admin, authority, clock)
+
+
+async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Authority, clock: SystemClock) -> None:
+    queue: KeyedQueue[ModelKey] = KeyedQueue(_PASS_BACKOFF)
+    metrics = Metrics()
+    metrics.serve(config.metrics_port)
+    async with asyncio.TaskGroup() as group:
+        inventories = Inventories(admin, clock, _POLL_BACKOFF, group.create_task, queue.ring)
+        resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
+        applied = Applied()
+        events = Events(kube, clock, config.pod_name)
+        one_pass = ModelPass(
+            look=Look(kube, inventories, resolutions, applied),
+            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, metrics),
+            applied=applied,
+            clock=clock,
+            metrics=metrics,
+            policy=acceptance.Policy(allow_host_path=config.allow_host_path),
+            config=_render_config(config, authority),
+        )
+        metrics.unreachable_pods.set_function(lambda: inventories.unreachable)
+        metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
+        background = (
+            group.create_task(queue.run(one_pass, config.workers)),
+            group.create_task(sweep_for_ever(kube, config.watch_namespaces, queue.ring)),
+        )
+
+        def stop() -> None:
+            for task in background:
+                task.cancel()
+            inventories.close()
+            resolutions.close()
+
+        _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
+        await _kopf(config, kube, Doorbell(queue), stop)
+        stop()
+        _logger.info("stopped")
+
+
+async def _kopf(config: Config, kube: Kube, bell: Doorbell, stop: lifecycle.Stop) -> None:
+    """Runs the doorbells until SIGTERM."""
+
+    async def log_in() -> kopf.ConnectionInfo:
+        found = await kube.connection()
+        return kopf.ConnectionInfo(
+            server=found.server,
+            ca_path=found.ca_path,
+            insecure=found.insecure,
+            scheme="Bearer" if found.token else None,
+            token=found.token,
+            certificate_path=found.certificate_path,
+            private_key_path=found.key_path,
+        )
+
+    registry = kopf.OperatorRegistry()
+    doorbells.register(registry, bell)
+    probes.register(registry, bell)
+    lifecycle.register(registry, log_in, stop)
+    await kopf.operator(
+        registry=registry,
+        settings=lifecycle.settings(),
+        clusterwide=not config.watch_namespaces,
+        namespaces=config.watch_namespaces,
+        liveness_endpoint=f"http://0.0.0.0:{config.health_port}/healthz",
+    )
+
+
+def _render_config(config: Config, authority: Authority) -> render.RenderConfig:
+    return render.RenderConfig(
+        images=config.images,
+        image_pull_policy=config.image_pull_policy,
+        ca_fingerprint=authority.fingerprint,
+        operator_namespace=config.namespace,
+        operator_pod_labels=config.pod_labels,
+        allow_host_path=config.allow_host_path,
+    )

@@ -1,0 +1,74 @@
+"""Kubernetes Events on the user's objects, one per reason and message, counted when they repeat."""
+
+import hashlib
+import logging
+from collections import OrderedDict
+from typing import Literal
+
+from lora_api import labels
+from lora_operator.clients import resources
+from lora_operator.clients.clock import Clock
+from lora_operator.clients.kube import Kube, KubeError
+
+_logger = logging.getLogger(__name__)
+
+_REMEMBERED = 4096
+_LONGEST_NOTE = 1024
+
+
+class Events:
+    """Posts Events. One that cannot be posted is logged and forgotten: the condition says the same."""
+
+    def __init__(self, kube: Kube, clock: Clock, instance: str) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._instance = instance
+        self._counts: OrderedDict[str, int] = OrderedDict()
+
+    async def post(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        uid: str,
+        kind_of_event: Literal["Normal", "Warning"],
+        reason: str,
+        message: str,
+    ) -> None:
+        """Tells the user of one transition."""
+        identity = hashlib.sha256("\n".join((uid, kind_of_event, reason, message)).encode()).hexdigest()[:16]
+        # Event names are object names too: the longest object name leaves no room for a suffix.
+        event = f"{name[:200]}.{identity}"
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        manifest = {
+            "apiVersion": resources.EVENTS.api_version,
+            "kind": resources.EVENTS.kind,
+            "metadata": {"name": event, "namespace": namespace},
+            "eventTime": now,
+            "reportingController": f"{labels.GROUP}/operator",
+            "reportingInstance": self._instance[:128],
+            "action": "Reconcile",
+            "type": kind_of_event,
+            "reason": reason[:128],
+            "note": message[:_LONGEST_NOTE],
+            "regarding": {
+                "apiVersion": labels.API_VERSION,
+                "kind": kind,
+                "namespace": namespace,
+                "name": name,
+                "uid": uid,
+            },
+        }
+        try:
+            if not await self._kube.create(resources.EVENTS, manifest):
+                series = {"count": self._again(event), "lastObservedTime": now}
+                await self._kube.merge(resources.EVENTS, namespace, event, {"series": series})
+        except KubeError as error:
+            _logger.warning("the event %s on %s %s/%s is lost: %s", reason, kind, namespace, name, error)
+
+    def _again(self, event: str) -> int:
+        count = self._counts.pop(event, 1) + 1
+        self._counts[event] = count
+        if len(self._counts) > _REMEMBERED:
+            self._counts.popitem(last=False)
+        return count

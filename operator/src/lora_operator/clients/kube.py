@@ -1,0 +1,206 @@
+"""The Kubernetes API, as plain JSON: get, list, create, server-side apply."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import client, config
+
+Manifest = Mapping[str, Any]
+
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_PAGE = 500
+_TIMEOUT_SECONDS = 30.0
+_CONNECTIONS = 64
+
+
+class KubeError(Exception):
+    """The API server refused a request, or did not answer (status 0)."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the same request would be refused again: the object is at fault, not the server."""
+        return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of namespaced object."""
+
+    kind: str
+    plural: str
+    api_version: str
+
+    def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
+        """The URL path of an object, or of all objects; without a namespace, those of the whole cluster."""
+        root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"
+        parts = [root, f"namespaces/{namespace}" if namespace else "", self.plural, name or "", subresource or ""]
+        return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the API server is and how to log in."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    token: str | None
+    certificate_path: str | None
+    key_path: str | None
+
+
+class Kube:
+    """A connection to one API server. Every call may raise KubeError."""
+
+    def __init__(self, configuration: Any) -> None:
+        self._configuration = configuration
+        self._api = client.ApiClient(configuration)
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """Connects as the pod's service account, else by the kubeconfig.
+
+        Raises:
+            KubeError: neither exists or can be read.
+        """
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(configuration)
+        except config.ConfigException:
+            try:
+                await config.load_kube_config(client_configuration=configuration)
+            except (config.ConfigException, OSError) as error:
+                raise KubeError(
+                    0, f"no API server to talk to: not in a pod, and the kubeconfig says {error}; set KUBECONFIG"
+                ) from error
+        configuration.connection_pool_maxsize = _CONNECTIONS
+        # Proxies of the environment are for the world outside; the API server's own is in the kubeconfig.
+        configuration.client_session_kwargs = {"trust_env": False}
+        return cls(configuration)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._api.close()
+
+    async def connection(self) -> Connection:
+        """What another client needs to talk to the same server; the token is read again at each call."""
+        header = await self._configuration.get_api_key_with_prefix("BearerToken")
+        return Connection(
+            server=self._configuration.host,
+            ca_path=self._configuration.ssl_ca_cert,
+            insecure=not self._configuration.verify_ssl,
+            token=header.split(" ", 1)[-1].strip() if header else None,
+            certificate_path=self._configuration.cert_file,
+            key_path=self._configuration.key_file,
+        )
+
+    async def get(
+        self, resource: Resource, namespace: str, name: str, *, metadata_only: bool = False
+    ) -> dict[str, Any] | None:
+        """One object, or None."""
+        accept = _METADATA_ONLY if metadata_only else "application/json"
+        try:
+            return await self._request("GET", resource.path(namespace, name), accept=accept)
+        except KubeError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """All objects that match both selectors, read page by page from one version of the store."""
+        query = {"limit": str(_PAGE), "labelSelector": labels, "fieldSelector": fields}
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self._request("GET", resource.path(namespace), query=query)
+            found += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return found
+            query["continue"] = token
+
+    async def apply(
+        self, resource: Resource, manifest: Manifest, *, field_manager: str, subresource: str | None = None
+    ) -> dict[str, Any]:
+        """Server-side apply: what the manifest says is ours from now on, whoever had it. Answers the stored object."""
+        metadata = manifest["metadata"]
+        return await self._request(
+            "PATCH",
+            resource.path(metadata["namespace"], metadata["name"], subresource),
+            query={"fieldManager": field_manager, "force": "true"},
+            body=manifest,
+            content_type=_APPLY,
+        )
+
+    async def merge(self, resource: Resource, namespace: str, name: str, patch: Manifest) -> None:
+        """Changes the given fields of an object."""
+        await self._request("PATCH", resource.path(namespace, name), body=patch, content_type=_MERGE)
+
+    async def create(self, resource: Resource, manifest: Manifest) -> bool:
+        """Creates an object; False when one of its name exists."""
+        try:
+            await self._request("POST", resource.path(manifest["metadata"]["namespace"]), body=manifest)
+        except KubeError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return False
+            raise
+        return True
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | None] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> dict[str, Any]:
+        try:
+            request = await self._api.param_serialize(
+                method,
+                path,
+                query_params=[(name, value) for name, value in (query or {}).items() if value is not None],
+                header_params={"Accept": accept, "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                response = await self._api.call_api(*request, _request_timeout=_TIMEOUT_SECONDS)
+                data = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubeError(0, f"{method} {path}: no answer from the API server: {error!r}") from error
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise KubeError(response.status, f"{method} {path}: {response.status} {_reason(data)}")
+        answer: dict[str, Any] = json.loads(data)
+        return answer
+
+
+def _reason(data: bytes) -> str:
+    """The message of a metav1.Status, or the start of whatever was answered instead."""
+    try:
+        return str(json.loads(data)["message"])
+    except (ValueError, KeyError, TypeError):
+        return data[:300].decode(errors="replace")

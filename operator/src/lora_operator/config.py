@@ -1,0 +1,90 @@
+"""The operator's settings, from the environment; read once, before anything else."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from lora_api.v1alpha1.model import AcceleratorType
+
+_PREFIX = "LORA_OPERATOR_"
+
+
+class ConfigError(Exception):
+    """A setting is missing or wrong; the message names its variable."""
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Config(BaseSettings):
+    """Each variable has the prefix `LORA_OPERATOR_`."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
+
+    namespace: str = Field(min_length=1)
+    """Where the operator itself runs, and keeps its CA."""
+    pod_name: str = "lora-operator"
+    """Who reports Events."""
+    pod_labels: dict[str, str] = {"app.kubernetes.io/name": "lora-operator"}
+    """JSON. Labels of the operator's pods: they alone may reach the admin port of the runtimes."""
+    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated; all namespaces when empty."""
+    images: dict[AcceleratorType, str]
+    """JSON. Runtime image per accelerator type."""
+    image_pull_policy: str = Field(default="IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
+    allow_host_path: bool = False
+    """Whether pods may mount folders of the node: local clusters only."""
+    ca_dir: Path = Path("/etc/lora-operator/ca")
+    """Where the Secret with the operator's CA is mounted; empty before its first start."""
+    workers: int = Field(default=8, ge=1, le=64)
+    """LoRAModels that are worked on at once."""
+    metrics_port: int = Field(default=9090, ge=0, le=65535)
+    """0: no metrics."""
+    health_port: int = Field(default=8080, ge=1, le=65535)
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: LogFormat = LogFormat.TEXT
+
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any, info: Any) -> Any:
+        if isinstance(value, str):
+            return value.upper() if info.field_name == "log_level" else value.lower()
+        return value
+
+
+def load() -> Config:
+    """Reads the environment.
+
+    Raises:
+        ConfigError: one line that names every variable that is missing or wrong, and what it should be.
+    """
+    try:
+        return Config()
+    except ValidationError as error:
+        problems = (f"{_variable(issue)}: {issue['msg']}" for issue in error.errors())
+        raise ConfigError("; ".join(problems)) from error
+    except (json.JSONDecodeError, ValueError) as error:
+        # pydantic-settings says which field is not JSON, by its name in Python.
+        raise ConfigError(f"a {_PREFIX}* variable is not understood: {error}; it must be JSON") from error
+
+
+def _variable(issue: Any) -> str:
+    name, *inner = (str(part) for part in issue["loc"])
+    # A missing setting is located by its variable already.
+    variable = name.upper() if name.upper().startswith(_PREFIX) else _PREFIX + name.upper()
+    return variable + "".join(f"[{part}]" for part in inner)

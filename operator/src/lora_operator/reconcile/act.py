@@ -1,0 +1,188 @@
+"""Acting: carries out a plan, one kind of action after the other."""
+
+import asyncio
+import base64
+import itertools
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import assert_never
+
+from lora_api import labels
+from lora_api.runtime_api import Inventory
+from lora_api.v1alpha1.common import ApiModel
+from lora_operator.clients import resources
+from lora_operator.clients.certificates import Authority
+from lora_operator.clients.clock import Clock
+from lora_operator.clients.events import Events
+from lora_operator.clients.kube import Kube, KubeError, Manifest, Resource
+from lora_operator.clients.metrics import Metrics
+from lora_operator.clients.runtime_admin import RuntimeAdmin
+from lora_operator.domain import render
+from lora_operator.domain.actions import (
+    Action,
+    ApplyChild,
+    CreateSecret,
+    Plan,
+    PostEvent,
+    PushDesired,
+    ResolveSource,
+    WriteAdapterStatus,
+    WriteDesired,
+    WriteModelStatus,
+)
+from lora_operator.domain.observed import ModelKey, ObjectMeta
+from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.inventories import Inventories
+from lora_operator.reconcile.look import address_of
+from lora_operator.reconcile.queue import TryAgain
+from lora_operator.reconcile.resolutions import Resolutions
+
+_logger = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+"""Actions of one kind that are under way together."""
+
+
+class _PodAway(Exception):
+    """A pod could not be told. Whether it is reachable is for its poll to find out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Carries out plans. Every action may be repeated: a plan that was cut short is simply made again."""
+
+    kube: Kube
+    admin: RuntimeAdmin
+    events: Events
+    authority: Authority
+    clock: Clock
+    inventories: Inventories
+    resolutions: Resolutions
+    applied: Applied
+    metrics: Metrics
+
+    async def __call__(self, key: ModelKey, model: ObjectMeta | None, plan: Plan) -> None:
+        """Does all of it in order, actions of one kind together.
+
+        Raises:
+            TryAgain: part of it failed, and the message says what; the rest was carried out.
+        """
+        failures: list[str] = []
+        stored = True
+        for kind, actions in itertools.groupby(plan.actions, key=type):
+            if kind is PushDesired and not stored:
+                # A pod must not know a document that a restarted one could not read.
+                continue
+            failed = await self._together(key, model, actions)
+            stored = stored and not (failed and kind is WriteDesired)
+            failures += failed
+        if failures:
+            raise TryAgain("; ".join(failures))
+
+    async def _together(self, key: ModelKey, model: ObjectMeta | None, actions: Iterable[Action]) -> list[str]:
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def do(action: Action) -> str | None:
+            async with room:
+                return await self._attempt(key, model, action)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(do(action)) for action in actions]
+        return [failure for task in tasks if (failure := task.result()) is not None]
+
+    async def _attempt(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> str | None:
+        """Why it failed, or None."""
+        self.metrics.actions.labels(type(action).__name__).inc()
+        try:
+            await self._do(key, model, action)
+        except KubeError as error:
+            if isinstance(action, ApplyChild) and error.is_refusal and model is not None:
+                await self._complain(key, model, action, error)
+            return str(error)
+        except _PodAway as away:
+            return str(away)
+        return None
+
+    async def _do(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> None:
+        match action:
+            case ApplyChild(manifest=manifest):
+                await self._apply_child(key, manifest)
+            case CreateSecret(name=name):
+                if model is not None:
+                    await self._create_secret(key, model, name)
+            case WriteDesired(document=document):
+                if model is not None:
+                    manifest = render.desired_manifest(model, document)
+                    await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
+            case PushDesired():
+                await self._push(key, action)
+            case ResolveSource(pod=pod, ip=ip):
+                self.resolutions.ask(key, address_of(key, pod, ip), action)
+            case WriteModelStatus(status=status):
+                if model is not None:
+                    await self._write_status(resources.MODELS, key.namespace, key.name, model.uid, status)
+            case WriteAdapterStatus(name=name, uid=uid, status=status):
+                await self._write_status(resources.ADAPTERS, key.namespace, name, uid, status)
+            case PostEvent():
+                await self.events.post(
+                    action.kind, key.namespace, action.name, action.uid, action.type, action.reason, action.message
+                )
+                _logger.info("%s %s %s/%s: %s", action.reason, action.kind, key.namespace, action.name, action.message)
+            case _:
+                assert_never(action)
+        if not isinstance(action, PostEvent | WriteModelStatus | WriteAdapterStatus):
+            _logger.info("%s %s: %s", type(action).__name__, key, action.why)
+
+    async def _apply_child(self, key: ModelKey, manifest: Manifest) -> None:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        stored = await self.kube.apply(resources.CHILDREN[kind], manifest, field_manager=labels.FIELD_MANAGER)
+        self.applied.note(key, f"{kind}/{name}", stored)
+
+    async def _create_secret(self, key: ModelKey, model: ObjectMeta, name: str) -> None:
+        leaf = self.authority.server(render.admin_host(key), self.clock.now())
+        data = {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": self.authority.pem}
+        manifest = {
+            "apiVersion": resources.SECRETS.api_version,
+            "kind": resources.SECRETS.kind,
+            "type": "kubernetes.io/tls",
+            "metadata": {
+                "name": name,
+                "namespace": key.namespace,
+                "labels": labels.children(key.name, "certificate"),
+                "ownerReferences": [render.owner_reference(model)],
+            },
+            "data": {file: base64.b64encode(content).decode() for file, content in data.items()},
+        }
+        # Signed by the same authority for the same name: one that exists is as good as a new one.
+        await self.kube.create(resources.SECRETS, manifest)
+        self.applied.note_secret(key, model.uid, name)
+
+    async def _push(self, key: ModelKey, action: PushDesired) -> None:
+        address = address_of(key, action.pod, action.ip)
+        answer = await self.admin.put_desired(address, action.document)
+        if isinstance(answer, Inventory):
+            self.inventories.learn(key, address, answer)
+        else:
+            raise _PodAway(f"pod {action.pod} was not told: {answer.message}")
+
+    async def _write_status(self, resource: Resource, namespace: str, name: str, uid: str, status: ApiModel) -> None:
+        manifest = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            # With the UID, a status can never land on an object that was re-created under the name.
+            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+        try:
+            await self.kube.apply(resource, manifest, field_manager=labels.STATUS_FIELD_MANAGER, subresource="status")
+        except KubeError as error:
+            # Deleted since the look, or re-created: either way its event rings.
+            if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                raise
+
+    async def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:
+        """Says on the user's object what the API server would not take."""
+        message = f"the API server refuses {action.manifest['kind']} {action.manifest['metadata']['name']}: {error}"
+        await self.events.post("LoRAModel", key.namespace, key.name, model.uid, "Warning", "ChildRefused", message)

@@ -1,0 +1,106 @@
+"""What each pod says it has: one long poll per pod, so that pods tell and nobody asks twice."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from lora_api.runtime_api import Inventory
+from lora_operator.clients.clock import Clock
+from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
+from lora_operator.domain.observed import ModelKey, Unreachable
+from lora_operator.reconcile.queue import Backoff
+from lora_operator.reconcile.spawn import Spawn
+
+_logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 20.0
+"""A pod that hangs without closing its connection is found out after this long and the client's grace."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    answer: Inventory | Unreachable
+    task: asyncio.Task[None] | None = None
+
+
+class Inventories:
+    """The last answer of every pod of every model; rings for the model when one changes."""
+
+    def __init__(
+        self, admin: RuntimeAdmin, clock: Clock, backoff: Backoff, spawn: Spawn, ring: Callable[[ModelKey], None]
+    ) -> None:
+        self._admin = admin
+        self._clock = clock
+        self._backoff = backoff
+        self._spawn = spawn
+        self._ring = ring
+        self._pods: dict[ModelKey, dict[PodAddress, _Watched]] = {}
+
+    def watch(self, key: ModelKey, pods: Iterable[PodAddress]) -> None:
+        """Polls exactly these pods of the model from now on; a pod with another address is another pod."""
+        wanted = set(pods)
+        known = self._pods.setdefault(key, {})
+        for pod in known.keys() - wanted:
+            self._stop(known.pop(pod))
+        for pod in wanted - known.keys():
+            known[pod] = _Watched(Unreachable("the pod has not been asked yet", self._clock.now()))
+            known[pod].task = self._spawn(self._poll(key, pod))
+        if not known:
+            del self._pods[key]
+
+    def answer(self, key: ModelKey, pod: PodAddress) -> Inventory | Unreachable:
+        """What the pod said last."""
+        return self._pods[key][pod].answer
+
+    def learn(self, key: ModelKey, pod: PodAddress, inventory: Inventory) -> None:
+        """Takes note of what a pod said on another occasion."""
+        watched = self._pods.get(key, {}).get(pod)
+        if watched is None:
+            return
+        was = watched.answer
+        if isinstance(was, Unreachable) or (was.boot_id, was.etag) != (inventory.boot_id, inventory.etag):
+            watched.answer = inventory
+            self._ring(key)
+
+    @property
+    def unreachable(self) -> int:
+        """How many pods do not answer."""
+        return sum(isinstance(watched.answer, Unreachable) for pods in self._pods.values() for watched in pods.values())
+
+    def close(self) -> None:
+        """Ends all polls."""
+        for pods in self._pods.values():
+            for watched in pods.values():
+                self._stop(watched)
+        self._pods.clear()
+
+    async def _poll(self, key: ModelKey, pod: PodAddress) -> None:
+        failures = 0
+        while True:
+            last = self._pods[key][pod].answer
+            after = last.etag if isinstance(last, Inventory) else None
+            answer = await self._admin.inventory(pod, after, 0 if after is None else _POLL_SECONDS)
+            if isinstance(answer, Inventory):
+                failures = 0
+                self.learn(key, pod, answer)
+            else:
+                failures += 1
+                self._lost(key, pod, answer)
+                await asyncio.sleep(self._backoff.seconds(failures))
+
+    def _lost(self, key: ModelKey, pod: PodAddress, answer: Unreachable) -> None:
+        watched = self._pods[key][pod]
+        was = watched.answer
+        if isinstance(was, Unreachable):
+            # Still away: since when is what counts, and the words may be newer.
+            watched.answer = Unreachable(answer.message, was.since)
+            return
+        watched.answer = answer
+        _logger.info("pod %s/%s is unreachable: %s", key.namespace, pod.name, answer.message)
+        self._ring(key)
+
+    @staticmethod
+    def _stop(watched: _Watched) -> None:
+        if watched.task is not None:
+            watched.task.cancel()

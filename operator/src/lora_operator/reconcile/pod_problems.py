@@ -1,0 +1,68 @@
+"""Why Kubernetes cannot run a pod, read from the pod's own status."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lora_api.v1alpha1.conditions import Reason
+from lora_operator.domain.observed import PodProblem
+
+_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
+_HARMLESS = frozenset({"ContainerCreating", "PodInitializing"})
+_LONGEST_MESSAGE = 1024
+
+
+def pod_problem(pod: Mapping[str, Any]) -> PodProblem | None:
+    """What keeps the pod from running, or None."""
+    status = pod.get("status") or {}
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return _first(_of_container(container) for container in containers) or _unscheduled(status)
+
+
+def _of_container(container: Mapping[str, Any]) -> PodProblem | None:
+    name = container["name"]
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    # A container that runs again after a crash is well, however it ended before.
+    ended = (container.get("state") or {}).get("terminated") or (
+        (container.get("lastState") or {}).get("terminated") if waiting else None
+    )
+    if ended and ended.get("exitCode"):
+        return _crash(name, ended, container.get("restartCount", 0))
+    reason = waiting.get("reason", "")
+    if not reason or reason in _HARMLESS:
+        return None
+    kind = Reason.IMAGE_PULL_FAILED if reason in _IMAGE else Reason.POD_FAILED
+    if reason == "CrashLoopBackOff":
+        kind = Reason.ENGINE_CRASHING
+    return _problem(kind, f"container {name}: {reason}: {waiting.get('message') or 'no message'}")
+
+
+def _crash(name: str, ended: Mapping[str, Any], restarts: int) -> PodProblem:
+    if ended.get("reason") == "OOMKilled":
+        return _problem(
+            Reason.OUT_OF_MEMORY,
+            f"container {name} was killed for using more memory than its limit (restarts: {restarts}); raise "
+            "spec.resources, or lower spec.adapters or spec.engine.maxModelLen",
+        )
+    words = f"exit code {ended['exitCode']}"
+    if ended.get("message"):
+        words += f": {ended['message'].strip()}"
+    return _problem(Reason.ENGINE_CRASHING, f"container {name} ended with {words} (restarts: {restarts})")
+
+
+def _unscheduled(status: Mapping[str, Any]) -> PodProblem | None:
+    for condition in status.get("conditions") or ():
+        if (
+            condition.get("type") == "PodScheduled"
+            and condition.get("status") == "False"
+            and condition.get("reason") == "Unschedulable"
+        ):
+            return _problem(Reason.UNSCHEDULABLE, condition.get("message") or "no node fits the pod")
+    return None
+
+
+def _first(problems: Iterable[PodProblem | None]) -> PodProblem | None:
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _problem(reason: Reason, message: str) -> PodProblem:
+    return PodProblem(reason=reason, message=message[:_LONGEST_MESSAGE])

@@ -1,0 +1,124 @@
+"""Objects of the API server as the domain sees them. Pure."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from lora_api import labels
+from lora_api.runtime_api import CONFIG_MAP_KEY, Desired, Inventory
+from lora_api.v1alpha1.adapter import LoRAAdapter
+from lora_api.v1alpha1.model import LoRAModel
+from lora_operator.domain.observed import (
+    ObjectMeta,
+    ObservedAdapter,
+    ObservedDeployment,
+    ObservedModel,
+    ObservedPod,
+    Unreachable,
+)
+from lora_operator.reconcile.pod_problems import pod_problem
+
+Object = Mapping[str, Any]
+
+_ENDED = frozenset({"Succeeded", "Failed"})
+
+
+def read_meta(stored: Object) -> ObjectMeta:
+    """The metadata that decisions need."""
+    metadata = stored["metadata"]
+    return ObjectMeta(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        annotations=metadata.get("annotations") or {},
+    )
+
+
+def read_model(stored: Object) -> ObservedModel:
+    """A LoRAModel.
+
+    Raises:
+        pydantic.ValidationError: it does not fit the schema; the API server would have refused it.
+    """
+    model = LoRAModel.model_validate(stored)
+    return ObservedModel(read_meta(stored), model.spec, model.status)
+
+
+def read_adapter(stored: Object) -> ObservedAdapter:
+    """A LoRAAdapter.
+
+    Raises:
+        pydantic.ValidationError: it does not fit the schema; the API server would have refused it.
+    """
+    adapter = LoRAAdapter.model_validate(stored)
+    return ObservedAdapter(read_meta(stored), adapter.spec, adapter.status)
+
+
+def read_deployment(stored: Object) -> ObservedDeployment:
+    """The Deployment's generation and counts."""
+    status = stored.get("status") or {}
+    return ObservedDeployment(
+        generation=stored["metadata"]["generation"],
+        observed_generation=status.get("observedGeneration", 0),
+        replicas=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+    )
+
+
+def read_desired(stored: Object | None) -> Desired | None:
+    """The document in the model's ConfigMap; None when there is none, or none that can be read."""
+    packed = ((stored or {}).get("binaryData") or {}).get(CONFIG_MAP_KEY)
+    if packed is None:
+        return None
+    try:
+        return Desired.unpacked(base64.b64decode(packed))
+    except (ValueError, binascii.Error):
+        return None
+
+
+def has_ended(pod: Object) -> bool:
+    """Whether the pod ran to its end or was evicted: it stays listed, and its Deployment has made another."""
+    return (pod.get("status") or {}).get("phase") in _ENDED
+
+
+def pod_ip(pod: Object) -> str:
+    """The pod's address; empty until it has one."""
+    return str((pod.get("status") or {}).get("podIP") or "")
+
+
+def read_pod(pod: Object, inventory: Inventory | Unreachable) -> ObservedPod:
+    """A pod together with what its runtime says."""
+    meta, status = pod["metadata"], pod.get("status") or {}
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
+    return ObservedPod(
+        name=meta["name"],
+        ip=pod_ip(pod),
+        ready=ready,
+        terminating="deletionTimestamp" in meta,
+        created=datetime.fromisoformat(meta["creationTimestamp"]),
+        inventory=inventory,
+        problem=pod_problem(pod),
+    )
+
+
+def applied_hash(child: Object) -> str:
+    """The hash of what was last applied."""
+    return str((child["metadata"].get("annotations") or {}).get(labels.TEMPLATE_HASH, ""))
+
+
+def foreign_owner(child: Object, model: ObjectMeta) -> str | None:
+    """Who has the child's name, when it is not this very model; in words."""
+    metadata = child["metadata"]
+    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
+    if owner is None:
+        return "nobody in particular (it has no controller)"
+    if owner["uid"] == model.uid:
+        return None
+    if (owner["kind"], owner["name"]) == (LoRAModel.kind, model.name):
+        return "an earlier LoRAModel of this name, with which it is being deleted"
+    return f"{owner['kind']} {owner['name']}"

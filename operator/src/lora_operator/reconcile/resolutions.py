@@ -1,0 +1,79 @@
+"""Questions to pods about adapters' sources that are under way, and their answers."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+
+from lora_api.runtime_api import ResolveResponse, ResolveState
+from lora_operator.clients.clock import Clock
+from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
+from lora_operator.domain import resolving
+from lora_operator.domain.actions import ResolveSource
+from lora_operator.domain.observed import ModelKey, Resolution, Unreachable
+from lora_operator.reconcile.spawn import Spawn
+
+_WAIT_SECONDS = 15.0
+
+
+class Resolutions:
+    """Asks, keeps the answer by the adapter's UID, and rings for the model at each step and at the end."""
+
+    def __init__(self, admin: RuntimeAdmin, clock: Clock, spawn: Spawn, ring: Callable[[ModelKey], None]) -> None:
+        self._admin = admin
+        self._clock = clock
+        self._spawn = spawn
+        self._ring = ring
+        self._answers: dict[ModelKey, dict[str, Resolution]] = {}
+        self._asking: dict[ModelKey, dict[str, asyncio.Task[None]]] = {}
+
+    def ask(self, key: ModelKey, pod: PodAddress, question: ResolveSource) -> None:
+        """Starts to ask; a question about the same adapter that is under way is dropped for it."""
+        asking = self._asking.setdefault(key, {})
+        earlier = asking.pop(question.adapter_uid, None)
+        if earlier is not None:
+            earlier.cancel()
+        asking[question.adapter_uid] = self._spawn(self._ask(key, pod, question))
+
+    def answers(self, key: ModelKey) -> Mapping[str, Resolution]:
+        """What is known, by UID of the adapter."""
+        return dict(self._answers.get(key, {}))
+
+    def under_way(self, key: ModelKey) -> frozenset[str]:
+        """UIDs of the adapters that a pod is asked about now."""
+        return frozenset(self._asking.get(key, {}))
+
+    def keep(self, key: ModelKey, uids: Collection[str]) -> None:
+        """Forgets all adapters of the model but these."""
+        answers, asking = self._answers.get(key, {}), self._asking.get(key, {})
+        for uid in answers.keys() - set(uids):
+            del answers[uid]
+        for uid in asking.keys() - set(uids):
+            asking.pop(uid).cancel()
+        if not answers:
+            self._answers.pop(key, None)
+        if not asking:
+            self._asking.pop(key, None)
+
+    def close(self) -> None:
+        """Ends all questions."""
+        for asking in self._asking.values():
+            for task in asking.values():
+                task.cancel()
+        self._asking.clear()
+
+    async def _ask(self, key: ModelKey, pod: PodAddress, question: ResolveSource) -> None:
+        while True:
+            answer = await self._admin.resolve(pod, question.request, _WAIT_SECONDS)
+            self._note(key, question, answer)
+            if isinstance(answer, Unreachable) or answer.state is not ResolveState.FETCHING:
+                break
+            self._ring(key)
+        self._asking.get(key, {}).pop(question.adapter_uid, None)
+        self._ring(key)
+
+    def _note(self, key: ModelKey, question: ResolveSource, answer: ResolveResponse | Unreachable) -> None:
+        self._answers.setdefault(key, {})[question.adapter_uid] = Resolution(
+            source_hash=question.source_hash,
+            answer=answer,
+            attempts=question.attempt,
+            retry_at=resolving.retry_at(answer, question.attempt, self._clock.now()),
+        )
