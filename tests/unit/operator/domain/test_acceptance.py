@@ -1,0 +1,168 @@
+from datetime import timedelta
+
+import pytest
+
+from lora_api.v1alpha1.conditions import Reason
+from lora_operator.domain import acceptance
+from lora_operator.domain.acceptance import Policy
+from lora_operator.domain.observed import ObservedAdapter, ObservedModel
+from lora_operator.domain.outcome import Rejected
+from support.builders import (
+    LONG_AGO,
+    a_blend,
+    a_model,
+    a_snapshot,
+    a_snapshot_without_model,
+    an_adapter,
+)
+
+HOST_PATH = [{"name": "files", "hostPath": {"path": "/srv"}}]
+PVC = [{"name": "files", "pvc": {"claimName": "files"}}]
+ON_VOLUME = {"volume": {"name": "files", "path": "pirate"}}
+
+
+def rejections(
+    *adapters: ObservedAdapter, model: ObservedModel | None = None, allow_host_path: bool = False
+) -> dict[str, Rejected]:
+    """By name of the adapter."""
+    found = acceptance.rejections(a_snapshot(*adapters, model=model), Policy(allow_host_path))
+    return {adapter.meta.name: found[adapter.meta.uid] for adapter in adapters if adapter.meta.uid in found}
+
+
+def test_an_adapter_of_a_model_that_does_not_exist_is_rejected_and_the_model_is_named() -> None:
+    found = acceptance.rejections(a_snapshot_without_model(an_adapter()), Policy())
+
+    assert found["uid-pirate"].reason is Reason.MODEL_NOT_FOUND
+    assert "LoRAModel smol in namespace team" in found["uid-pirate"].message
+
+
+def test_an_ordinary_adapter_is_accepted() -> None:
+    assert rejections(an_adapter()) == {}
+
+
+def test_the_older_of_two_adapters_has_a_served_name() -> None:
+    older = an_adapter("z-old", servedName="voice")
+    younger = an_adapter("a-new", servedName="voice", created=LONG_AGO + timedelta(seconds=1))
+
+    found = rejections(younger, older)
+
+    assert found.keys() == {"a-new"}
+    assert found["a-new"].reason is Reason.NAME_CONFLICT
+    assert "older LoRAAdapter z-old" in found["a-new"].message
+
+
+def test_of_two_adapters_created_in_the_same_second_the_lower_uid_has_a_served_name() -> None:
+    found = rejections(
+        an_adapter("one", servedName="voice", uid="b"), an_adapter("two", servedName="voice", uid="a")
+    )
+
+    assert found.keys() == {"one"}
+
+
+@pytest.mark.parametrize("model", [a_model(), a_model(servedName="base")])
+def test_an_adapter_may_not_take_the_name_of_the_base_model(model: ObservedModel) -> None:
+    name = model.spec.served_name or model.meta.name
+
+    assert rejections(an_adapter(servedName=name), model=model)["pirate"].reason is Reason.NAME_CONFLICT
+
+
+def test_a_volume_that_the_model_does_not_mount_is_named_with_what_to_add() -> None:
+    found = rejections(an_adapter(source=ON_VOLUME))["pirate"]
+
+    assert found.reason is Reason.VOLUME_NOT_MOUNTED
+    assert "'files'" in found.message
+    assert "spec.volumes of LoRAModel smol" in found.message
+
+
+def test_a_secret_that_the_model_does_not_mount_is_named_with_what_to_add() -> None:
+    source = {"huggingFace": {"repo": "team/pirate"}, "credentialsRef": {"name": "hub"}}
+    model = a_model(credentials=[{"secretRef": {"name": "hub"}}])
+
+    found = rejections(an_adapter(source=source))["pirate"]
+
+    assert found.reason is Reason.CREDENTIALS_NOT_MOUNTED
+    assert "{secretRef: {name: hub}}" in found.message
+    assert rejections(an_adapter(source=source), model=model) == {}
+
+
+def test_a_folder_of_the_node_is_refused_unless_the_operator_allows_it() -> None:
+    adapter, model = an_adapter(source=ON_VOLUME), a_model(volumes=HOST_PATH)
+
+    assert rejections(adapter, model=model)["pirate"].reason is Reason.SOURCE_FORBIDDEN
+    assert rejections(adapter, model=model, allow_host_path=True) == {}
+
+
+def test_adapters_that_do_not_use_a_forbidden_volume_are_accepted() -> None:
+    assert rejections(an_adapter(), model=a_model(volumes=HOST_PATH)) == {}
+
+
+def test_a_blend_of_an_adapter_that_the_model_does_not_have_is_rejected() -> None:
+    found = rejections(an_adapter("pirate"), a_blend("both", {"pirate": 1, "ghost": 1}))
+
+    assert found.keys() == {"both"}
+    assert found["both"].reason is Reason.MEMBER_NOT_FOUND
+    assert "the model smol has no LoRAAdapter ghost" in found["both"].message
+
+
+def test_a_blend_of_itself_through_another_is_rejected_and_the_path_is_printed() -> None:
+    found = rejections(a_blend("a", {"b": 1}), a_blend("b", {"a": 1}))
+
+    assert {name: rejected.reason for name, rejected in found.items()} == {
+        "a": Reason.BLEND_CYCLE,
+        "b": Reason.BLEND_CYCLE,
+    }
+    assert "a -> b -> a" in found["a"].message
+
+
+def test_a_blend_of_itself_is_rejected() -> None:
+    assert "a -> a" in rejections(a_blend("a", {"a": 1}))["a"].message
+
+
+def test_a_blend_that_leads_into_a_cycle_is_not_part_of_it() -> None:
+    found = rejections(a_blend("outside", {"a": 1}), a_blend("a", {"b": 1}), a_blend("b", {"a": 1}))
+
+    assert found.keys() == {"a", "b"}
+
+
+def test_a_blend_that_reaches_one_member_on_two_ways_is_no_cycle() -> None:
+    leaf, left, right = an_adapter("leaf"), a_blend("left", {"leaf": 1}), a_blend("right", {"leaf": 1})
+
+    assert rejections(leaf, left, right, a_blend("top", {"left": 1, "right": 1})) == {}
+
+
+@pytest.mark.parametrize("name", ["my.model", "1st", "x" * 41, "a-"])
+def test_a_model_whose_name_cannot_name_a_service_is_rejected(name: str) -> None:
+    rejected = acceptance.model_rejection(a_snapshot(model=a_model(name)), Policy())
+
+    assert rejected is not None
+    assert rejected.reason is Reason.INVALID_NAME
+    assert name in rejected.message
+
+
+def test_a_model_whose_children_belong_to_another_is_rejected_and_the_owner_is_named() -> None:
+    snapshot = a_snapshot(conflicting={"Service/smol": "Deployment web"})
+
+    rejected = acceptance.model_rejection(snapshot, Policy())
+
+    assert rejected is not None
+    assert rejected.reason is Reason.NAME_CONFLICT
+    assert "Service/smol belongs to Deployment web" in rejected.message
+
+
+def test_a_model_that_mounts_a_folder_of_the_node_is_rejected_unless_allowed() -> None:
+    snapshot = a_snapshot(model=a_model(volumes=HOST_PATH))
+
+    rejected = acceptance.model_rejection(snapshot, Policy())
+
+    assert rejected is not None
+    assert rejected.reason is Reason.SOURCE_FORBIDDEN
+    assert acceptance.model_rejection(snapshot, Policy(allow_host_path=True)) is None
+    assert acceptance.model_rejection(a_snapshot(model=a_model(volumes=PVC)), Policy()) is None
+
+
+def test_a_pod_template_that_cannot_be_merged_rejects_the_model() -> None:
+    rejected = acceptance.model_rejection(a_snapshot(), Policy(), render_error="containers must be a list")
+
+    assert rejected is not None
+    assert rejected.reason is Reason.INVALID_POD_TEMPLATE
+    assert "containers must be a list" in rejected.message

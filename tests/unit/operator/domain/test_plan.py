@@ -1,0 +1,256 @@
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytest
+
+from lora_api import labels
+from lora_api.runtime_api import Desired, RevisionState
+from lora_api.v1alpha1.conditions import Reason
+from lora_operator.domain import plan
+from lora_operator.domain.acceptance import Policy
+from lora_operator.domain.actions import (
+    Action,
+    ApplyChild,
+    CreateSecret,
+    Plan,
+    PostEvent,
+    PushDesired,
+    ResolveSource,
+    WriteAdapterStatus,
+    WriteDesired,
+    WriteModelStatus,
+)
+from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Snapshot
+from support.builders import (
+    NOW,
+    a_deployment,
+    a_model,
+    a_pod,
+    a_refusal,
+    a_report,
+    a_snapshot,
+    a_snapshot_without_model,
+    an_adapter,
+    an_inventory,
+    resolved,
+    unreachable,
+)
+
+A = TypeVar("A", bound=Action)
+
+DEPLOYMENT = {"kind": "Deployment", "metadata": {"name": "smol", "annotations": {labels.TEMPLATE_HASH: "h1"}}}
+SERVICE = {"kind": "Service", "metadata": {"name": "smol", "annotations": {labels.TEMPLATE_HASH: "h2"}}}
+APPLIED = {"Deployment/smol": "h1", "Service/smol": "h2"}
+
+
+def planned(snapshot: Snapshot, *, allow_host_path: bool = False, **rest: Any) -> Plan:
+    return plan.make_plan(snapshot, Policy(allow_host_path), NOW, (DEPLOYMENT, SERVICE), **rest)
+
+
+def of(kind: type[A], found: Plan) -> list[A]:
+    return [action for action in found.actions if isinstance(action, kind)]
+
+
+def document_of(found: Plan) -> Desired:
+    (written,) = of(WriteDesired, found)
+    return written.document
+
+
+def with_statuses(snapshot: Snapshot, found: Plan) -> Snapshot:
+    """The snapshot after everything that the plan writes has been written."""
+    statuses = {action.uid: action.status for action in of(WriteAdapterStatus, found)}
+    adapters = tuple(
+        replace(adapter, status=statuses.get(adapter.meta.uid, adapter.status)) for adapter in snapshot.adapters
+    )
+    model = snapshot.model
+    for written in of(WriteModelStatus, found):
+        assert model is not None
+        model = replace(model, status=written.status)
+    for stored in of(WriteDesired, found):
+        snapshot = replace(snapshot, desired=stored.document)
+    return replace(snapshot, adapters=adapters, model=model)
+
+
+def a_serving_pod(document: Desired, name: str = "smol-a") -> ObservedPod:
+    """A pod that does all that the document says."""
+    reports = (
+        a_report(entry.name, **{f"r_{entry.serve.revision}": RevisionState.SERVING})
+        for entry in document.adapters
+        if entry.serve is not None
+    )
+    return a_pod(name, inventory=an_inventory(*reports, document=document))
+
+
+def settled(*adapters: ObservedAdapter) -> Snapshot:
+    """A look at a model with nothing left to do."""
+    snapshot = a_snapshot(
+        *adapters, pods=(a_pod(),), applied=APPLIED, deployment=a_deployment(), resolutions=resolved(*adapters)
+    )
+    document = document_of(planned(snapshot))
+    snapshot = replace(snapshot, desired=document, pods=(a_serving_pod(document),))
+    return with_statuses(snapshot, planned(snapshot))
+
+
+def test_a_settled_model_needs_nothing() -> None:
+    assert planned(settled(an_adapter("a"), an_adapter("b"))) == Plan(())
+
+
+def test_a_new_model_gets_certificate_document_and_children_in_this_order_before_statuses() -> None:
+    found = planned(a_snapshot(an_adapter()), secret_name="smol-admin")
+
+    assert [type(action) for action in found.actions] == [
+        CreateSecret,
+        WriteDesired,
+        ApplyChild,
+        ApplyChild,
+        WriteModelStatus,
+        WriteAdapterStatus,
+    ]
+    assert [action.why for action in of(ApplyChild, found)] == [
+        "Deployment/smol does not exist",
+        "Service/smol does not exist",
+    ]
+
+
+def test_only_children_that_changed_are_applied() -> None:
+    found = planned(a_snapshot(applied=APPLIED | {"Service/smol": "h0"}))
+
+    (applied,) = of(ApplyChild, found)
+    assert applied.manifest is SERVICE
+    assert applied.why == "Service/smol is not as wanted: hash h0, wanted h2"
+
+
+def test_a_model_whose_deployment_is_about_to_change_is_not_ready() -> None:
+    snapshot = replace(settled(), applied=APPLIED | {"Deployment/smol": "h0"})
+
+    (written,) = of(WriteModelStatus, planned(snapshot))
+
+    assert {c.type: c.status for c in written.status.conditions}["Ready"] == "False"
+
+
+def test_the_document_is_stored_before_any_pod_is_told() -> None:
+    adapter = an_adapter()
+    pods = (a_pod("a"), a_pod("b", ready=False), a_pod("deaf", inventory=unreachable()), a_pod("x", terminating=True))
+
+    found = planned(a_snapshot(adapter, pods=pods, resolutions=resolved(adapter), applied=APPLIED))
+
+    kinds = [type(action) for action in found.actions]
+    assert kinds.index(WriteDesired) < kinds.index(PushDesired)
+    assert [push.pod for push in of(PushDesired, found)] == ["a", "b"]
+    assert {push.document for push in of(PushDesired, found)} == {document_of(found)}
+
+
+def test_a_pod_that_missed_the_document_is_told_again_without_storing_it_again() -> None:
+    snapshot = settled(an_adapter())
+    late = a_pod("late", inventory=an_inventory())
+
+    found = planned(replace(snapshot, pods=(*snapshot.pods, late)))
+
+    assert of(WriteDesired, found) == []
+    assert [push.pod for push in of(PushDesired, found)] == ["late"]
+
+
+def test_a_new_source_is_resolved_and_nothing_else_told_meanwhile() -> None:
+    adapter = an_adapter()
+
+    found = planned(a_snapshot(adapter, pods=(a_pod(),)))
+
+    assert [question.adapter_uid for question in of(ResolveSource, found)] == [adapter.meta.uid]
+    assert document_of(found).adapters[0].serve is None
+
+
+def test_rejected_adapters_are_not_resolved() -> None:
+    adapter = an_adapter(source={"volume": {"name": "nowhere"}})
+
+    assert of(ResolveSource, planned(a_snapshot(adapter, pods=(a_pod(),)))) == []
+
+
+def test_a_changed_weight_is_prepared_then_committed_then_told() -> None:
+    snapshot = settled(an_adapter())
+    served = snapshot.adapters[0]
+    edited = replace(served, spec=served.spec.model_copy(update={"weight": 0.4}))
+    snapshot = replace(snapshot, adapters=(edited,))
+
+    preparing = planned(snapshot)
+    document = document_of(preparing)
+    (entry,) = document.adapters
+    assert entry.serve is not None
+    assert entry.prepare is not None
+    states = {f"r_{entry.serve.revision}": RevisionState.SERVING, f"r_{entry.prepare.revision}": RevisionState.PREPARED}
+    ready_pod = a_pod(inventory=an_inventory(a_report("pirate", **states), document=document))
+    committing = planned(replace(with_statuses(snapshot, preparing), pods=(ready_pod,)))
+    committed = document_of(committing)
+    done = planned(replace(with_statuses(snapshot, committing), pods=(a_serving_pod(committed),)))
+
+    assert committed.adapters[0].serve == entry.prepare
+    assert preparing.look_again_at == NOW + timedelta(seconds=120)
+    assert [event.reason for event in of(PostEvent, preparing)] == []
+    assert [event.reason for event in of(PostEvent, done)] == ["AdapterServed"]
+
+
+def test_a_deleted_adapter_leaves_the_document() -> None:
+    snapshot = settled(an_adapter("a"), an_adapter("b"))
+
+    found = planned(replace(snapshot, adapters=snapshot.adapters[:1]))
+
+    assert [entry.name for entry in document_of(found).adapters] == ["a"]
+
+
+def test_without_a_model_adapters_say_so_and_nothing_else_happens() -> None:
+    found = planned(a_snapshot_without_model(an_adapter(), pods=(a_pod(),)), secret_name="smol-admin")
+
+    assert [type(action) for action in found.actions] == [WriteAdapterStatus, PostEvent]
+    (written,) = of(WriteAdapterStatus, found)
+    assert written.status.conditions[0].reason == Reason.MODEL_NOT_FOUND
+
+
+def test_adapters_heal_when_their_model_appears() -> None:
+    orphan = a_snapshot_without_model(an_adapter())
+    orphan = with_statuses(orphan, planned(orphan))
+
+    found = planned(replace(orphan, model=a_model()))
+
+    (written,) = of(WriteAdapterStatus, found)
+    assert written.status.conditions[0].status == "True"
+
+
+def test_a_model_whose_name_is_taken_touches_nothing_but_statuses() -> None:
+    adapter = an_adapter()
+    snapshot = a_snapshot(
+        adapter, pods=(a_pod(),), resolutions=resolved(adapter), conflicting={"Service/smol": "nobody"}
+    )
+
+    found = planned(snapshot, secret_name="smol-admin")
+
+    assert {type(action) for action in found.actions} == {WriteModelStatus, WriteAdapterStatus, PostEvent}
+
+
+@pytest.mark.parametrize(
+    ("model", "render_error"),
+    [
+        (a_model(), "containers must be a list"),
+        (a_model(volumes=[{"name": "files", "hostPath": {"path": "/srv"}}]), None),
+    ],
+)
+def test_a_model_that_cannot_be_changed_as_wished_keeps_its_pods_and_their_adapters(
+    model: Any, render_error: str | None
+) -> None:
+    adapter = an_adapter()
+    snapshot = a_snapshot(adapter, model=model, pods=(a_pod(),), resolutions=resolved(adapter))
+
+    found = planned(snapshot, render_error=render_error)
+
+    assert of(ApplyChild, found) == []
+    assert document_of(found).adapters[0].serve is not None
+    assert [push.pod for push in of(PushDesired, found)] == ["smol-a"]
+
+
+def test_the_next_look_is_when_a_source_is_to_be_asked_about_again() -> None:
+    adapter = an_adapter()
+    retry_at = NOW + timedelta(seconds=8)
+    snapshot = a_snapshot(
+        adapter, pods=(a_pod(),), resolutions={adapter.meta.uid: a_refusal(adapter, retry_at=retry_at)}
+    )
+
+    assert planned(snapshot).look_again_at == retry_at

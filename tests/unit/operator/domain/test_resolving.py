@@ -1,0 +1,131 @@
+from datetime import timedelta
+
+from lora_api.runtime_api import ResolveResponse, ResolveState
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_operator.domain import facts, resolving
+from lora_operator.domain.actions import ResolveSource
+from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Resolution
+from support.builders import NOW, a_digest, a_pod, a_refusal, a_snapshot, an_adapter, unreachable
+
+SOON = NOW + timedelta(seconds=5)
+
+
+def questions(
+    adapter: ObservedAdapter,
+    *pods: ObservedPod,
+    resolution: Resolution | None = None,
+    resolving_now: bool = False,
+) -> tuple[ResolveSource, ...]:
+    uid = adapter.meta.uid
+    snapshot = a_snapshot(
+        adapter,
+        pods=pods or (a_pod(),),
+        resolutions={} if resolution is None else {uid: resolution},
+        resolving=frozenset({uid} if resolving_now else ()),
+    )
+    return resolving.questions(snapshot, (adapter,), NOW)
+
+
+def a_fetching(adapter: ObservedAdapter, attempts: int = 1) -> Resolution:
+    return Resolution(facts.source_hash(adapter), ResolveResponse(state=ResolveState.FETCHING), attempts)
+
+
+def test_a_new_source_is_asked_about_with_the_users_pin() -> None:
+    adapter = an_adapter(digest=a_digest("x"))
+
+    (question,) = questions(adapter)
+
+    assert question.source_hash == facts.source_hash(adapter)
+    assert question.request.source == adapter.spec.source
+    assert question.request.digest == a_digest("x")
+    assert (question.pod, question.ip, question.attempt) == ("smol-a", "10.0.0.1", 1)
+    assert "team/pirate@main" in question.why
+
+
+def test_one_question_at_a_time() -> None:
+    assert questions(an_adapter(), resolving_now=True) == ()
+
+
+def test_a_final_refusal_is_not_asked_again() -> None:
+    adapter = an_adapter()
+
+    assert questions(adapter, resolution=a_refusal(adapter)) == ()
+
+
+def test_an_edited_source_is_asked_about_although_the_old_one_was_refused() -> None:
+    old = an_adapter()
+    edited = an_adapter(source={"huggingFace": {"repo": "team/pirate", "revision": "v2"}})
+
+    assert len(questions(edited, resolution=a_refusal(old))) == 1
+
+
+def test_a_passing_refusal_is_asked_again_when_its_time_has_come() -> None:
+    adapter = an_adapter()
+
+    assert questions(adapter, resolution=a_refusal(adapter, retry_at=SOON)) == ()
+    (question,) = questions(adapter, resolution=a_refusal(adapter, retry_at=NOW, attempts=3))
+    assert question.attempt == 4
+    assert "attempt 4" in question.why
+
+
+def test_a_pod_that_is_still_fetching_is_asked_on_without_counting() -> None:
+    adapter = an_adapter()
+    pods = (a_pod("a"), a_pod("b"), a_pod("c"))
+    (first,) = questions(adapter, *pods)
+
+    (again,) = questions(adapter, *pods, resolution=a_fetching(adapter))
+
+    assert (again.pod, again.attempt) == (first.pod, 1)
+
+
+def test_a_pod_that_serves_is_asked_before_one_that_is_starting() -> None:
+    pods = (a_pod("a", ready=False), a_pod("b"), a_pod("c", ready=False))
+
+    assert questions(an_adapter(), *pods)[0].pod == "b"
+
+
+def test_a_starting_pod_is_asked_when_no_other_answers() -> None:
+    pods = (a_pod("a", ready=False), a_pod("b", inventory=unreachable()), a_pod("c", terminating=True))
+
+    assert questions(an_adapter(), *pods)[0].pod == "a"
+
+
+def test_without_a_pod_that_answers_nobody_is_asked() -> None:
+    assert questions(an_adapter(), a_pod(inventory=unreachable())) == ()
+
+
+def test_adapters_are_spread_over_the_pods() -> None:
+    pods = (a_pod("a"), a_pod("b"))
+
+    assert {questions(an_adapter(f"adapter-{n}"), *pods)[0].pod for n in range(20)} == {"a", "b"}
+
+
+def test_waiting_doubles_up_to_a_minute() -> None:
+    assert [resolving.backoff_seconds(n) for n in (1, 2, 3, 5, 6, 1000)] == [2, 4, 8, 32, 60, 60]
+
+
+def test_when_to_ask_again_depends_on_the_answer() -> None:
+    adapter = an_adapter()
+    final = a_refusal(adapter).answer
+    passing = a_refusal(
+        adapter, Reason.SOURCE_UNREACHABLE, condition=AdapterCondition.FETCHED, retry_at=NOW
+    ).answer
+
+    assert resolving.retry_at(final, 1, NOW) is None
+    assert resolving.retry_at(a_fetching(adapter).answer, 1, NOW) is None
+    assert resolving.retry_at(passing, 3, NOW) == NOW + timedelta(seconds=8)
+    assert resolving.retry_at(unreachable(), 9, NOW) == NOW + timedelta(seconds=1)
+
+
+def test_the_next_question_is_the_earliest_to_come() -> None:
+    early, late, past = an_adapter("early"), an_adapter("late"), an_adapter("past")
+    snapshot = a_snapshot(
+        resolutions={
+            early.meta.uid: a_refusal(early, retry_at=SOON),
+            late.meta.uid: a_refusal(late, retry_at=SOON + timedelta(seconds=9)),
+            past.meta.uid: a_refusal(past, retry_at=NOW - timedelta(seconds=1)),
+        }
+    )
+
+    assert resolving.next_question_at(snapshot, (late, early, past), NOW) == SOON
+    assert resolving.next_question_at(snapshot, (past,), NOW) is None
