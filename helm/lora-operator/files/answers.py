@@ -1,0 +1,27 @@
+"""Asks a served adapter for an answer, as an OpenAI client would; exit status 0 only if that adapter gave one."""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+
+model, adapter = os.environ["MODEL"], os.environ["ADAPTER"]
+prefix = model.upper().replace("-", "_")
+host = os.environ.get(f"{prefix}_SERVICE_HOST", model)
+question = {"model": adapter, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16}
+request = urllib.request.Request(
+    f"http://{host}:8000/v1/chat/completions",
+    data=json.dumps(question).encode(),
+    headers={"Content-Type": "application/json"},
+)
+try:
+    with urllib.request.urlopen(request, timeout=120) as response:
+        answer = json.load(response)
+except urllib.error.HTTPError as error:
+    sys.exit(f"{adapter}: {error.status} {error.read().decode()}")
+except OSError as error:
+    sys.exit(f"no LoRAModel {model} answers at {host}:8000 in this namespace: {error}")
+if answer["model"] != adapter:
+    sys.exit(f"asked {adapter}, answered by {answer['model']}")
+print(f"{answer['model']}: {answer['choices'][0]['message']['content']}")

@@ -1,0 +1,305 @@
+"""What the chart and the plain manifests install, validated by helm and by a real API server."""
+
+import json
+import os
+import string
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local_cluster import Cluster, binaries
+from local_cluster.layout import cache_root
+from local_cluster.progress import Silence
+from lora_api import crdgen
+from lora_api.v1alpha1.model import AcceleratorType
+from lora_operator.config import Config
+from plain_install import render
+
+pytestmark = pytest.mark.apiserver
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm" / "lora-operator"
+ACCOUNT = "system:serviceaccount:lora-operator:lora-operator"
+
+Manifest = dict[str, Any]
+Values = Mapping[str, Any]
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    return binaries.ensure(["helm"], cache_root(), Silence())["helm"]
+
+
+@pytest.fixture(scope="session")
+def rendered(helm: Path) -> Callable[[Values], list[Manifest]]:
+    """Renders the chart with values; its objects."""
+
+    def render_with(values: Values) -> list[Manifest]:
+        done = run_helm(helm, "template", values)
+        assert done.returncode == 0, done.stderr
+        return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+    return render_with
+
+
+@pytest.fixture(scope="module")
+def operator_namespace(api_server: Cluster) -> Iterator[str]:
+    api_server.kubectl("apply", "-f", str(ROOT / "manifests" / "namespace.yaml"))
+    yield "lora-operator"
+    api_server.kubectl("delete", "namespace", "lora-operator", "--wait=false")
+
+
+def run_helm(helm: Path, command: str, values: Values) -> subprocess.CompletedProcess[str]:
+    names = [] if command == "lint" else ["lora-operator"]
+    return subprocess.run(
+        [helm, command, *names, CHART, "--namespace=lora-operator", "--values=-"],
+        input=json.dumps(values),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def dry_run(cluster: Cluster, documents: list[Manifest]) -> None:
+    """Lets the API server judge the objects, without keeping them. Unknown fields are errors."""
+    cluster.kubectl(
+        *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"),
+        stdin=yaml.safe_dump_all(documents),
+    )
+
+
+def the(kind: str, documents: list[Manifest]) -> Manifest:
+    """The one object of a kind."""
+    (found,) = (document for document in documents if document["kind"] == kind)
+    return found
+
+
+VALUES: Mapping[str, Values] = {
+    "the defaults": {},
+    "one namespace": {"watchNamespaces": ["default"]},
+    "its own and another namespace": {"watchNamespaces": ["lora-operator", "default"]},
+    "CRDs installed otherwise": {"crds": {"install": False}},
+    "an account made otherwise": {"serviceAccount": {"create": False, "name": "ours"}},
+    "a test of an adapter": {"test": {"model": "smol", "adapter": "pirate", "namespace": "default"}},
+    "all that a pod can have": {
+        "fullnameOverride": "adapters",
+        "image": {"tag": "dev", "pullPolicy": "Never"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "allowHostPath": True,
+        "logLevel": "DEBUG",
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"team": "ml"},
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "system", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "system-cluster-critical",
+        "serviceAccount": {"annotations": {"a": "b"}},
+    },
+}
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
+def test_what_the_chart_installs_is_accepted(
+    api_server: Cluster, operator_namespace: str, rendered: Callable[[Values], list[Manifest]], values: Values
+) -> None:
+    dry_run(api_server, rendered(values))
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
+def test_helm_finds_nothing_to_complain_about(helm: Path, values: Values) -> None:
+    done = run_helm(helm, "lint", values)
+
+    assert done.returncode == 0
+    assert "WARNING" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"replicas": 2}, "replicas"),
+        ({"image": {"name": "x"}}, "name"),
+        ({"logLevel": "LOUD"}, "logLevel"),
+        ({"watchNamespaces": "default"}, "watchNamespaces"),
+        ({"runtimeImages": {"GPU": "x"}}, "GPU"),
+        ({"allowHostPath": "yes"}, "allowHostPath"),
+        ({"serviceAccount": {"create": False}}, "serviceAccount.name must be set"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_its_name(helm: Path, values: Values, told: str) -> None:
+    done = run_helm(helm, "template", values)
+
+    assert done.returncode != 0
+    assert told in done.stderr
+
+
+def test_the_chart_installs_the_generated_crds_and_keeps_them(rendered: Callable[[Values], list[Manifest]]) -> None:
+    found = [document for document in rendered({}) if document["kind"] == "CustomResourceDefinition"]
+
+    specs = {document["metadata"]["name"]: document["spec"] for document in found}
+    assert specs == {crd["metadata"]["name"]: crd["spec"] for crd in map(crdgen.crd, crdgen.KINDS)}
+    assert all(document["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for document in found)
+
+
+def test_crds_that_need_not_be_kept_are_not(rendered: Callable[[Values], list[Manifest]]) -> None:
+    found = [document for document in rendered({"crds": {"keep": False}}) if "annotations" in document["metadata"]]
+
+    assert found == []
+
+
+@pytest.fixture
+def understood(
+    rendered: Callable[[Values], list[Manifest]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Values], Config]:
+    """What the operator understands of the environment that the chart gives it."""
+
+    def load(values: Values) -> Config:
+        (container,) = the("Deployment", rendered(values))["spec"]["template"]["spec"]["containers"]
+        for name in [name for name in os.environ if name.startswith("LORA_OPERATOR_")]:
+            monkeypatch.delenv(name)
+        for variable in container["env"]:
+            # What comes from a field of the pod is its own business.
+            monkeypatch.setenv(variable["name"], variable.get("value", "from-a-field"))
+        unknown = {
+            v["name"].removeprefix("LORA_OPERATOR_").lower() for v in container["env"]
+        } - Config.model_fields.keys()
+        assert unknown == set()
+        return Config()
+
+    return load
+
+
+def test_the_operator_understands_its_environment(understood: Callable[[Values], Config]) -> None:
+    config = understood(
+        {
+            "watchNamespaces": ["a", "b"],
+            "runtimeImages": {"CPU": "localhost:5000/cpu", "NVIDIA": "localhost/cuda:dev", "AMD": "rocm@sha256:0"},
+            "allowHostPath": True,
+            "logLevel": "WARNING",
+        }
+    )
+
+    assert config.watch_namespaces == ("a", "b")
+    assert config.images == {
+        AcceleratorType.CPU: "localhost:5000/cpu:0.1.0",
+        AcceleratorType.NVIDIA: "localhost/cuda:dev",
+        AcceleratorType.AMD: "rocm@sha256:0",
+    }
+    assert config.allow_host_path
+    assert config.log_level == "WARNING"
+
+
+def test_by_default_all_namespaces_are_watched_and_nodes_are_not_mounted(
+    understood: Callable[[Values], Config],
+) -> None:
+    config = understood({})
+
+    assert config.watch_namespaces == ()
+    assert not config.allow_host_path
+    assert set(config.images) == {AcceleratorType.CPU, AcceleratorType.NVIDIA}
+
+
+def test_the_pods_of_the_models_let_the_operator_in(
+    rendered: Callable[[Values], list[Manifest]], understood: Callable[[Values], Config]
+) -> None:
+    labels = the("Deployment", rendered({"podLabels": {"app.kubernetes.io/name": "x"}}))["spec"]["template"]["metadata"]
+
+    assert understood({}).pod_labels.items() <= labels["labels"].items()
+
+
+@pytest.mark.parametrize("values", [{}, {"test": {"model": "smol"}}])
+def test_its_pods_are_allowed_where_the_restricted_standard_is_enforced(
+    api_server: Cluster, operator_namespace: str, rendered: Callable[[Values], list[Manifest]], values: Values
+) -> None:
+    documents = rendered(values)
+    pods = [document for document in documents if document["kind"] == "Pod"]
+    template = the("Deployment", documents)["spec"]["template"]
+    spec = template["spec"] | {"serviceAccountName": "default"}
+    pods.append({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator"}, "spec": spec})
+
+    for pod in pods:
+        pod["metadata"]["namespace"] = operator_namespace
+    dry_run(api_server, pods)
+
+
+def may(cluster: Cluster, namespace: str, verb: str, resource: str) -> bool:
+    """Whether the operator's account may do this."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": ACCOUNT,
+            "resourceAttributes": resource_attributes(resource) | {"namespace": namespace, "verb": verb},
+        },
+    }
+    answer = json.loads(cluster.kubectl("create", "-f", "-", "--output=json", stdin=json.dumps(review)))
+    return bool(answer["status"]["allowed"])
+
+
+def resource_attributes(resource: str) -> dict[str, str]:
+    """`group/plural` or `group/plural/subresource`, the core group being empty."""
+    group, plural, *subresource = resource.split("/")
+    attributes = {"group": group, "resource": plural}
+    return attributes | {"subresource": subresource[0]} if subresource else attributes
+
+
+ALLOWED = [
+    ("watch", "lora-operator.io/loramodels"),
+    ("patch", "lora-operator.io/loraadapters/status"),
+    ("create", "/secrets"),
+    ("patch", "apps/deployments"),
+    ("create", "events.k8s.io/events"),
+]
+FORBIDDEN = [
+    *((verb, "/secrets") for verb in ("get", "list", "watch", "update", "patch", "delete")),
+    ("patch", "lora-operator.io/loramodels"),
+    ("delete", "lora-operator.io/loraadapters"),
+    ("delete", "apps/deployments"),
+    ("delete", "/pods"),
+    ("create", "/pods/exec"),
+    ("create", "rbac.authorization.k8s.io/roles"),
+]
+
+
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["default"]}], ids=["all namespaces", "one namespace"])
+def test_the_operator_may_do_its_work_and_no_more(
+    api_server: Cluster, operator_namespace: str, rendered: Callable[[Values], list[Manifest]], values: Values
+) -> None:
+    roles = yaml.safe_dump_all([document for document in rendered(values) if "Role" in document["kind"]])
+    api_server.kubectl("apply", "-f", "-", stdin=roles)
+    try:
+        denied = [call for call in ALLOWED if not may(api_server, "default", *call)]
+        granted = [call for call in FORBIDDEN if may(api_server, "default", *call)]
+        elsewhere = may(api_server, "kube-system", "list", "lora-operator.io/loramodels")
+        own = may(api_server, operator_namespace, "create", "/secrets")
+    finally:
+        api_server.kubectl("delete", "-f", "-", stdin=roles)
+
+    assert (denied, granted) == ([], [])
+    assert elsewhere == (not values)
+    assert own
+
+
+def test_the_plain_install_is_what_the_chart_says() -> None:
+    assert render.TARGET.read_text() == render.rendered(Silence()), "run `make gen` and commit the result"
+
+
+def test_the_plain_install_is_accepted(api_server: Cluster, operator_namespace: str) -> None:
+    dry_run(api_server, list(yaml.safe_load_all(render.TARGET.read_text())))
+
+
+SAMPLES = sorted((ROOT / "manifests" / "samples").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=[path.stem for path in SAMPLES])
+def test_a_sample_is_accepted(api_server: Cluster, sample: Path) -> None:
+    folders = {"MODEL_FOLDER": "/model", "ADAPTERS_FOLDER": "/adapters", "SITE_PACKAGES": "/site-packages"}
+    documents = list(yaml.safe_load_all(string.Template(sample.read_text()).substitute(folders)))
+    for document in documents:
+        # The namespace is a sample itself, and a dry run does not make it.
+        document["metadata"].pop("namespace", None)
+
+    dry_run(api_server, documents)

@@ -1,0 +1,1 @@
+"""manifests/install.yaml: what the chart installs by default, for those who do not use helm. Generated, committed."""
