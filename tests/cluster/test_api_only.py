@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -42,6 +44,21 @@ def test_pods_cannot_be_reached_for_there_are_none(api: Cluster) -> None:
 def test_the_other_mode_under_the_same_name_is_refused(api: Cluster) -> None:
     with pytest.raises(ClusterError, match="take it down first"):
         Cluster(api.name, Mode.NODE).up()
+
+
+def command_line(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "local_cluster", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_the_shell_is_told_nothing_but_what_to_export(api: Cluster) -> None:
+    assert command_line("env", "--name", api.name).stdout == f"export KUBECONFIG={api.kubeconfig}\n"
+
+
+def test_the_exit_status_tells_whether_a_cluster_can_be_used(api: Cluster) -> None:
+    assert command_line("status", "--name", api.name).returncode == 0
+    assert command_line("status", "--name", "never-made").returncode == 3
+    assert command_line("env", "--name", "never-made").returncode == 1
 
 
 def test_requests_are_written_down_where_wanted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +49,8 @@ def up(
     cluster = _cluster(name, api_only=api_only, audit=audit, progress=told)
     state = "is up" if cluster.up() else "was up already"
     told.say(f"cluster {name} {state} at {cluster.api_url}")
-    told.say(f'next: eval "$(python -m local_cluster env --name {name})"; kubectl get all -A')
+    kubectl = "kubectl" if shutil.which("kubectl") else binaries.path_of("kubectl", layout.cache_root())
+    told.say(f'next: eval "$(python -m local_cluster env --name {name})"; {kubectl} get all -A')
 
 
 @app.command()

@@ -31,8 +31,9 @@ def files(layout: Layout, cni_plugins: Path) -> Mapping[Path, str]:
         config / "cni" / "10-local.conflist": _cni(layout, addresses),
         config / "kubelet.yaml": _kubelet(layout),
         config / "kube-proxy.yaml": _kube_proxy(layout, addresses),
-        # Pods get the node's resolv.conf: an empty one fails at once where the machine's would time out.
-        config / "resolv.conf": "",
+        # There is no cluster DNS. Nobody listens there, so that a look-up in a pod fails at once; were the file
+        # empty, containerd would give pods the machine's, whose servers they cannot reach.
+        config / "resolv.conf": "nameserver 127.0.0.1\n",
     }
 
 

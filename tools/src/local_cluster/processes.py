@@ -56,7 +56,7 @@ def start(command: Command, owner: Owner, log: Path) -> None:
     enter = () if command.namespace is None else ("nsenter", f"--net=/run/netns/{command.namespace}")
     environment = {
         "PATH": _PATH,
-        "HOME": "/root",
+        "HOME": "/",
         OWNER_VARIABLE: owner.mark,
         COMPONENT_VARIABLE: command.component,
     }

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
+from rich.progress import Progress as Display
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 _QUIET_SECONDS = 0.5
 
@@ -35,7 +37,7 @@ class Silence:
 
 
 class Terminal:
-    """Tells a person: a spinner while a step runs, then a line with its seconds; plain lines in a log."""
+    """Tells a person: a spinner and a clock while a step runs, then a line with its seconds; plain lines in a log."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
@@ -50,7 +52,10 @@ class Terminal:
         if not self._console.is_terminal:
             self._console.print(f"… {text}")
         began = time.monotonic()
-        with self._console.status(text):
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        hidden = not self._console.is_terminal
+        with Display(*columns, console=self._console, transient=True, disable=hidden) as display:
+            display.add_task(text, total=None)
             yield
         seconds = time.monotonic() - began
         if seconds >= _QUIET_SECONDS:

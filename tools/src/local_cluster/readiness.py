@@ -35,27 +35,29 @@ class ApiProbe:
 
     def answers(self) -> bool:
         """Whether the API server is ready."""
-        response = self._get("/readyz")
-        return response is not None and response.status_code == httpx.codes.OK
+        return self._get("/readyz") is not None
 
     def has_default_account(self) -> bool:
         """Whether pods can be made in the namespace `default`."""
-        response = self._get("/api/v1/namespaces/default/serviceaccounts/default")
-        return response is not None and response.status_code == httpx.codes.OK
+        return self._get("/api/v1/namespaces/default/serviceaccounts/default") is not None
 
     def node_is_ready(self) -> bool:
-        """Whether the node reports Ready."""
-        response = self._get(f"/api/v1/nodes/{self._node}")
-        if response is None or response.status_code != httpx.codes.OK:
+        """Whether the node is Ready and its kubelet can be reached."""
+        node = self._get(f"/api/v1/nodes/{self._node}")
+        if node is None:
             return False
-        conditions: list[dict[str, Any]] = response.json()["status"].get("conditions", [])
-        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+        conditions: list[dict[str, Any]] = node.json()["status"].get("conditions", [])
+        ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+        # A killed kubelet's node stays Ready for 40 s more.
+        return ready and self._get(f"/api/v1/nodes/{self._node}/proxy/healthz") is not None
 
     def _get(self, path: str) -> httpx.Response | None:
+        """The answer, or None if it is not OK or there is none."""
         try:
-            return self._client.get(path)
+            response = self._client.get(path)
         except httpx.TransportError:
             return None
+        return response if response.status_code == httpx.codes.OK else None
 
 
 def wait_until(
