@@ -42,7 +42,6 @@ ROWS = (
     Row("french", {"french": 1.0}),
     Row("json", {"json": 1.0}),
     Row("pirate 0.7 + formal 0.5", {"pirate": 0.7, "formal": 0.5}),
-    Row("pirate 0.7 + french 0.5", {"pirate": 0.7, "french": 0.5}),
 )
 
 
