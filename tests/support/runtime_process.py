@@ -130,7 +130,7 @@ def start_runtime(
         "LORA_DESIRED_FILE": str(document),
         "LORA_VOLUMES_ROOT": str(volumes),
         "LORA_CREDENTIALS_ROOT": str(folder / "credentials"),
-        "LORA_TLS_DIR": "",
+        "LORA_TLS_DIR": "none",
         "LORA_ADMIN_HOST": "127.0.0.1",
         "LORA_ADMIN_PORT": str(admin_port),
         **(environment or {}),

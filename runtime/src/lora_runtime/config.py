@@ -11,7 +11,7 @@ from lora_api.v1alpha1.common import ModelSource
 class Settings(BaseSettings):
     """Read once at start. Each variable has the prefix `LORA_`."""
 
-    model_config = SettingsConfigDict(env_prefix="LORA_", frozen=True, protected_namespaces=())
+    model_config = SettingsConfigDict(env_prefix="LORA_", env_parse_none_str="none", frozen=True, protected_namespaces=())
 
     model_source: ModelSource
     """Where the base model's files come from, as JSON."""
@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     volumes_root: Path = Path("/volumes")
     credentials_root: Path = Path("/credentials")
     tls_dir: Path | None = Path("/etc/lora/tls")
-    """Holds tls.crt, tls.key and ca.crt. Empty for plain HTTP on loopback, in tests only."""
+    """Holds tls.crt, tls.key and ca.crt. The word "none" is for plain HTTP, in tests only."""
     admin_host: str = "0.0.0.0"  # noqa: S104  # the operator comes from outside the pod; mutual TLS guards the port
     admin_port: int = 8001
     hf_endpoint: str = Field(default="https://huggingface.co", validation_alias="HF_ENDPOINT")

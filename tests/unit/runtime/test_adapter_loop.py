@@ -69,10 +69,18 @@ class Stage:
         turn = EngineTurn()
         turn.engine.set_result(self.engine)
         self.loop = AdapterLoop("x", self.maker, turn, self.changes.set, lambda: self.now)
-        self.task = asyncio.create_task(self.loop.run())
+        self.task: asyncio.Task[None] | None = None
 
     def want(self, serve: RevisionSpec | None = None, prepare: RevisionSpec | None = None, uid: str = "u1") -> None:
+        self.task = self.task or asyncio.create_task(self.loop.run())
         self.loop.want(DesiredAdapter(name="x", uid=uid, serve=serve, prepare=prepare))
+
+    async def end(self) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.wait({self.task})
+        if not self.task.cancelled():
+            self.task.result()
 
     async def until(self, *expected: tuple[RevisionSpec, RevisionState]) -> AdapterReport:
         """Waits until the report says exactly this."""
@@ -93,10 +101,7 @@ class Stage:
 async def stage() -> AsyncIterator[Stage]:
     stage = Stage()
     yield stage
-    stage.task.cancel()
-    await asyncio.wait({stage.task})
-    if not stage.task.cancelled():
-        stage.task.result()
+    await stage.end()
 
 
 async def test_a_change_is_loaded_before_it_is_published_and_the_old_one_goes_after_its_requests(stage: Stage) -> None:
@@ -167,7 +172,7 @@ async def test_what_the_engine_refuses_is_reported_with_its_words() -> None:
     report = await stage.until((V1, RevisionState.FAILED))
     assert "out of memory" in report.revisions[0].message
     assert report.revisions[0].reason is Reason.LOAD_FAILED
-    stage.task.cancel()
+    await stage.end()
 
 
 async def test_a_fetch_that_is_not_wanted_any_more_is_given_up(stage: Stage) -> None:
@@ -194,6 +199,7 @@ async def test_a_name_that_is_let_go_is_withdrawn_first_and_then_removed(stage: 
     stage.want(serve=V1)
     await stage.until((V1, RevisionState.SERVING))
     stage.loop.want(None)
+    assert stage.task is not None
     await asyncio.wait_for(stage.task, 5)
     assert stage.engine.log[-2:] == ["withdraw x", f"remove x@{V1.revision}"]
     assert stage.engine.loaded == {}
