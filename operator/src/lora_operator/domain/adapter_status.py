@@ -56,9 +56,7 @@ def status_of(
         pods=PodCounts(desired=fleet.desired_pods, updated=delivered.updated, available=delivered.available),
         failures=delivered.failures(),
         history=history,
-        summary=AdapterSummary(
-            loaded=f"{delivered.updated}/{fleet.desired_pods}", resolved=source.summary.resolved
-        ),
+        summary=AdapterSummary(loaded=f"{delivered.updated}/{fleet.desired_pods}", resolved=source.summary.resolved),
     )
 
 

@@ -73,9 +73,7 @@ class Delivery:
         if self.available:
             message = f"{self.available} of {self.desired_pods} pods serve it"
             return Verdict(AdapterCondition.AVAILABLE, ConditionStatus.TRUE, Reason.SERVING, message)
-        reason, message = (
-            (Reason.LOADING, "no pod serves it yet") if self.serving_pods else self._no_ready_pods()
-        )
+        reason, message = (Reason.LOADING, "no pod serves it yet") if self.serving_pods else self._no_ready_pods()
         return Verdict(AdapterCondition.AVAILABLE, ConditionStatus.FALSE, reason, message)
 
     def ready_verdict(self) -> Verdict:

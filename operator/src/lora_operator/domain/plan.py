@@ -114,7 +114,9 @@ def _applied(snapshot: Snapshot, children: tuple[Manifest, ...]) -> Iterator[App
         if found is None:
             yield ApplyChild(manifest, f"{child} does not exist")
         elif found != wanted:
-            yield ApplyChild(manifest, f"{child} is not as wanted: hash {found}, wanted {wanted}")
+            yield ApplyChild(
+                manifest, f"{child} is not as wanted: {found or 'changed by another hand'}, wanted {wanted}"
+            )
 
 
 def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
@@ -130,9 +132,7 @@ def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
             yield PushDesired(pod.name, pod.ip, document, why)
 
 
-def _adapter_statuses(
-    snapshot: Snapshot, concluded: _Conclusions, now: datetime
-) -> Mapping[str, LoRAAdapterStatus]:
+def _adapter_statuses(snapshot: Snapshot, concluded: _Conclusions, now: datetime) -> Mapping[str, LoRAAdapterStatus]:
     entries = {} if concluded.document is None else {entry.uid: entry for entry in concluded.document.adapters}
     fleet = adapter_status.Fleet(
         replicas=replicas.serving_replicas(snapshot.pods),

@@ -52,9 +52,7 @@ def test_the_older_of_two_adapters_has_a_served_name() -> None:
 
 
 def test_of_two_adapters_created_in_the_same_second_the_lower_uid_has_a_served_name() -> None:
-    found = rejections(
-        an_adapter("one", servedName="voice", uid="b"), an_adapter("two", servedName="voice", uid="a")
-    )
+    found = rejections(an_adapter("one", servedName="voice", uid="b"), an_adapter("two", servedName="voice", uid="a"))
 
     assert found.keys() == {"one"}
 

@@ -118,7 +118,13 @@ def test_only_children_that_changed_are_applied() -> None:
 
     (applied,) = of(ApplyChild, found)
     assert applied.manifest is SERVICE
-    assert applied.why == "Service/smol is not as wanted: hash h0, wanted h2"
+    assert applied.why == "Service/smol is not as wanted: h0, wanted h2"
+
+
+def test_a_child_that_was_changed_by_another_hand_is_applied_again() -> None:
+    (applied,) = of(ApplyChild, planned(a_snapshot(applied=APPLIED | {"Service/smol": ""})))
+
+    assert applied.why == "Service/smol is not as wanted: changed by another hand, wanted h2"
 
 
 def test_a_model_whose_deployment_is_about_to_change_is_not_ready() -> None:

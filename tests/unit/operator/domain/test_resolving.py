@@ -107,9 +107,7 @@ def test_waiting_doubles_up_to_a_minute() -> None:
 def test_when_to_ask_again_depends_on_the_answer() -> None:
     adapter = an_adapter()
     final = a_refusal(adapter).answer
-    passing = a_refusal(
-        adapter, Reason.SOURCE_UNREACHABLE, condition=AdapterCondition.FETCHED, retry_at=NOW
-    ).answer
+    passing = a_refusal(adapter, Reason.SOURCE_UNREACHABLE, condition=AdapterCondition.FETCHED, retry_at=NOW).answer
 
     assert resolving.retry_at(final, 1, NOW) is None
     assert resolving.retry_at(a_fetching(adapter).answer, 1, NOW) is None

@@ -51,9 +51,7 @@ def test_the_parts_are_pinned() -> None:
 
 
 def test_another_weight_is_another_revision_and_the_same_wish_is_the_same() -> None:
-    first, again, other = (
-        outcomes(an_adapter("pirate", weight=weight))["pirate"] for weight in (1.0, 1.0, 0.4)
-    )
+    first, again, other = (outcomes(an_adapter("pirate", weight=weight))["pirate"] for weight in (1.0, 1.0, 0.4))
 
     assert first == again
     assert isinstance(first, Wanted)

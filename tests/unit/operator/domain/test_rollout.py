@@ -1,7 +1,7 @@
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_api.runtime_api import Desired, DesiredAdapter, Inventory, RevisionSpec, RevisionState
@@ -32,9 +32,7 @@ OLD, NEW = a_wish(1.0), a_wish(0.4)
 def a_document(
     *, serve: Wanted | None = None, prepare: Wanted | None = None, uid: str = "uid-pirate", sequence: int = 7
 ) -> Desired:
-    entry = DesiredAdapter(
-        name="pirate", uid=uid, serve=serve and serve.spec, prepare=prepare and prepare.spec
-    )
+    entry = DesiredAdapter(name="pirate", uid=uid, serve=serve and serve.spec, prepare=prepare and prepare.spec)
     return Desired(sequence=sequence, adapters=(entry,))
 
 
@@ -260,6 +258,7 @@ def documents(draw: st.DrawFn) -> Desired:
     return a_document(serve=draw(wish), prepare=draw(wish), uid=draw(st.sampled_from(["uid-pirate", "uid-other"])))
 
 
+@settings(deadline=None)
 @given(documents(), st.sampled_from(WISHES), reporting_pods())
 def test_no_revision_replaces_another_before_every_serving_pod_has_it(
     previous: Desired, wish: Wanted, pods: tuple[ObservedPod, ...]
@@ -275,6 +274,7 @@ def test_no_revision_replaces_another_before_every_serving_pod_has_it(
             assert report.state in {PREPARED, SERVING}
 
 
+@settings(deadline=None)
 @given(documents(), st.sampled_from([BLOCKED, REJECTED]), reporting_pods())
 def test_a_bad_wish_never_changes_what_is_served(
     previous: Desired, bad: Outcome, pods: tuple[ObservedPod, ...]
@@ -286,6 +286,7 @@ def test_a_bad_wish_never_changes_what_is_served(
     assert preparing is None
 
 
+@settings(deadline=None)
 @given(documents(), st.sampled_from([*WISHES, BLOCKED]), reporting_pods())
 def test_deciding_twice_on_the_same_look_decides_the_same(
     previous: Desired, outcome: Outcome, pods: tuple[ObservedPod, ...]
