@@ -70,7 +70,7 @@ class KeyedQueue(Generic[Key]):
 
     @property
     def oldest_wait_seconds(self) -> float:
-        """How long the first of the waiting and unfinished keys has been so; 0 when there is none. Any thread may ask."""
+        """How long the first of the waiting and unfinished keys has been so, or 0. Any thread may ask."""
         oldest = min(self._since.values(), default=None)
         return 0.0 if oldest is None else time.monotonic() - oldest
 

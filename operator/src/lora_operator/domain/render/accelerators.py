@@ -28,6 +28,8 @@ PROFILES: Mapping[AcceleratorType, Profile] = {
         flags=("--enforce-eager", "--block-size=32", "--max-num-batched-tokens=512"),
         env={
             "VLLM_CPU_KVCACHE_SPACE": "1",
+            # vLLM would bind its threads to cores as if the node were its own; two pods would share the same ones.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             # Sampling with logprobs would compile C++ at run time, and the image has no compiler.
             "TORCHDYNAMO_DISABLE": "1",
         },

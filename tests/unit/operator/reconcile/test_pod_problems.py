@@ -1,0 +1,65 @@
+"""What a pod's status is taken to mean."""
+
+from typing import Any
+
+import pytest
+
+from lora_api.v1alpha1.conditions import Reason
+from lora_operator.reconcile.pod_problems import pod_problem
+
+
+def a_pod(*, state: dict[str, Any] | None = None, last: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    container = {"name": "runtime", "state": state or {}, "lastState": last or {}, "restartCount": 2}
+    return {"status": status | ({"containerStatuses": [container]} if state else {})}
+
+
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: no gpu"}
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "words"),
+    [
+        (a_pod(conditions=[UNSCHEDULABLE]), Reason.UNSCHEDULABLE, "0/3 nodes: no gpu"),
+        (
+            a_pod(state={"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}),
+            Reason.IMAGE_PULL_FAILED,
+            "not found",
+        ),
+        (a_pod(state={"waiting": {"reason": "ErrImageNeverPull"}}), Reason.IMAGE_PULL_FAILED, "ErrImageNeverPull"),
+        (
+            a_pod(
+                state={"waiting": {"reason": "CrashLoopBackOff"}},
+                last={"terminated": {"exitCode": 1, "message": "no model\n"}},
+            ),
+            Reason.ENGINE_CRASHING,
+            "container runtime ended with exit code 1: no model (restarts: 2)",
+        ),
+        (a_pod(state={"terminated": {"exitCode": 137, "reason": "OOMKilled"}}), Reason.OUT_OF_MEMORY, "spec.resources"),
+        (
+            a_pod(state={"waiting": {"reason": "CreateContainerConfigError", "message": "no such key"}}),
+            Reason.POD_FAILED,
+            "no such key",
+        ),
+    ],
+)
+def test_a_problem_is_named_with_the_words_of_the_kubelet(pod: dict[str, Any], reason: Reason, words: str) -> None:
+    problem = pod_problem(pod)
+    assert problem is not None
+    assert problem.reason == reason
+    assert words in problem.message
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param({}, id="a pod without a status"),
+        pytest.param(a_pod(state={"waiting": {"reason": "ContainerCreating"}}), id="a container being made"),
+        pytest.param(a_pod(state={"running": {}}), id="a running container"),
+        pytest.param(
+            a_pod(state={"running": {}}, last={"terminated": {"exitCode": 1}}), id="a container that runs again"
+        ),
+        pytest.param(a_pod(state={"terminated": {"exitCode": 0}}), id="a container that ended well"),
+    ],
+)
+def test_ordinary_pods_have_no_problem(pod: dict[str, Any]) -> None:
+    assert pod_problem(pod) is None
