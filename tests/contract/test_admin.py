@@ -1,0 +1,184 @@
+"""The operator's client and the runtime's admin server, over a real connection with real certificates."""
+
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lora_api.runtime_api import (
+    AdapterFacts,
+    Desired,
+    DesiredAdapter,
+    Inventory,
+    Part,
+    ResolveRequest,
+    ResolveResponse,
+    ResolveState,
+    RevisionSpec,
+)  # fmt: skip
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.common import VolumeSource
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_operator.clients.certificates import Authority, Leaf, client_context
+from lora_operator.clients.clock import SystemClock
+from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
+from lora_operator.domain.observed import Unreachable
+from support.models import tiny_adapter, tiny_base
+from support.runtime_process import free_port
+from support.stand_in import StandIn
+
+HOST = "smol.team.runtime.lora-operator.io"
+
+
+@dataclass
+class Pod:
+    address: PodAddress
+    authority: Authority
+    runtime: StandIn
+
+
+@pytest.fixture(scope="module")
+def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    folder = tmp_path_factory.mktemp("pod")
+    authority = Authority.make(datetime.now(UTC))
+    tls = folder / "tls"
+    tls.mkdir()
+    leaf = authority.server(HOST, datetime.now(UTC))
+    (tls / "tls.crt").write_bytes(leaf.certificate)
+    (tls / "tls.key").write_bytes(leaf.key)
+    (tls / "ca.crt").write_bytes(authority.pem)
+    base = tiny_base(folder / "base")
+    tiny_adapter(folder / "volumes" / "shared" / "good", base, seed=1)
+    tiny_adapter(folder / "volumes" / "shared" / "wide", base, seed=1, r=64)
+    port = free_port()
+    runtime = StandIn(
+        "127.0.0.1", port, tls, store=folder / "store", volumes=folder / "volumes", base=base, max_rank=16
+    )
+    with runtime:
+        yield Pod(PodAddress("pod-1", "127.0.0.1", HOST, port), authority, runtime)
+
+
+@pytest.fixture
+async def admin(pod: Pod) -> AsyncIterator[RuntimeAdmin]:
+    leaf = pod.authority.client("lora-operator", datetime.now(UTC))
+    async with RuntimeAdmin(client_context(pod.authority, leaf), SystemClock()) as client:
+        yield client
+
+
+async def facts(admin: RuntimeAdmin, pod: Pod, path: str) -> ResolveResponse:
+    request = ResolveRequest(source=AdapterSource(volume=VolumeSource(name="shared", path=path)))
+    answer = await admin.resolve(pod.address, request, wait_seconds=20)
+    assert isinstance(answer, ResolveResponse), answer
+    return answer
+
+
+def recipe(found: AdapterFacts, weight: float) -> RevisionSpec:
+    part = Part(source=found.source, digest=found.digest, weight=weight)
+    return RevisionSpec.of((part,), BlendMethod.CONCAT, Precision.AUTO)
+
+
+async def test_what_is_resolved_can_be_declared_and_is_then_told_as_served(admin: RuntimeAdmin, pod: Pod) -> None:
+    answer = await facts(admin, pod, "good")
+    assert answer.state is ResolveState.RESOLVED
+    assert answer.facts is not None
+    spec = recipe(answer.facts, 0.5)
+    inventory = await admin.put_desired(
+        pod.address, Desired(sequence=1, adapters=(DesiredAdapter(name="a", uid="u", serve=spec),))
+    )
+    assert isinstance(inventory, Inventory), inventory
+    for _ in range(20):
+        adapter = inventory.adapter("a")
+        if adapter is not None and adapter.serving == spec.revision:
+            break
+        told = await admin.inventory(pod.address, after=inventory.etag, wait_seconds=5)
+        assert isinstance(told, Inventory), told
+        inventory = told
+    assert inventory.desired_sequence == 1
+    assert pod.runtime.engine.published["a"].engine_name.startswith(f"a@{spec.revision}.")
+
+
+async def test_a_refusal_carries_condition_reason_and_a_message_that_names_the_fix(
+    admin: RuntimeAdmin, pod: Pod
+) -> None:
+    answer = await facts(admin, pod, "wide")
+    assert answer.refusal is not None
+    assert (answer.refusal.condition, answer.refusal.reason) == (AdapterCondition.COMPATIBLE, Reason.RANK_TOO_LARGE)
+    assert "maxRank" in answer.refusal.message
+    assert not answer.refusal.retryable
+
+    missing = await facts(admin, pod, "nowhere")
+    assert missing.refusal is not None
+    assert (missing.refusal.condition, missing.refusal.reason) == (AdapterCondition.FETCHED, Reason.SOURCE_NOT_FOUND)
+    assert missing.refusal.retryable
+
+
+async def test_a_long_poll_ends_when_its_wait_is_over_and_nothing_happened(admin: RuntimeAdmin, pod: Pod) -> None:
+    before = await admin.inventory(pod.address, after=None, wait_seconds=0)
+    assert isinstance(before, Inventory)
+    after = await admin.inventory(pod.address, after=before.etag, wait_seconds=0.2)
+    assert isinstance(after, Inventory)
+
+
+async def test_a_pod_never_goes_back_to_an_older_document(admin: RuntimeAdmin, pod: Pod) -> None:
+    assert isinstance(await admin.put_desired(pod.address, Desired(sequence=50)), Inventory)
+    answer = await admin.put_desired(pod.address, Desired(sequence=49))
+    assert isinstance(answer, Unreachable)
+    assert "409" in answer.message
+    assert "does not come after" in answer.message
+
+
+def refused_context(kind: str, pod: Pod) -> ssl.SSLContext:
+    now = datetime.now(UTC)
+    mine = pod.authority.client("lora-operator", now)
+    match kind:
+        case "no certificate":
+            return ssl.create_default_context(cadata=pod.authority.pem.decode())
+        case "another authority's":
+            other = Authority.make(now)
+            context = ssl.create_default_context(cadata=pod.authority.pem.decode())
+            _load(context, other.client("lora-operator", now))
+            return context
+        case "a pod's own":
+            context = ssl.create_default_context(cadata=pod.authority.pem.decode())
+            _load(context, pod.authority.server(HOST, now))
+            return context
+        case _:
+            return client_context(pod.authority, mine)
+
+
+def _load(context: ssl.SSLContext, leaf: Leaf) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "leaf.pem")
+        path.write_bytes(leaf.certificate + leaf.key)
+        context.load_cert_chain(path)
+
+
+@pytest.mark.parametrize("kind", ["no certificate", "another authority's", "a pod's own"])
+async def test_the_admin_port_refuses_who_is_not_the_operator(pod: Pod, kind: str) -> None:
+    async with RuntimeAdmin(refused_context(kind, pod), SystemClock()) as stranger:
+        answer = await stranger.inventory(pod.address, after=None, wait_seconds=0)
+    assert isinstance(answer, Unreachable)
+
+
+async def test_the_operator_refuses_a_pod_of_another_model(admin: RuntimeAdmin, pod: Pod) -> None:
+    elsewhere = PodAddress("pod-1", pod.address.ip, "other.team.runtime.lora-operator.io", pod.address.port)
+    answer = await admin.inventory(elsewhere, after=None, wait_seconds=0)
+    assert isinstance(answer, Unreachable)
+    assert "other.team.runtime.lora-operator.io" in answer.message
+
+
+async def test_a_body_that_is_no_document_is_refused_and_changes_nothing(pod: Pod) -> None:
+    leaf = pod.authority.client("lora-operator", datetime.now(UTC))
+    context = client_context(pod.authority, leaf)
+    async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+        answer = await client.put(
+            f"https://127.0.0.1:{pod.address.port}/v1/desired",
+            json={"sequence": -1, "adapters": "all"},
+            extensions={"sni_hostname": HOST},
+        )
+    assert answer.status_code == 422
