@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import tqdm
 
 from lora_api.v1alpha1.common import HuggingFaceSource, ModelSource
@@ -24,12 +23,12 @@ _FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.tiktoken"
 """What vLLM reads of a model without remote code; pickles and other formats stay away."""
 _API_TIMEOUT_SECONDS = 15.0
 _LOG_EVERY_SECONDS = 15.0
-_DENIED = (401, 403, 404)
+_NOT_KEPT: tuple[type[Exception], ...] = (*HUB_ERRORS, OSError, ValueError)
 
 _log = logging.getLogger(__name__)
 
 
-class _LoggedProgress(tqdm):  # type: ignore[misc]  (untyped)
+class _LoggedProgress(tqdm):  # type: ignore[misc]
     """Tells the download's progress as log lines."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -99,13 +98,20 @@ def _tokens(credentials_root: Path, secrets: Sequence[str]) -> list[str]:
 
 
 def _download(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None], cache_root: Path) -> Path:
-    token, commit = _accepted(source, endpoint, tokens)
     prefix = f"{source.subfolder.strip('/')}/" if source.subfolder else ""
+    accepted = _accepted(source, endpoint, tokens)
+    if isinstance(accepted, HubProblem):
+        kept = _kept(source, cache_root) if accepted.reason is Reason.SOURCE_UNREACHABLE else None
+        if kept is None:
+            raise _unavailable(accepted)
+        _log.warning("base model: %s; the copy in %s is used meanwhile", accepted.message, kept)
+        return kept / prefix
+    token, commit = accepted
     _log.info("base model: downloading %s at commit %s from %s", source.repo, commit, endpoint)
     try:
         snapshot = snapshot_download(
             source.repo,
-            revision=commit,
+            revision=source.revision,
             cache_dir=cache_root,
             endpoint=endpoint,
             token=token or False,
@@ -123,9 +129,11 @@ def _download(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | N
     return Path(snapshot) / prefix
 
 
-def _accepted(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None]) -> tuple[str | None, str]:
-    """The first token that the hub accepts, and the commit that the revision names."""
-    problem: HubProblem | None = None
+def _accepted(
+    source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None]
+) -> tuple[str | None, str] | HubProblem:
+    """The first token that the hub accepts and the commit that the revision names, or why there is none."""
+    problem = HubProblem(Reason.UNAUTHORIZED, "no token was tried")
     for token in tokens:
         try:
             info = HfApi(endpoint=endpoint, token=token or False).model_info(
@@ -133,11 +141,20 @@ def _accepted(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | N
             )
         except HUB_ERRORS as error:
             problem = explain(error, source, endpoint, _remedy(tokens))
-            if isinstance(error, HfHubHTTPError) and error.response.status_code in _DENIED:
-                continue
-            break
-        return token, str(info.sha)
-    raise _unavailable(problem or HubProblem(Reason.UNAUTHORIZED, "no token was tried"))
+            if problem.reason is Reason.SOURCE_UNREACHABLE:
+                return problem
+        else:
+            return token, str(info.sha)
+    return problem
+
+
+def _kept(source: HuggingFaceSource, cache_root: Path) -> Path | None:
+    """The snapshot that this revision named when the hub could last be reached."""
+    try:
+        found = snapshot_download(source.repo, revision=source.revision, cache_dir=cache_root, local_files_only=True)
+    except _NOT_KEPT:
+        return None
+    return Path(found)
 
 
 def _remedy(tokens: Sequence[str | None]) -> str:

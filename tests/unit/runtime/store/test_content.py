@@ -1,0 +1,265 @@
+"""The store shows whole folders or none: single flight, publishing, collecting, full disks and killed processes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lora_api.runtime_api import Part, RevisionSpec
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
+from lora_runtime.adapters.inspect import inspect
+from lora_runtime.store.content import ContentStore
+from lora_runtime.store.digest import digest_of
+from lora_runtime.store.sources.source import Progress, Sources
+from lora_runtime.store.versions import Published
+from support.hub import Hub
+from support.models import tiny_adapter
+from unit.runtime.store.conftest import open_again
+from unit.runtime.store.sources import from_volume, put, spec_of
+
+
+class ScriptedSource:
+    """Copies one folder; `act` runs after each file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fetches = 0
+        self.act: Callable[[], None] = lambda: None
+        self.began = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def pin(self, source: AdapterSource) -> AdapterSource:
+        return source
+
+    async def fetch(self, source: AdapterSource, into: Path, progress: Progress) -> None:
+        self.fetches += 1
+        self.began.set()
+        await self.gate.wait()
+        for done, name in enumerate(ADAPTER_FILES, start=1):
+            (into / name).write_bytes((self.folder / name).read_bytes())
+            progress(done, len(ADAPTER_FILES))
+            self.act()
+
+
+@pytest.fixture
+def scripted(pirate: Path) -> ScriptedSource:
+    return ScriptedSource(pirate)
+
+
+@pytest.fixture
+def slow_store(tmp_path: Path, scripted: ScriptedSource) -> ContentStore:
+    return ContentStore(tmp_path / "store", Sources(hugging_face=scripted, volume=scripted))
+
+
+async def publish(store: ContentStore, spec: RevisionSpec) -> Published:
+    folders = [await store.ensure(part.source, part.digest) for part in spec.parts]
+    return await store.publish(spec, [inspect(folder) for folder in folders])
+
+
+def contents(root: Path) -> list[str]:
+    return sorted(folder.name for folder in (root / "sha256").iterdir())
+
+
+def versions(root: Path) -> list[str]:
+    return sorted(folder.name for folder in (root / "versions").iterdir())
+
+
+async def test_callers_at_once_share_one_fetch_and_all_hear_of_its_progress(
+    slow_store: ContentStore, scripted: ScriptedSource, pirate: Path
+) -> None:
+    scripted.gate.clear()
+    told: list[list[int]] = [[], []]
+    digest = digest_of(pirate)
+    tasks = [
+        asyncio.create_task(
+            slow_store.ensure(from_volume(), digest, lambda done, _, heard=heard: heard.append(done))  # type: ignore[misc]
+        )
+        for heard in told
+    ]
+    await scripted.began.wait()
+    scripted.gate.set()
+    assert len(set(await asyncio.gather(*tasks))) == 1
+    assert scripted.fetches == 1
+    assert told[0] == told[1] == [1, 2]
+
+
+async def test_a_caller_that_gives_up_does_not_stop_the_fetch_of_the_others(
+    slow_store: ContentStore, scripted: ScriptedSource, pirate: Path
+) -> None:
+    scripted.gate.clear()
+    leaving, staying = (asyncio.create_task(slow_store.ensure(from_volume(), digest_of(pirate))) for _ in range(2))
+    await scripted.began.wait()
+    leaving.cancel()
+    scripted.gate.set()
+    assert digest_of(await staying) == digest_of(pirate)
+    assert scripted.fetches == 1
+
+
+async def test_files_that_are_here_are_verified_once_after_a_restart_and_not_fetched(
+    slow_store: ContentStore, scripted: ScriptedSource, pirate: Path, tmp_path: Path
+) -> None:
+    digest = digest_of(pirate)
+    await slow_store.ensure(from_volume(), digest)
+    again = ContentStore(tmp_path / "store", Sources(hugging_face=scripted, volume=scripted))
+    await again.ensure(from_volume(), digest)
+    assert scripted.fetches == 1
+
+
+@pytest.mark.parametrize("damage", ["rotten", "missing"])
+@pytest.mark.parametrize("call", ["ensure", "resolve"])
+async def test_files_that_rotted_on_disk_are_fetched_again(
+    slow_store: ContentStore,
+    scripted: ScriptedSource,
+    pirate: Path,
+    tmp_path: Path,
+    damage: str,
+    call: str,
+) -> None:
+    digest = digest_of(pirate)
+    folder = await slow_store.ensure(from_volume(), digest)
+    if damage == "rotten":
+        (folder / "adapter_config.json").write_bytes(b"{}")
+    else:
+        (folder / "adapter_config.json").unlink()
+    again = ContentStore(tmp_path / "store", Sources(hugging_face=scripted, volume=scripted))
+    if call == "ensure":
+        await again.ensure(from_volume(), digest)
+    else:
+        await again.resolve(from_volume())
+    assert digest_of(folder) == digest
+
+
+async def test_a_full_disk_is_a_retryable_refusal_and_leaves_nothing(
+    slow_store: ContentStore, scripted: ScriptedSource, pirate: Path, tmp_path: Path
+) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    scripted.act = fill
+    with pytest.raises(Refused, match=r"is full .* raise spec\.cache\.sizeLimit") as caught:
+        await slow_store.ensure(from_volume(), digest_of(pirate))
+    assert (caught.value.refusal.reason, caught.value.refusal.retryable) == (Reason.STORE_FULL, True)
+    assert [p for p in (tmp_path / "store").glob("*/*") if p.name != "versions"] == []
+
+
+async def test_an_unreadable_source_is_a_retryable_refusal(
+    slow_store: ContentStore, scripted: ScriptedSource, pirate: Path
+) -> None:
+    def fail() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/volumes/shared")
+
+    scripted.act = fail
+    with pytest.raises(Refused, match="Permission denied: '/volumes/shared'") as caught:
+        await slow_store.ensure(from_volume(), digest_of(pirate))
+    assert caught.value.refusal.retryable
+
+
+async def test_a_fetch_killed_between_its_files_shows_nothing_and_the_next_start_heals_it(
+    slow_store: ContentStore, scripted: ScriptedSource, pirate: Path, tmp_path: Path, hub: Hub, volumes: Path
+) -> None:
+    incoming = tmp_path / "store" / "incoming" / "half"
+    incoming.mkdir()
+    (incoming / "adapter_config.json").write_bytes(b"{")
+    scratch = tmp_path / "store" / "scratch" / "tmp1"
+    scratch.mkdir()
+    (scratch / "adapter_model.safetensors").write_bytes(b"half")
+    put(volumes, pirate)
+
+    again = open_again(tmp_path, hub)
+
+    assert contents(tmp_path / "store") == versions(tmp_path / "store") == []
+    assert list((tmp_path / "store" / "scratch").iterdir()) == []
+    assert digest_of(await again.ensure(from_volume(), digest_of(pirate))) == digest_of(pirate)
+
+
+async def test_a_version_is_published_once_and_named_by_all_that_decides_its_bytes(
+    store: ContentStore, volumes: Path, pirate: Path, tmp_path: Path
+) -> None:
+    put(volumes, pirate)
+    digest = digest_of(pirate)
+    first = await publish(store, spec_of(digest, 0.4))
+    stamp = (first.folder / "adapter_model.safetensors").stat().st_mtime_ns
+
+    assert await publish(store, spec_of(digest, 0.4)) == first
+    assert (first.folder / "adapter_model.safetensors").stat().st_mtime_ns == stamp
+    assert first.folder.is_absolute()
+    assert first.folder.name.startswith(spec_of(digest, 0.4).revision + "-")
+    assert (first.rank, first.size_bytes) == (8, (first.folder / "adapter_model.safetensors").stat().st_size)
+
+    others = [spec_of(digest, 0.5), spec_of(digest, 0.4, Precision.BFLOAT16)]
+    folders = {(await publish(store, spec)).folder for spec in others}
+    assert len(folders | {first.folder}) == 3
+
+
+async def test_two_recipes_whose_short_names_collide_get_two_folders(
+    store: ContentStore, volumes: Path, pirate: Path
+) -> None:
+    put(volumes, pirate)
+    one = spec_of(digest_of(pirate), 0.4)
+    other = spec_of(digest_of(pirate), 0.5).model_copy(update={"revision": one.revision})
+    assert (await publish(store, one)).folder != (await publish(store, other)).folder
+
+
+async def test_collecting_keeps_what_is_named_and_removes_the_rest(
+    store: ContentStore, volumes: Path, pirate: Path, base: Path, tmp_path: Path
+) -> None:
+    put(volumes, pirate)
+    digest = digest_of(pirate)
+    kept, dropped = spec_of(digest, 0.4), spec_of(digest, 0.5)
+    folder = (await publish(store, kept)).folder
+    await publish(store, dropped)
+
+    await store.collect([], [kept])
+
+    assert versions(tmp_path / "store") == [folder.name]
+    assert contents(tmp_path / "store") == [digest.removeprefix("sha256:")]
+    assert list((tmp_path / "store" / "scratch").iterdir()) == []
+
+
+async def test_content_that_nobody_names_goes_once_newer_resolutions_have_come(
+    store: ContentStore, volumes: Path, pirate: Path, base: Path, tmp_path: Path, hub: Hub
+) -> None:
+    put(volumes, pirate)
+    digest = (await store.resolve(from_volume())).digest
+    await store.collect([], [])
+    assert contents(tmp_path / "store") == [digest.removeprefix("sha256:")], "the operator is about to ask for it"
+
+    restarted = open_again(tmp_path, hub)
+    await restarted.collect([digest], [])
+    assert contents(tmp_path / "store") == [digest.removeprefix("sha256:")]
+    await restarted.collect([], [])
+    assert contents(tmp_path / "store") == []
+    assert digest_of(await restarted.ensure(from_volume(), digest)) == digest
+
+
+async def test_collecting_leaves_a_fetch_in_flight_alone(
+    slow_store: ContentStore, scripted: ScriptedSource, pirate: Path
+) -> None:
+    scripted.gate.clear()
+    fetch = asyncio.create_task(slow_store.ensure(from_volume(), digest_of(pirate)))
+    await scripted.began.wait()
+    await slow_store.collect([], [])
+    scripted.gate.set()
+    assert digest_of(await fetch) == digest_of(pirate)
+
+
+async def test_a_blend_of_two_sources_is_published(
+    store: ContentStore, volumes: Path, pirate: Path, base: Path, tmp_path: Path
+) -> None:
+    formal = tiny_adapter(tmp_path / "formal", base, seed=2, r=4)
+    put(volumes, pirate)
+    put(volumes, formal, "formal")
+    parts = tuple(
+        Part(source=from_volume(path), digest=digest_of(folder), weight=weight)
+        for path, folder, weight in (("pirate", pirate, 0.7), ("formal", formal, 0.5))
+    )
+    published = await publish(store, RevisionSpec.of(parts, BlendMethod.CONCAT, Precision.AUTO))
+    assert published.rank == 12
+    assert inspect(published.folder).rank == 12
