@@ -8,10 +8,11 @@ import urllib.request
 
 model, adapter = os.environ["MODEL"], os.environ["ADAPTER"]
 prefix = model.upper().replace("-", "_")
-host = os.environ.get(f"{prefix}_SERVICE_HOST", model)
+# Where the kubelet says that the Service is; without that, where DNS does.
+address = f"{os.environ.get(f'{prefix}_SERVICE_HOST', model)}:{os.environ.get(f'{prefix}_SERVICE_PORT', '8000')}"
 question = {"model": adapter, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16}
 request = urllib.request.Request(
-    f"http://{host}:8000/v1/chat/completions",
+    f"http://{address}/v1/chat/completions",
     data=json.dumps(question).encode(),
     headers={"Content-Type": "application/json"},
 )
@@ -21,7 +22,7 @@ try:
 except urllib.error.HTTPError as error:
     sys.exit(f"{adapter}: {error.status} {error.read().decode()}")
 except OSError as error:
-    sys.exit(f"no LoRAModel {model} answers at {host}:8000 in this namespace: {error}")
+    sys.exit(f"no LoRAModel {model} answers at {address} in this namespace: {error}")
 if answer["model"] != adapter:
     sys.exit(f"asked {adapter}, answered by {answer['model']}")
 print(f"{answer['model']}: {answer['choices'][0]['message']['content']}")

@@ -6,13 +6,12 @@ from pathlib import Path
 from local_cluster import locking
 from local_cluster.layout import cache_root
 from local_cluster.progress import Progress, Silence
-from local_images import base
+from local_images import base, packages
 from local_images.buildah import Buildah
 from local_images.errors import ImageError
 from local_images.recipes import Recipe
 
 _ROOT = Path(__file__).resolve().parents[3]
-_PROGRAMS = ("buildah", "mmdebstrap")
 
 
 def archive_path(recipe: Recipe) -> Path:
@@ -32,7 +31,7 @@ def archive(recipe: Recipe, progress: Progress | None = None) -> Path:
     target = archive_path(recipe)
     if target.exists():
         return target
-    _check(recipe)
+    _check_room(recipe)
 
     def waiting() -> None:
         progress.say("another process is building images: waiting for it")
@@ -55,7 +54,9 @@ def _make(recipe: Recipe, target: Path, progress: Progress) -> None:
     buildah = Buildah(_folder())
     _ensure_base(buildah, progress)
     with progress.step(f"building {recipe.reference} (the first time {recipe.expectation})"):
-        buildah.build(_ROOT / recipe.dockerfile, _ROOT, recipe.reference, {"BASE_IMAGE": base.REFERENCE})
+        buildah.replace(_ROOT / recipe.dockerfile, _ROOT, recipe.reference, {"BASE_IMAGE": base.REFERENCE})
+    with progress.step(f"trying {recipe.reference}"):
+        buildah.try_imports(recipe.reference, recipe.imports)
     draft = target.with_suffix(".part")
     draft.unlink(missing_ok=True)  # left by a killed run
     with progress.step(f"exporting {recipe.reference}"):
@@ -66,17 +67,13 @@ def _make(recipe: Recipe, target: Path, progress: Progress) -> None:
 
 
 def _ensure_base(buildah: Buildah, progress: Progress) -> None:
+    packages.ensure(progress)
     if not buildah.has(base.REFERENCE):
         with progress.step("making the base image from Debian's packages (once per machine, about a minute)"):
             base.make(buildah)
 
 
-def _check(recipe: Recipe) -> None:
-    missing = [name for name in _PROGRAMS if shutil.which(name) is None]
-    if missing:
-        raise ImageError(
-            f"images are built with {' and '.join(missing)}: install them with apt-get install {' '.join(missing)}"
-        )
+def _check_room(recipe: Recipe) -> None:
     _folder().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(_folder()).free / 2**30
     if free < recipe.disk_gib:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,31 @@ class Buildah:
     def has(self, reference: str) -> bool:
         """Whether the storage holds the image."""
         return reference in self.run("images", "--all", "--format", "{{.Name}}:{{.Tag}}").splitlines()
+
+    def try_imports(self, reference: str, modules: Sequence[str]) -> None:
+        """Imports the modules in a container of the image, as its user.
+
+        Raises:
+            ImageError: one of them cannot be imported.
+        """
+        container = self.run("from", "--pull-never", reference)
+        try:
+            self.run(
+                *("run", "--env", "HOME=/tmp", "--env", "USER=lora", container, "--"),
+                *("python3", "-c", "import " + ", ".join(modules)),
+            )
+        finally:
+            self.run("rm", container)
+
+    def replace(self, dockerfile: Path, context: Path, reference: str, arguments: Mapping[str, str]) -> None:
+        """Builds as `build` does, and removes the image that had the name; the steps of earlier builds stay."""
+        before = self._ids(reference)
+        self.build(dockerfile, context, reference, arguments)
+        for old in before - self._ids(reference):
+            self.run("rmi", old)
+
+    def _ids(self, reference: str) -> set[str]:
+        return set(self.run("images", "--quiet", reference).split()) if self.has(reference) else set()
 
     def build(self, dockerfile: Path, context: Path, reference: str, arguments: Mapping[str, str]) -> None:
         """Builds a Dockerfile; unchanged steps are taken from earlier builds."""

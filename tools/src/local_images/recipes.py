@@ -26,6 +26,8 @@ class Recipe:
     """Room that a first build takes."""
     expectation: str
     """How long a first build takes, for people."""
+    imports: tuple[str, ...]
+    """Modules that the image's Python must be able to import as the image's user."""
 
     @property
     def reference(self) -> str:
@@ -53,6 +55,7 @@ OPERATOR = Recipe(
     inputs=("requirements/operator.txt", *_WHEEL),
     disk_gib=2,
     expectation="about a minute",
+    imports=("lora_operator.app", "kopf", "kubernetes.aio"),
 )
 RUNTIME_THIN = Recipe(
     name="runtime-thin",
@@ -60,6 +63,7 @@ RUNTIME_THIN = Recipe(
     inputs=_WHEEL,
     disk_gib=2,
     expectation="seconds",
+    imports=("lora_api", "lora_runtime"),
 )
 RUNTIME_CPU = Recipe(
     name="runtime-cpu",
@@ -67,5 +71,6 @@ RUNTIME_CPU = Recipe(
     inputs=("requirements/runtime-cpu.txt", *_WHEEL),
     disk_gib=24,
     expectation="about 5 minutes",
+    imports=("lora_runtime", "vllm.entrypoints.openai.api_server"),
 )
 BY_NAME = {recipe.name: recipe for recipe in (OPERATOR, RUNTIME_THIN, RUNTIME_CPU)}
