@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -103,13 +104,13 @@ def ensure(names: Iterable[str], cache: Path, progress: Progress) -> dict[str, P
 
 def _build(module: str, wanted: list[Binary], cache: Path, progress: Progress) -> None:
     names = ", ".join(binary.name for binary in wanted)
-    minutes = sum(binary.minutes for binary in wanted)
+    minutes = math.ceil(sum(binary.minutes for binary in wanted))
     room = cache / "bin"
     for stale in room.glob(".building-*"):  # left by a killed build; the lock says that none runs now
         shutil.rmtree(stale)
     output = Path(tempfile.mkdtemp(prefix=".building-", dir=room))
     try:
-        with progress.step(f"building {names} (once per machine, up to {minutes:.0f} min on 2 cores)"):
+        with progress.step(f"building {names} (once per machine, about {minutes} min on 2 cores)"):
             _go_build(_MODULES / module, wanted, output)
         for binary in wanted:
             home = path_of(binary.name, cache).parent

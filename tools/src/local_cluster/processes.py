@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,18 +60,19 @@ def start(command: Command, owner: Owner, log: Path) -> None:
         OWNER_VARIABLE: owner.mark,
         COMPONENT_VARIABLE: command.component,
     }
-    with log.open("ab") as output:
-        # In a session of its own, so that Ctrl-C does not reach it; forked, so that init reaps it.
-        subprocess.run(
-            ["setsid", "--fork", *enter, *command.argv],
-            env=environment,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            check=True,
-            timeout=10,
-        )
+    # Unlike fork and exec, this returns when the new process has its session and its environment, so that it is
+    # found from now on. A session of its own keeps Ctrl-C from it, and `/` keeps it from holding our folder.
+    os.posix_spawnp(
+        "env",
+        ["env", "--chdir=/", *enter, *command.argv],
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
 
 
 def owned(owner: Owner) -> list[Process]:
@@ -96,17 +97,22 @@ def end(owner: Owner, deadline_seconds: float = 30) -> int:
     """
     deadline = time.monotonic() + deadline_seconds
     killed: set[int] = set()
-    while processes := owned(owner):
+    empty_looks = 0
+    # Twice, since a process has no environment to be known by for a moment while it turns into another program.
+    while empty_looks < 2:
+        processes = owned(owner)
+        empty_looks = 0 if processes else empty_looks + 1
         for process in processes:
             kill_if_owned(process.pid, owner)
         killed.update(process.pid for process in processes)
-        if time.monotonic() > deadline:
+        if processes and time.monotonic() > deadline:
             pids = ", ".join(str(process.pid) for process in processes)
             raise ClusterError(
                 f"processes {pids} of {owner.mark} did not die within {deadline_seconds:.0f} s of SIGKILL: "
                 "see `ps -o pid,stat,wchan,cmd -p PID` (D: stuck in the kernel), then try again"
             )
         time.sleep(0.05)
+    _reap(killed)
     return len(killed)
 
 
@@ -125,6 +131,13 @@ def kill_if_owned(pid: int, owner: Owner) -> None:
         pass
     finally:
         os.close(handle)
+
+
+def _reap(pids: Iterable[int]) -> None:
+    """Lets the kernel forget those that this very program started; init does so for all others."""
+    for pid in pids:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
 
 
 def _inspect(pid: int, owner: Owner, contained: frozenset[int]) -> Process | None:

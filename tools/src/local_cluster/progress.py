@@ -40,7 +40,7 @@ class Terminal:
     """Tells a person: a spinner and a clock while a step runs, then a line with its seconds; plain lines in a log."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Prints the text."""

@@ -17,6 +17,7 @@ from local_cluster.processes import Owner
 
 _POLL_SECONDS = 0.1
 _LOG_LINES = 12
+_EXEC_SECONDS = 0.5
 
 
 class ApiProbe:
@@ -84,14 +85,24 @@ def wait_until(
     """
     deadline = time.monotonic() + deadline_seconds
     while not condition():
-        running = processes.components(processes.owned(owner))
-        for component in needs:
-            if component not in running:
-                raise ClusterError(f"{component} ended before {what}; {_tail(logs, component)}")
+        if gone := _gone(needs, owner):
+            raise ClusterError(f"{gone} ended before {what}; {_tail(logs, gone)}")
         if time.monotonic() > deadline:
             last = list(needs)[-1]
             raise ClusterError(f"after {deadline_seconds:.0f} s still not: {what}; {_tail(logs, last)}")
         time.sleep(_POLL_SECONDS)
+
+
+def _gone(needs: Collection[str], owner: Owner) -> str | None:
+    """A component that is needed and does not run."""
+    missing = set(needs)
+    for _ in range(2):
+        missing -= processes.components(processes.owned(owner)).keys()
+        if not missing:
+            return None
+        # Look again: a process has no environment to be known by while it turns into another program.
+        time.sleep(_EXEC_SECONDS)
+    return min(missing)
 
 
 def _tail(logs: Path, component: str) -> str:
