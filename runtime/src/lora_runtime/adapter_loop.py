@@ -12,7 +12,7 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime import plan
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, LoadFailed
-from lora_runtime.store.content import Published
+from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from lora_api.runtime_api import AdapterFacts, ResolveRequest, RevisionSpec
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.adapters.compatibility import check_blend_rank, validate
-from lora_runtime.store.content import ContentStore, Published
+from lora_runtime.store.content import ContentStore
+from lora_runtime.store.versions import Published
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_runtime.adapter_loop import AdapterLoop, EngineTurn
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.fake import FakeEngine
-from lora_runtime.store.content import Published
+from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 
 SOURCE = AdapterSource(volume=VolumeSource(name="shared", path="a"))

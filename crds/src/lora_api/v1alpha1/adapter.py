@@ -112,7 +112,8 @@ class LoRAAdapterSpec(common.ApiModel):
         default=1.0, description="Scales the adapter's effect: 0 is the base model, 1 as trained. Editable live."
     )
     precision: Precision = Field(
-        default=Precision.AUTO, description="Rounding of the published tensors; Auto keeps float32 for the engine to round."
+        default=Precision.AUTO,
+        description="Rounding of the published tensors; Auto keeps float32 for the engine to round.",
     )
     digest: common.Digest | None = Field(default=None, description="Refuse any other bytes than these.")
     update: Update = Field(default=Update(), description="How a new revision replaces the old one.")
@@ -153,12 +154,18 @@ class LoRAAdapterStatus(common.ApiModel):
     """What the operator observes; a pure function of what the pods report."""
 
     conditions: common.Conditions = ()
-    observed_generation: int = Field(default=0, ge=0, description="The metadata.generation this status was decided for.")
+    observed_generation: int = Field(
+        default=0, ge=0, description="The metadata.generation this status was decided for."
+    )
     revision: str | None = Field(
-        default=None, max_length=64, description="Hash of digests, weights, method and precision: same revision, same bytes."
+        default=None,
+        max_length=64,
+        description="Hash of digests, weights, method and precision: same revision, same bytes.",
     )
     digest: str | None = Field(default=None, max_length=71, description="Digest of the adapter's files.")
-    resolved_source: AdapterSource | None = Field(default=None, description="The source with its revision pinned to a commit.")
+    resolved_source: AdapterSource | None = Field(
+        default=None, description="The source with its revision pinned to a commit."
+    )
     source_hash: str | None = Field(
         default=None, max_length=64, description="Hash of the spec.source that resolvedSource and digest belong to."
     )
@@ -167,8 +174,12 @@ class LoRAAdapterStatus(common.ApiModel):
         default=None, ge=0, json_schema_extra={"format": "int64"}, description="Size of the adapter's files in bytes."
     )
     pods: PodCounts = Field(default=PodCounts(), description="How many pods serve it.")
-    failures: tuple[PodFailure, ...] = Field(default=(), max_length=5, description="Up to five pods that do not, and why.")
-    history: tuple[HistoryEntry, ...] = Field(default=(), max_length=10, description="The last revisions, newest first.")
+    failures: tuple[PodFailure, ...] = Field(
+        default=(), max_length=5, description="Up to five pods that do not, and why."
+    )
+    history: tuple[HistoryEntry, ...] = Field(
+        default=(), max_length=10, description="The last revisions, newest first."
+    )
     summary: AdapterSummary = Field(default=AdapterSummary(), description="Words for the columns of kubectl get.")
 
 

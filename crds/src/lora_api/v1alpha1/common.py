@@ -19,9 +19,7 @@ def cel(*rules: tuple[str, str]) -> dict[str, Any]:
 
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-ServedName = Annotated[
-    str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$")
-]
+ServedName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$")]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[a-f0-9]{64}$")]
 VolumeName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 
@@ -87,7 +85,10 @@ class ModelSource(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=cel(
-            ("[has(self.huggingFace), has(self.volume)].exists_one(set, set)", "exactly one of huggingFace, volume must be set")
+            (
+                "[has(self.huggingFace), has(self.volume)].exists_one(set, set)",
+                "exactly one of huggingFace, volume must be set",
+            )
         )
     )
 

@@ -31,7 +31,9 @@ class AcceleratorType(StrEnum):
 class Accelerator(common.ApiModel):
     """The hardware each pod asks for."""
 
-    type: AcceleratorType = Field(default=AcceleratorType.CPU, description="Picks the image, the device resource and engine flags.")
+    type: AcceleratorType = Field(
+        default=AcceleratorType.CPU, description="Picks the image, the device resource and engine flags."
+    )
     count: int = Field(default=1, ge=1, le=64, description="Devices per pod; ignored for CPU.")
 
 
@@ -51,10 +53,14 @@ class Engine(common.ApiModel):
     """How vLLM is started. A change restarts the pods, one by one."""
 
     dtype: EngineDtype = Field(
-        default=EngineDtype.AUTO, description="Element type of weights and activations. Auto: Float32 on CPU, vLLM's choice elsewhere."
+        default=EngineDtype.AUTO,
+        description="Element type of weights and activations. Auto: Float32 on CPU, vLLM's choice elsewhere.",
     )
     max_model_len: int | None = Field(
-        default=None, ge=1, le=10_485_760, description="Longest prompt plus answer, in tokens; the model's own limit when unset."
+        default=None,
+        ge=1,
+        le=10_485_760,
+        description="Longest prompt plus answer, in tokens; the model's own limit when unset.",
     )
     tensor_parallel_size: int = Field(default=1, ge=1, le=64, description="Devices that share one copy of the model.")
     extra_args: tuple[ExtraArg, ...] = Field(
@@ -79,9 +85,14 @@ class AdapterLimits(common.ApiModel):
         json_schema_extra=common.cel(("self.maxCached >= self.maxResident", "maxCached must be at least maxResident"))
     )
 
-    max_rank: int = Field(default=64, ge=1, le=512, description="Largest rank of an adapter or blend; costs device memory per slot.")
+    max_rank: int = Field(
+        default=64, ge=1, le=512, description="Largest rank of an adapter or blend; costs device memory per slot."
+    )
     max_resident: int = Field(
-        default=8, ge=1, le=1024, description="Adapters that can take part in one batch (device slots); one more is added for swaps."
+        default=8,
+        ge=1,
+        le=1024,
+        description="Adapters that can take part in one batch (device slots); one more is added for swaps.",
     )
     max_cached: int = Field(default=64, ge=1, le=65536, description="Adapters kept in host memory.")
 
@@ -142,7 +153,11 @@ class LoRAModelSpec(common.ApiModel):
         default=None, description="What clients put in `model=` for the plain base model; metadata.name when unset."
     )
     replicas: int = Field(
-        default=1, ge=0, le=1000, json_schema_extra={"format": "int32"}, description="Pods that serve the model; an autoscaler may own it."
+        default=1,
+        ge=0,
+        le=1000,
+        json_schema_extra={"format": "int32"},
+        description="Pods that serve the model; an autoscaler may own it.",
     )
     accelerator: Accelerator = Field(default=Accelerator(), description="The hardware each pod asks for.")
     engine: Engine = Field(default=Engine(), description="How vLLM is started. A change restarts the pods, one by one.")
@@ -183,13 +198,17 @@ class LoRAModelStatus(common.ApiModel):
     """What the operator observes."""
 
     conditions: common.Conditions = ()
-    observed_generation: int = Field(default=0, ge=0, description="The metadata.generation this status was decided for.")
+    observed_generation: int = Field(
+        default=0, ge=0, description="The metadata.generation this status was decided for."
+    )
     replicas: int = Field(default=0, ge=0, description="Pods that exist; read by autoscalers.")
     ready_replicas: int = Field(default=0, ge=0, description="Pods that are ready.")
     selector: str = Field(default="", max_length=1024, description="Label selector of the pods; read by autoscalers.")
     adapters: int = Field(default=0, ge=0, description="LoRAAdapters that name this model.")
     ready_adapters: int = Field(default=0, ge=0, description="LoRAAdapters of this model that are Ready.")
-    url: str = Field(default="", max_length=1024, description="Where the OpenAI-compatible API answers inside the cluster.")
+    url: str = Field(
+        default="", max_length=1024, description="Where the OpenAI-compatible API answers inside the cluster."
+    )
     summary: ModelSummary = Field(default=ModelSummary(), description="Words for the columns of kubectl get.")
 
 

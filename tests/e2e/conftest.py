@@ -1,0 +1,249 @@
+"""One real node with the operator from its image and a tiny model in two pods with real vLLM."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local_cluster.cluster import Cluster
+from local_cluster.progress import Terminal
+from lora_demo import installation
+from lora_demo.place import ROOT, site_packages
+from support.models import greedy, tiny_adapter, tiny_base
+
+NAMESPACE = "e2e"
+MODEL = "tiny"
+REPLICAS = 2
+PROMPT = (17, 42, 99, 7, 250, 301, 12, 5)
+TOKENS = 12
+READY_SECONDS = 300.0
+CHANGE_SECONDS = 60.0
+
+ONE_CORE_EACH = {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+
+Json = dict[str, Any]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(item.path).is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.e2e)
+
+
+@dataclass
+class World:
+    """The cluster and its folders, with the words of a user: apply, patch, delete, ask."""
+
+    cluster: Cluster
+    folder: Path
+    adapters_made: dict[str, Path] = field(default_factory=dict)
+
+    # -- what a user does -----------------------------------------------------------------------------------------
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.cluster.kubectl("-n", NAMESPACE, *arguments, stdin=stdin)
+
+    def apply(self, *objects: Json) -> None:
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+    def patch(self, name: str, spec: Json) -> None:
+        self.kubectl("patch", "loraadapter", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def delete(self, *names: str) -> None:
+        self.kubectl("delete", "loraadapter", "--ignore-not-found", *names)
+
+    def complete(self, model: str, *, pod: str | None = None, **options: object) -> httpx.Response:
+        """One greedy completion, through the Service or straight at a pod."""
+        body = {
+            "model": model,
+            "prompt": list(PROMPT),
+            "max_tokens": TOKENS,
+            "temperature": 0,
+            "ignore_eos": True,
+            "return_token_ids": True,
+            **options,
+        }
+        address = self.pod_ips()[pod] if pod is not None else self.service_ip()
+        return httpx.post(f"http://{address}:8000/v1/completions", json=body, timeout=60)
+
+    def tokens(self, model: str, *, pod: str | None = None) -> list[int]:
+        answer = self.complete(model, pod=pod)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["choices"][0]["token_ids"])
+
+    # -- what a user sees -----------------------------------------------------------------------------------------
+
+    def get(self, kind: str, name: str) -> Json:
+        found: Json = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        return found
+
+    def condition(self, name: str, kind: str, *, of: str = "loraadapter") -> Json:
+        status = self.get(of, name).get("status", {})
+        return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
+
+    def ready(self, *names: str) -> None:
+        """Waits until each is Ready for its current generation."""
+        for name in names:
+            self.kubectl("wait", "--for=condition=Ready", f"loraadapter/{name}", f"--timeout={CHANGE_SECONDS:.0f}s")
+
+    def until(self, what: str, holds: Callable[[], bool], seconds: float = CHANGE_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}\n{self.describe()}"
+            time.sleep(0.1)
+
+    def pods(self) -> list[Json]:
+        listed: Json = json.loads(self.kubectl("get", "pods", "-l", f"lora-operator.io/model={MODEL}", "-o", "json"))
+        return [pod for pod in listed["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+    def pod_ips(self) -> dict[str, str]:
+        return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in self.pods()}
+
+    def restarts(self) -> dict[str, int]:
+        return {
+            pod["metadata"]["name"]: sum(c["restartCount"] for c in pod["status"].get("containerStatuses", ()))
+            for pod in self.pods()
+        }
+
+    def service_ip(self) -> str:
+        return self.kubectl("get", "service", MODEL, "-o", "jsonpath={.spec.clusterIP}")
+
+    def all_pods_ready(self) -> bool:
+        states = [
+            condition["status"]
+            for pod in self.pods()
+            for condition in pod["status"].get("conditions", ())
+            if condition["type"] == "Ready"
+        ]
+        return states == ["True"] * REPLICAS
+
+    def describe(self) -> str:
+        return self.kubectl("get", "loramodels,loraadapters,pods", "-o", "wide")
+
+    # -- what is true ---------------------------------------------------------------------------------------------
+
+    def adapter_files(self, name: str, **options: Any) -> str:
+        """Makes a seeded adapter in the volume; returns its folder there."""
+        base = self.folder / "models" / MODEL
+        made = tiny_adapter(self.folder / "adapters" / name, base, **options)
+        open_to_all(made)
+        return name
+
+    def reference(self, *parts: tuple[str, float]) -> list[int]:
+        """What PEFT in float32 answers."""
+        base = self.folder / "models" / MODEL
+        return greedy(base, [(self.folder / "adapters" / name, weight) for name, weight in parts], PROMPT, TOKENS)
+
+
+def an_adapter(name: str, path: str, **spec: object) -> Json:
+    return {
+        "apiVersion": "lora-operator.io/v1alpha1",
+        "kind": "LoRAAdapter",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"modelRef": {"name": MODEL}, "source": {"volume": {"name": "adapters", "path": path}}, **spec},
+    }
+
+
+def a_blend(name: str, members: Sequence[tuple[str, float]], **spec: object) -> Json:
+    made = an_adapter(name, "", **spec)
+    del made["spec"]["source"]
+    made["spec"]["blend"] = {"members": [{"adapterRef": {"name": m}, "weight": w} for m, w in members]}
+    return made
+
+
+def a_model(folder: Path) -> Json:
+    return {
+        "apiVersion": "lora-operator.io/v1alpha1",
+        "kind": "LoRAModel",
+        "metadata": {"name": MODEL, "namespace": NAMESPACE},
+        "spec": {
+            "source": {"volume": {"name": "models", "path": MODEL}},
+            "replicas": REPLICAS,
+            "engine": {"maxModelLen": 512, "extraArgs": ["--max-num-seqs=16"]},
+            "adapters": {"maxRank": 32, "maxResident": 4, "maxCached": 16},
+            "volumes": [
+                {"name": "models", "hostPath": {"path": str(folder / "models")}},
+                {"name": "adapters", "hostPath": {"path": str(folder / "adapters")}},
+            ],
+            "podTemplate": {
+                "spec": {
+                    "volumes": [{"name": "environment", "hostPath": {"path": str(site_packages())}}],
+                    "containers": [
+                        {
+                            "name": "runtime",
+                            "env": [
+                                {"name": "OMP_NUM_THREADS", "value": "1"},
+                                {"name": "VLLM_CPU_OMP_THREADS_BIND", "value": "nobind"},
+                            ],
+                            "volumeMounts": [{"name": "environment", "mountPath": "/opt/env", "readOnly": True}],
+                        }
+                    ],
+                }
+            },
+        },
+    }
+
+
+def open_to_all(folder: Path) -> None:
+    """Pods run as nobody in particular."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def image(recipe: str) -> Path:
+    done = subprocess.run(
+        [sys.executable, "-m", "local_images", recipe], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    if os.geteuid() != 0:
+        pytest.fail("the end-to-end tests bring up a real node and need root")
+    progress = Terminal()
+    with tempfile.TemporaryDirectory(prefix="lora-e2e-", dir="/var/tmp") as name:
+        folder = Path(name)
+        tiny_base(folder / "models" / MODEL)
+        (folder / "adapters").mkdir()
+        open_to_all(folder)
+        cluster = Cluster("e2e", progress=progress)
+        cluster.down()
+        try:
+            cluster.up()
+            installation.install(cluster, (image("operator"), image("runtime-thin")), progress)
+            cluster.kubectl("create", "namespace", NAMESPACE)
+            world = World(cluster, folder)
+            world.adapter_files("a", seed=1)
+            world.adapter_files("b", seed=2, r=4, target_modules=("k_proj", "o_proj", "down_proj"))
+            world.apply(a_model(folder))
+            world.kubectl("wait", "--for=condition=Ready", f"loramodel/{MODEL}", f"--timeout={READY_SECONDS:.0f}s")
+            yield world
+        finally:
+            if not os.environ.get("LORA_KEEP"):
+                cluster.down()
+
+
+@pytest.fixture
+def clean(world: World) -> Iterator[World]:
+    """The world without adapters."""
+    yield world
+    names = [
+        item["metadata"]["name"] for item in json.loads(world.kubectl("get", "loraadapters", "-o", "json"))["items"]
+    ]
+    world.delete(*names)
+    world.until("all names to be gone", lambda: [c["id"] for c in _cards(world)] == [MODEL])
+
+
+def _cards(world: World) -> list[Json]:
+    listed = httpx.get(f"http://{world.service_ip()}:8000/v1/models", timeout=10)
+    return list(listed.json()["data"])

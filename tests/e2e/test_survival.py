@@ -1,0 +1,58 @@
+"""Engines, pods and the operator die; what was declared is served."""
+
+import time
+
+from e2e.conftest import READY_SECONDS, World, an_adapter
+from e2e.test_live_change import serves
+from lora_demo.place import OPERATOR_NAMESPACE
+
+DEPLOYMENT = "deployment/lora-operator"
+
+
+def test_a_killed_engine_comes_back_with_its_set_before_the_pod_is_ready(clean: World) -> None:
+    clean.apply(an_adapter("a", "a", weight=0.4))
+    clean.ready("a")
+    victim = sorted(clean.pod_ips())[0]
+    clean.kubectl("exec", victim, "--", "python3", "-c", KILL_ENGINE)
+    clean.until("the container to restart", lambda: clean.restarts()[victim] > 0, READY_SECONDS)
+    answers = []
+    deadline = time.monotonic() + READY_SECONDS
+    while not clean.all_pods_ready():
+        assert time.monotonic() < deadline, clean.describe()
+        answers.append(clean.complete("a").status_code)
+        time.sleep(0.5)
+    assert set(answers) <= {200}, "the Service must only lead to pods that have the adapter"
+    serves(clean, "a", ("a", 0.4))
+    clean.ready("a")
+
+
+def test_without_the_operator_pods_serve_on_and_a_new_pod_comes_with_its_adapters(clean: World) -> None:
+    clean.apply(an_adapter("a", "a"))
+    clean.ready("a")
+    clean.cluster.kubectl("-n", OPERATOR_NAMESPACE, "scale", DEPLOYMENT, "--replicas=0")
+    try:
+        clean.until(
+            "the operator to be gone",
+            lambda: clean.cluster.kubectl("-n", OPERATOR_NAMESPACE, "get", "pods", "-o", "name").strip() == "",
+        )
+        victim = sorted(clean.pod_ips())[0]
+        clean.kubectl("delete", "pod", victim, "--wait=false")
+        clean.until("another pod", lambda: victim not in clean.pod_ips() and clean.all_pods_ready(), READY_SECONDS)
+        serves(clean, "a", ("a", 1.0))
+    finally:
+        clean.cluster.kubectl("-n", OPERATOR_NAMESPACE, "scale", DEPLOYMENT, "--replicas=1")
+    clean.patch("a", {"weight": 0.4})
+    clean.ready("a")
+    serves(clean, "a", ("a", 0.4))
+
+
+KILL_ENGINE = """
+import os, signal
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    name = open(f"/proc/{pid}/comm").read()
+    if "EngineCore" in name or "Worker" in name:
+        os.kill(int(pid), signal.SIGKILL)
+        break
+else:
+    raise SystemExit("no engine process found")
+"""
