@@ -25,6 +25,7 @@ from lora_operator.reconcile.model_pass import ModelPass
 from lora_operator.reconcile.queue import Backoff, KeyedQueue
 from lora_operator.reconcile.resolutions import Resolutions
 from lora_operator.reconcile.sweep import sweep_for_ever
+from lora_operator.reconcile.versions import Versions
 
 _logger = logging.getLogger(__name__)
 
@@ -56,11 +57,11 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
     async with asyncio.TaskGroup() as group:
         inventories = Inventories(admin, clock, _POLL_BACKOFF, group.create_task, queue.ring)
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
-        applied = Applied()
+        applied, versions = Applied(), Versions()
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
-            look=Look(kube, inventories, resolutions, applied),
-            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, metrics),
+            look=Look(kube, inventories, resolutions, applied, versions, clock),
+            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, versions, metrics),
             applied=applied,
             clock=clock,
             metrics=metrics,
@@ -81,7 +82,7 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue), stop)
+        await _kopf(config, kube, Doorbell(queue, versions), stop)
         stop()
         _logger.info("stopped")
 

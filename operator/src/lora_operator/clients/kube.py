@@ -61,6 +61,14 @@ class Connection:
     key_path: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects as they were together at one resource version."""
+
+    items: list[dict[str, Any]]
+    version: str
+
+
 class Kube:
     """A connection to one API server. Every call may raise KubeError."""
 
@@ -129,16 +137,24 @@ class Kube:
         *,
         labels: str | None = None,
         fields: str | None = None,
-    ) -> list[dict[str, Any]]:
-        """All objects that match both selectors, read page by page from one version of the store."""
-        query = {"limit": str(_PAGE), "labelSelector": labels, "fieldSelector": fields}
+        not_older_than: str | None = None,
+    ) -> Listing:
+        """All objects that match both selectors, as they were at one resource version.
+
+        The newest version, read page by page; or, given one that is good enough, the API server's memory in one go.
+        """
+        query: dict[str, str | None] = {"labelSelector": labels, "fieldSelector": fields}
+        if not_older_than is None:
+            query["limit"] = str(_PAGE)
+        else:
+            query |= {"resourceVersion": not_older_than, "resourceVersionMatch": "NotOlderThan"}
         found: list[dict[str, Any]] = []
         while True:
             page = await self._request("GET", resource.path(namespace), query=query)
             found += page["items"]
             token = page["metadata"].get("continue")
             if not token:
-                return found
+                return Listing(found, page["metadata"]["resourceVersion"])
             query["continue"] = token
 
     async def apply(
@@ -188,8 +204,13 @@ class Kube:
                 auth_settings=["BearerToken"],
             )
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                response = await self._api.call_api(*request, _request_timeout=_TIMEOUT_SECONDS)
-                data = await response.read()
+                while True:
+                    response = await self._api.call_api(*request, _request_timeout=_TIMEOUT_SECONDS)
+                    data = await response.read()
+                    if response.status != HTTPStatus.TOO_MANY_REQUESTS:
+                        break
+                    # Asked to wait: a new CRD's cache is being filled, or the server is busy.
+                    await asyncio.sleep(float(response.headers.get("Retry-After", 1)))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubeError(0, f"{method} {path}: no answer from the API server: {error!r}") from error
         if response.status >= HTTPStatus.BAD_REQUEST:

@@ -14,13 +14,14 @@ def register(registry: kopf.OperatorRegistry, bell: Doorbell) -> None:
     """Adds the event handlers to the registry."""
 
     @kopf.on.event(labels.GROUP, labels.VERSION, LoRAModel.plural, registry=registry)
-    async def model_event(namespace: str | None, name: str | None, **_: Any) -> None:
-        bell.ring(namespace, name)
+    async def model_event(namespace: str | None, name: str | None, meta: kopf.Meta, **_: Any) -> None:
+        bell.ring(namespace, name, LoRAModel.kind, meta.get("resourceVersion"))
 
     @kopf.on.event(labels.GROUP, labels.VERSION, LoRAAdapter.plural, registry=registry)
-    async def adapter_event(namespace: str | None, spec: kopf.Spec, **_: Any) -> None:
-        bell.ring(namespace, (spec.get("modelRef") or {}).get("name"))
+    async def adapter_event(namespace: str | None, spec: kopf.Spec, meta: kopf.Meta, **_: Any) -> None:
+        model = (spec.get("modelRef") or {}).get("name")
+        bell.ring(namespace, model, LoRAAdapter.kind, meta.get("resourceVersion"))
 
     @kopf.on.event("", "v1", "pods", labels={labels.MODEL: kopf.PRESENT}, registry=registry)
     async def pod_event(namespace: str | None, meta: kopf.Meta, **_: Any) -> None:
-        bell.ring(namespace, meta.labels.get(labels.MODEL))
+        bell.ring(namespace, meta.labels.get(labels.MODEL), "Pod", meta.get("resourceVersion"))

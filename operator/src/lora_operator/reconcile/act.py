@@ -38,6 +38,7 @@ from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.look import address_of
 from lora_operator.reconcile.queue import TryAgain
 from lora_operator.reconcile.resolutions import Resolutions
+from lora_operator.reconcile.versions import Versions
 
 _logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Act:
     inventories: Inventories
     resolutions: Resolutions
     applied: Applied
+    versions: Versions
     metrics: Metrics
 
     async def __call__(self, key: ModelKey, model: ObjectMeta | None, plan: Plan) -> None:
@@ -116,6 +118,7 @@ class Act:
                 if model is not None:
                     manifest = render.desired_manifest(model, document)
                     await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
+                    self.applied.note_desired(key, document)
             case PushDesired():
                 await self._push(key, action)
             case ResolveSource(pod=pod, ip=ip):
@@ -138,7 +141,7 @@ class Act:
     async def _apply_child(self, key: ModelKey, manifest: Manifest) -> None:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         stored = await self.kube.apply(resources.CHILDREN[kind], manifest, field_manager=labels.FIELD_MANAGER)
-        self.applied.note(key, f"{kind}/{name}", stored)
+        self.applied.note_applied(key, f"{kind}/{name}", stored)
 
     async def _create_secret(self, key: ModelKey, model: ObjectMeta, name: str) -> None:
         leaf = self.authority.server(render.admin_host(key), self.clock.now())
@@ -176,11 +179,16 @@ class Act:
             "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         try:
-            await self.kube.apply(resource, manifest, field_manager=labels.STATUS_FIELD_MANAGER, subresource="status")
+            stored = await self.kube.apply(
+                resource, manifest, field_manager=labels.STATUS_FIELD_MANAGER, subresource="status"
+            )
         except KubeError as error:
             # Deleted since the look, or re-created: either way its event rings.
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise
+        else:
+            # Or the next look could see the old status, and write and announce the new one once more.
+            self.versions.note(resource.kind, stored["metadata"]["resourceVersion"])
 
     async def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:
         """Says on the user's object what the API server would not take."""

@@ -2,16 +2,22 @@
 
 from lora_operator.domain.observed import ModelKey
 from lora_operator.reconcile.queue import KeyedQueue
+from lora_operator.reconcile.versions import Versions
 
 
 class Doorbell:
-    """Rings for a LoRAModel, given by namespace and name. Cheap, never fails, and says nothing of what happened."""
+    """Rings for a LoRAModel. Cheap, and says nothing of what happened."""
 
-    def __init__(self, queue: KeyedQueue[ModelKey]) -> None:
+    def __init__(self, queue: KeyedQueue[ModelKey], versions: Versions) -> None:
         self._queue = queue
+        self._versions = versions
 
-    def ring(self, namespace: str | None, model: str | None) -> None:
-        """Asks for a pass over the model; without a name, nobody is asked."""
+    def ring(self, namespace: str | None, model: str | None, kind: str, version: str | None) -> None:
+        """Asks for a pass over the model, because an object of this kind was seen at this resource version.
+
+        Without a name nobody is asked.
+        """
+        self._versions.note(kind, version)
         if namespace and model:
             self._queue.ring(ModelKey(namespace, model))
 

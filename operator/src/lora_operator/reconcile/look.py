@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from lora_api import labels
+from lora_api.runtime_api import Desired
 from lora_operator.clients import resources
-from lora_operator.clients.kube import Kube
+from lora_operator.clients.clock import Clock
+from lora_operator.clients.kube import Kube, KubeError, Resource
 from lora_operator.clients.runtime_admin import PodAddress
 from lora_operator.domain import render
 from lora_operator.domain.observed import (
     ModelKey,
-    ObjectMeta,
     ObservedAdapter,
     ObservedPod,
     Snapshot,
@@ -21,6 +22,7 @@ from lora_operator.reconcile import reading
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.resolutions import Resolutions
+from lora_operator.reconcile.versions import Versions
 
 Object = Mapping[str, Any]
 
@@ -28,11 +30,21 @@ Object = Mapping[str, Any]
 class Look:
     """Reads the API server, and adds what pods have told meanwhile."""
 
-    def __init__(self, kube: Kube, inventories: Inventories, resolutions: Resolutions, applied: Applied) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        inventories: Inventories,
+        resolutions: Resolutions,
+        applied: Applied,
+        versions: Versions,
+        clock: Clock,
+    ) -> None:
         self._kube = kube
         self._inventories = inventories
         self._resolutions = resolutions
         self._applied = applied
+        self._versions = versions
+        self._clock = clock
         self._parsed: dict[ModelKey, dict[str, tuple[str, ObservedAdapter]]] = {}
 
     async def __call__(self, key: ModelKey) -> Snapshot:
@@ -41,15 +53,12 @@ class Look:
         Raises:
             KubeError: the API server does not answer or refuses; then nothing is known and nothing may be decided.
         """
-        model, adapters, pods, config_map, *children = await _all(
+        model, adapters, pods, deployment, (children, desired) = await _all(
             self._kube.get(resources.MODELS, key.namespace, key.name),
-            self._kube.list(resources.ADAPTERS, key.namespace, fields=f"spec.modelRef.name={key.name}"),
-            self._kube.list(resources.PODS, key.namespace, labels=f"{labels.MODEL}={key.name}"),
-            self._kube.get(resources.CONFIG_MAPS, key.namespace, render.desired_config_map(key.name)),
-            *(
-                self._kube.get(resource, key.namespace, key.name, metadata_only=resource is not resources.DEPLOYMENTS)
-                for resource in resources.CHILDREN.values()
-            ),
+            self._list(resources.ADAPTERS, key.namespace, fields=f"spec.modelRef.name={key.name}"),
+            self._list(resources.PODS, key.namespace, labels=f"{labels.MODEL}={key.name}"),
+            self._kube.get(resources.DEPLOYMENTS, key.namespace, key.name),
+            self._children(key),
         )
         observed_adapters = self._adapters(key, adapters)
         self._resolutions.keep(key, {adapter.meta.uid for adapter in observed_adapters})
@@ -59,21 +68,60 @@ class Look:
             return Snapshot(key=key, model=None, adapters=observed_adapters)
 
         meta = reading.read_meta(model)
-        named = _identified(children, config_map, key)
-        own = {name: child for name, child in named.items() if reading.foreign_owner(child, meta) is None}
-        deployment = own.get(f"Deployment/{key.name}")
+        children |= {f"{resources.DEPLOYMENTS.kind}/{key.name}": deployment}
+        children = {child: stored for child, stored in children.items() if stored is not None}
+        owners = {child: reading.foreign_owner(stored, meta) for child, stored in children.items()}
+        conflicting = {child: owner for child, owner in owners.items() if owner is not None}
+        if conflicting:
+            self._applied.forget(key)
+        own = {child: stored for child, stored in children.items() if child not in conflicting}
         return Snapshot(
             key=key,
             model=reading.read_model(model),
             adapters=observed_adapters,
             pods=self._pods(key, pods),
-            deployment=reading.read_deployment(deployment) if deployment is not None else None,
-            desired=reading.read_desired(own.get(f"ConfigMap/{render.desired_config_map(key.name)}")),
+            deployment=reading.read_deployment(deployment) if deployment is not None and not conflicting else None,
+            desired=desired if not conflicting else None,
             resolutions=self._resolutions.answers(key),
             resolving=self._resolutions.under_way(key),
-            applied={name: self._applied.hash(key, name, child) for name, child in own.items()},
-            conflicting=_conflicts(named, meta),
+            applied={child: self._applied.hash(key, child, stored) for child, stored in own.items()},
+            conflicting=conflicting,
         )
+
+    async def _list(self, resource: Resource, namespace: str, **selector: str) -> list[dict[str, Any]]:
+        newest = self._versions.newest(resource.kind)
+        try:
+            listing = await self._kube.list(resource, namespace, not_older_than=newest, **selector)
+        except KubeError:
+            self._versions.forget(resource.kind)
+            raise
+        self._versions.note(resource.kind, listing.version)
+        return listing.items
+
+    async def _children(self, key: ModelKey) -> tuple[dict[str, Object], Desired | None]:
+        """The children that exist, by `Kind/name`, without the Deployment, and the document in the ConfigMap."""
+        now = self._clock.now()
+        seen = self._applied.seen(key, now)
+        if seen is not None:
+            return seen
+        wanted = {
+            resource: key.name for resource in resources.CHILDREN.values() if resource is not resources.DEPLOYMENTS
+        } | {resources.CONFIG_MAPS: render.desired_config_map(key.name)}
+        found = await _all(
+            *(
+                self._kube.get(resource, key.namespace, name, metadata_only=resource is not resources.CONFIG_MAPS)
+                for resource, name in wanted.items()
+            )
+        )
+        # An answer of metadata alone does not say the object's kind.
+        children = {
+            f"{resource.kind}/{name}": stored
+            for (resource, name), stored in zip(wanted.items(), found, strict=True)
+            if stored is not None
+        }
+        desired = reading.read_desired(found[-1])
+        self._applied.note_seen(key, now, children, desired)
+        return children, desired
 
     def _adapters(self, key: ModelKey, stored: list[dict[str, Any]]) -> tuple[ObservedAdapter, ...]:
         """Parses what has changed since the last look."""
@@ -113,23 +161,6 @@ def pod_address(key: ModelKey, pod: Object) -> PodAddress:
 def address_of(key: ModelKey, name: str, ip: str) -> PodAddress:
     """Where the admin port of a model's pod is."""
     return PodAddress(name=name, ip=ip, host=render.admin_host(key), port=render.ADMIN_PORT)
-
-
-def _identified(children: list[Object | None], config_map: Object | None, key: ModelKey) -> dict[str, Object]:
-    """The children that exist, by `Kind/name`; a metadata-only answer does not say its kind."""
-    found = {
-        f"{kind}/{key.name}": child
-        for kind, child in zip(resources.CHILDREN, children, strict=True)
-        if child is not None
-    }
-    if config_map is not None:
-        found[f"{resources.CONFIG_MAPS.kind}/{config_map['metadata']['name']}"] = config_map
-    return found
-
-
-def _conflicts(named: Mapping[str, Object], model: ObjectMeta) -> dict[str, str]:
-    owners = {name: reading.foreign_owner(child, model) for name, child in named.items()}
-    return {name: owner for name, owner in owners.items() if owner is not None}
 
 
 async def _all(*requests: Awaitable[Any]) -> list[Any]:

@@ -30,8 +30,8 @@ async def all_models(kube: Kube, namespaces: Sequence[str]) -> set[ModelKey]:
     """Every model that exists or that an adapter names, in these namespaces; in all when none is given."""
     found: set[ModelKey] = set()
     for namespace in namespaces or (None,):
-        for model in await kube.list(resources.MODELS, namespace):
+        for model in (await kube.list(resources.MODELS, namespace)).items:
             found.add(ModelKey(model["metadata"]["namespace"], model["metadata"]["name"]))
-        for adapter in await kube.list(resources.ADAPTERS, namespace):
+        for adapter in (await kube.list(resources.ADAPTERS, namespace)).items:
             found.add(ModelKey(adapter["metadata"]["namespace"], adapter["spec"]["modelRef"]["name"]))
     return found
