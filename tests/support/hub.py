@@ -54,6 +54,8 @@ class Hub:
     repos: dict[str, Repo] = field(default_factory=dict)
     fail_with: int | None = None
     """Status of every answer, such as 503."""
+    is_a_login_page: bool = False
+    """Everything is answered with HTML, as a captive proxy does."""
     cut_after: dict[str, int] = field(default_factory=dict)
     """The next download of a file by this name ends after so many bytes, and the connection with it."""
     dies_after_cut: bool = False
@@ -111,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         hub.requests.append((self.command, path, self.headers["Range"]))
         if hub.fail_with is not None:
             return self._error(hub.fail_with)
+        if hub.is_a_login_page:
+            return self._send(200, b"<html>Log in</html>", {"Content-Type": "text/html"})
         if path.startswith("api/models/"):
             name, kind, revision = _API_PATH.fullmatch(path.removeprefix("api/models/")).groups()  # type: ignore[union-attr]
             return self._in_repo(hub, name, revision or "main", None, kind == "tree")

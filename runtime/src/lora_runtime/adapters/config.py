@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import CONFIG_FILE, Refused, incompatible
 
-_MATCH_SECONDS = 0.25
-"""Patterns come from strangers; one that backtracks for longer than this is refused."""
+_MATCH_SECONDS = 3.0
+"""Patterns come from strangers; those of one adapter may take so long together, thousands of times what is usual."""
+
+_SHOWN_AT_MOST = 200
+"""Characters of a stranger's text in a message."""
 
 _PLAIN_INITS = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
 """Initialisations that only choose where training starts; the others change the base model's weights too."""
@@ -34,7 +38,7 @@ _UNSUPPORTED = {
     "kasa_config": "KaSA",
 }
 
-Rank = Annotated[int, Field(gt=0)]
+Rank = Annotated[int, Field(gt=0, le=1 << 20)]
 
 
 class AdapterConfig(BaseModel):
@@ -48,7 +52,7 @@ class AdapterConfig(BaseModel):
     rank_pattern: dict[str, Rank] | None = None
     alpha_pattern: dict[str, float] | None = None
     fan_in_fan_out: bool = False
-    base_model_name_or_path: str | None = None
+    base_model_name_or_path: Annotated[str, Field(max_length=512)] | None = None
 
 
 class Scaling:
@@ -63,16 +67,24 @@ class Scaling:
         self._config = config
         self._ranks = _compiled("rank_pattern", config.rank_pattern or {})
         self._alphas = _compiled("alpha_pattern", config.alpha_pattern or {})
+        self._deadline = time.monotonic() + _MATCH_SECONDS
 
     def of(self, module: str) -> tuple[int, float]:
         """Declared rank, and the factor on B·A, of a module path in the base model.
 
         Raises:
-            Refused: a pattern takes too long to match.
+            Refused: the patterns take too long to match.
         """
-        rank = int(_first_match("rank_pattern", self._ranks, module, self._config.r))
-        alpha = _first_match("alpha_pattern", self._alphas, module, self._config.lora_alpha)
+        rank = int(self._first_match("rank_pattern", self._ranks, module, self._config.r))
+        alpha = self._first_match("alpha_pattern", self._alphas, module, self._config.lora_alpha)
         return rank, alpha / (math.sqrt(rank) if self._config.use_rslora else rank)
+
+    def _first_match(self, field: str, patterns: Iterable[tuple[Any, float]], module: str, default: float) -> float:
+        left = max(self._deadline - time.monotonic(), 1e-3)
+        try:
+            return next((value for pattern, value in patterns if pattern.match(module, timeout=left)), default)
+        except TimeoutError as error:
+            raise _malformed(f"has keys in {field} that take too long to match; use module names") from error
 
 
 def read_config(path: Path, max_bytes: int) -> AdapterConfig:
@@ -95,41 +107,41 @@ def read_config(path: Path, max_bytes: int) -> AdapterConfig:
         return AdapterConfig.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part) for part in first["loc"])[:_SHOWN_AT_MOST]
         raise _malformed(f"has a bad value for {field}: {first['msg']}") from error
 
 
 def _refuse_other_methods(raw: Mapping[str, Any]) -> None:
     if raw.get("peft_type") != "LORA":
-        found = json.dumps(raw.get("peft_type"))
+        found = _shown(raw.get("peft_type"))
         raise _unsupported(f"peft_type {found}; only LORA adapters can be served")
     if raw.get("bias") not in (None, "none"):
-        raise _unsupported(f"bias: {json.dumps(raw['bias'])}; train with bias none")
+        raise _unsupported(f"bias: {_shown(raw['bias'])}; train with bias none")
     init = raw.get("init_lora_weights")
     if isinstance(init, str) and init.lower() not in _PLAIN_INITS:
         raise _unsupported(
-            f"init_lora_weights: {json.dumps(init)}, which changes the base model's weights as well; save it with "
+            f"init_lora_weights: {_shown(init)}, which changes the base model's weights as well; save it with "
             f"PEFT's path_initial_model_for_weight_conversion, which makes a plain adapter of it"
         )
     for field, meaning in _UNSUPPORTED.items():
         if raw.get(field):
-            value = json.dumps(raw[field])
-            shown = value if len(value) <= 60 else value[:57] + "..."
-            raise _unsupported(f"{field}: {shown} ({meaning}), which the engine cannot apply; train without it")
+            raise _unsupported(
+                f"{field}: {_shown(raw[field])} ({meaning}), which the engine cannot apply; train without it"
+            )
 
 
 def _compiled(field: str, patterns: Mapping[str, float]) -> list[tuple[Any, float]]:
     try:
         return [(regex.compile(rf"(.*\.)?({key})$"), value) for key, value in patterns.items()]
     except regex.error as error:
-        raise _malformed(f"has a key in {field} that is not a regular expression: {error}") from error
+        raise _malformed(
+            f"has a key in {field} that is not a regular expression: {str(error)[:_SHOWN_AT_MOST]}"
+        ) from error
 
 
-def _first_match(field: str, patterns: Iterable[tuple[Any, float]], module: str, default: float) -> float:
-    try:
-        return next((v for pattern, v in patterns if pattern.match(module, timeout=_MATCH_SECONDS)), default)
-    except TimeoutError as error:
-        raise _malformed(f"has a key in {field} that takes too long to match; use module names") from error
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN_AT_MOST else text[: _SHOWN_AT_MOST - 3] + "..."
 
 
 def _malformed(what: str) -> Refused:

@@ -32,6 +32,7 @@ _KEY = re.compile(
 _SAVED_EMBEDDING = re.compile(rf"{re.escape(PREFIX)}(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _HEADER_LENGTH_BYTES = 8
+_KEY_CHARACTERS_AT_MOST = 512
 
 
 class ModuleKind(StrEnum):
@@ -121,13 +122,15 @@ def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
 
 
 def check_values(folder: Path) -> None:
-    """Reads every tensor once.
+    """Reads every LoRA matrix of an inspected adapter once.
 
     Raises:
         Refused: a tensor holds NaN or infinity.
     """
     with safe_open(folder / TENSORS_FILE, framework="pt") as file:
         for key in file.keys():  # noqa: SIM118  (not a dict)
+            if _SAVED_EMBEDDING.fullmatch(key):
+                continue
             tensor = file.get_tensor(key)
             if not torch.isfinite(tensor).all():
                 bad = int((~torch.isfinite(tensor)).sum())
@@ -161,6 +164,10 @@ def _saved_embeddings(header: dict[str, tuple[Shape, str]]) -> Iterable[tuple[st
 def _modules(header: dict[str, tuple[Shape, str]], scaling: Scaling) -> tuple[ModuleTensors, ...]:
     pairs: dict[tuple[str, ModuleKind], dict[str, str]] = {}
     for key in header:
+        if len(key) > _KEY_CHARACTERS_AT_MOST:
+            raise _malformed(
+                f"{TENSORS_FILE} names a tensor with {len(key)} characters: {key[:_KEY_CHARACTERS_AT_MOST]}..."
+            )
         match = _KEY.fullmatch(key)
         if match is not None:
             kind = ModuleKind.LINEAR if match["linear"] else ModuleKind.EMBEDDING

@@ -24,7 +24,7 @@ from lora_runtime.adapters.blend import BlendPart
 from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
 from lora_runtime.adapters.inspect import Inspection
 from lora_runtime.store.digest import digest_of, hex_of
-from lora_runtime.store.disk import full_disk_refused, hide, reveal
+from lora_runtime.store.disk import disk_refused, hide, reveal
 from lora_runtime.store.flights import Flights
 from lora_runtime.store.sources.huggingface import HuggingFaceHub
 from lora_runtime.store.sources.source import Progress, Sources
@@ -180,7 +180,7 @@ class ContentStore:
     async def _fetch_once(self, key: str, pinned: AdapterSource, progress: Progress) -> str:
         incoming = self._incoming / key
         try:
-            with full_disk_refused(self._root):
+            with disk_refused(self._root):
                 incoming.mkdir(exist_ok=True)
                 await self._sources.of(pinned).fetch(pinned, incoming, progress)
                 digest = await asyncio.to_thread(digest_of, incoming)
@@ -194,12 +194,6 @@ class ContentStore:
             if refused.refusal.reason is Reason.STORE_FULL:
                 await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
             raise
-        except OSError as error:
-            raise not_fetched(
-                Reason.SOURCE_UNREACHABLE,
-                f"{pinned.describe()} cannot be copied into the pod's store: {error}",
-                retryable=True,
-            ) from error
         if pinned.hugging_face is not None:
             # a commit never changes; a volume may
             self._commits[key] = digest

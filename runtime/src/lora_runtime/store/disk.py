@@ -51,13 +51,15 @@ def scratch_folder(scratch: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def full_disk_refused(root: Path) -> Iterator[None]:
-    """Turns a full disk into a refusal that says whose limit to raise."""
+def disk_refused(root: Path) -> Iterator[None]:
+    """Turns trouble with files into a refusal; for a full disk it says whose limit to raise."""
     try:
         yield
     except (OSError, SafetensorError) as error:
         if not is_full(error):
-            raise
+            raise not_fetched(
+                Reason.SOURCE_UNREACHABLE, f"files cannot be put into the pod's store: {error}", retryable=True
+            ) from error
         free = shutil.disk_usage(root).free
         raise not_fetched(
             Reason.STORE_FULL,

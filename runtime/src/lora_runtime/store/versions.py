@@ -10,7 +10,7 @@ from pathlib import Path
 from lora_api.runtime_api import RevisionSpec
 from lora_runtime.adapters.blend import BlendPart, publish
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE
-from lora_runtime.store.disk import full_disk_refused, hide, reveal, scratch_folder
+from lora_runtime.store.disk import disk_refused, hide, reveal, scratch_folder
 from lora_runtime.store.flights import Flights
 
 _RECIPE = 1
@@ -55,7 +55,7 @@ class Versions:
     def _publish(self, spec: RevisionSpec, parts: Sequence[BlendPart]) -> Published:
         folder = self._root / _name(spec)
         if not folder.exists():
-            with full_disk_refused(self._root), scratch_folder(self._scratch) as made:
+            with disk_refused(self._root), scratch_folder(self._scratch) as made:
                 publish(parts, spec.precision, made)
                 reveal(made, folder)
         rank = int(json.loads((folder / CONFIG_FILE).read_bytes())["r"])

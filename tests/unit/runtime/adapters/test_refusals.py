@@ -96,6 +96,7 @@ def test_a_broken_config_is_malformed(adapter: Path, base: BaseModel, content: b
     [
         ("r", 0),
         ("r", "8"),
+        ("r", 10**400),
         ("r", None),
         ("lora_alpha", float("nan")),
         ("lora_alpha", float("inf")),
@@ -115,7 +116,7 @@ def test_a_pattern_that_would_match_for_ever_is_refused(adapter: Path, base: Bas
     edit_config(adapter, rank_pattern={r"(\w|\.|[a-z])*[0-9]{9}": 8})
     reason, message = refused(adapter, base)
     assert reason is Reason.MALFORMED_ADAPTER
-    assert "rank_pattern that takes too long" in message
+    assert "keys in rank_pattern that take too long" in message
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,14 @@ def test_a_broken_tensors_file_is_malformed(adapter: Path, base: BaseModel, cont
     reason, message = refused(adapter, base)
     assert reason is Reason.MALFORMED_ADAPTER
     assert complaint in message
+
+
+def test_a_strangers_long_names_do_not_fill_the_message(adapter: Path, base: BaseModel) -> None:
+    edit_tensors(adapter, put(f"base_model.model.{'x' * 10_000}.lora_A.weight", torch.ones(8, 128)))
+    reason, message = refused(adapter, base)
+    assert reason is Reason.MALFORMED_ADAPTER
+    assert "names a tensor with 10031 characters" in message
+    assert len(message) < 1024
 
 
 def test_a_file_cut_short_is_malformed(adapter: Path, base: BaseModel) -> None:

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import OfflineModeIsEnabled
 
+from lora_api.v1alpha1.common import HuggingFaceSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
 from lora_runtime.store.content import ContentStore
 from lora_runtime.store.digest import digest_of
+from lora_runtime.store.sources.hub_errors import explain
 from support.hub import Hub
 from unit.runtime.store.conftest import open_again
 from unit.runtime.store.sources import REPO, from_hub, refusal_of
@@ -166,6 +169,17 @@ async def test_a_secret_that_is_not_mounted_is_named(hub: Hub, store: ContentSto
     assert "no token from Secret hf-team" in refusal.message
 
 
+async def test_a_token_that_is_no_header_value_is_not_repeated_to_anyone(
+    hub: Hub, store: ContentStore, pirate: Path, tmp_path: Path
+) -> None:
+    hub.repo(REPO).commit(pirate)
+    put_token(tmp_path, "hf-team", "hf_secret\nhf_other")
+    refusal = await refusal_of(store, from_hub(secret="hf-team"))
+    assert refusal.reason is Reason.UNAUTHORIZED
+    assert "hf_secret" not in refusal.message
+    assert hub.requests == []
+
+
 async def test_an_unknown_repository_or_revision_is_named(
     hub: Hub, store: ContentStore, pirate: Path, tmp_path: Path
 ) -> None:
@@ -214,6 +228,13 @@ async def test_a_hub_in_trouble_is_unreachable_for_now(
     assert f"{hub.endpoint} answers {status}" in refusal.message
 
 
+async def test_what_is_not_a_hub_is_said_to_be_none(hub: Hub, store: ContentStore) -> None:
+    hub.is_a_login_page = True
+    refusal = await refusal_of(store, from_hub())
+    assert (refusal.reason, refusal.retryable) == (Reason.SOURCE_UNREACHABLE, True)
+    assert f"{hub.endpoint} does not answer as a Hugging Face Hub does" in refusal.message
+
+
 async def test_a_hub_that_does_not_answer_is_unreachable(hub: Hub, tmp_path: Path) -> None:
     hub.endpoint = "http://127.0.0.1:9"
     refusal = await refusal_of(open_again(tmp_path, hub), from_hub())
@@ -232,3 +253,11 @@ async def test_a_digest_other_than_the_pinned_one_is_refused_with_both(
     assert (refusal.reason, refusal.retryable) == (Reason.DIGEST_MISMATCH, False)
     assert wanted in refusal.message
     assert digest_of(pirate) in refusal.message
+
+
+def test_an_offline_pod_says_which_variable_keeps_it_so() -> None:
+    # the client reads the variable once, at import, so only what becomes of its error is seen here
+    source = HuggingFaceSource(repo=REPO)
+    problem = explain(OfflineModeIsEnabled("offline"), source, "https://hub.example", "")
+    assert problem.reason is Reason.SOURCE_UNREACHABLE
+    assert "HF_HUB_OFFLINE=1" in problem.message

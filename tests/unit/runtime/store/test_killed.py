@@ -21,6 +21,11 @@ from lora_runtime.store.versions import Published
 from unit.runtime.store.sources import from_volume, put, spec_of
 
 STEPS_AT_MOST = 500
+READING = ("os.listdir", "os.scandir")
+
+
+def is_open_to_read(event: str, args: tuple[Any, ...]) -> bool:
+    return event == "open" and not args[2] & (os.O_WRONLY | os.O_RDWR)
 
 
 def open_root(root: Path, volumes: Path) -> ContentStore:
@@ -47,7 +52,7 @@ def ends_by_itself(root: Path, volumes: Path, digest: str, steps: int) -> bool:
 
     def step(event: str, args: tuple[Any, ...]) -> None:
         nonlocal left
-        if event.startswith(("open", "os.", "shutil.")) and any(str(root) in str(arg) for arg in args):
+        if event not in READING and not is_open_to_read(event, args) and any(str(root) in str(a) for a in args):
             left -= 1
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -90,6 +90,13 @@ async def test_a_link_out_of_the_volume_is_refused(
     assert "is a link that leads out of the volume" in refusal.message
 
 
+@pytest.mark.parametrize("path", ["loop", "null\0character", "x" * 300])
+async def test_a_path_that_cannot_be_read_is_a_refusal(store: ContentStore, volumes: Path, path: str) -> None:
+    (volumes / "shared" / "loop").symlink_to("loop")
+    refusal = await refusal_of(store, from_volume(path))
+    assert (refusal.reason, refusal.retryable) == (Reason.SOURCE_NOT_FOUND, True)
+
+
 async def test_too_large_an_adapter_is_not_copied(hub: Hub, volumes: Path, pirate: Path, tmp_path: Path) -> None:
     put(volumes, pirate)
     refusal = await refusal_of(open_again(tmp_path, hub, max_bytes=1000), from_volume())

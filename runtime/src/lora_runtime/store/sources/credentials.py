@@ -12,16 +12,17 @@ def read_token(credentials_root: Path, secret: str) -> str:
     """The token in `<credentials_root>/<secret>/token`.
 
     Raises:
-        Refused: the Secret is not mounted, or has no such key.
+        Refused: the Secret is not mounted, or its key does not hold a token.
     """
     try:
         token = (credentials_root / secret / _KEY).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         token = ""
-    if not token:
+    # anything else would end up, readable, in the client's complaint about the header
+    if not (token.isascii() and token.isprintable() and token.split() == [token]):
         raise not_fetched(
             Reason.UNAUTHORIZED,
-            f"this pod has no token from Secret {secret}: the Secret needs the key {_KEY}, and the LoRAModel must "
+            f"this pod has no token from Secret {secret}: the Secret needs the key {_KEY} with one word in it, and the LoRAModel must "
             f"list it in spec.credentials",
             retryable=True,
         )

@@ -14,8 +14,13 @@ from huggingface_hub.errors import (
 from lora_api.v1alpha1.common import HuggingFaceSource
 from lora_api.v1alpha1.conditions import Reason
 
-HUB_ERRORS: tuple[type[Exception], ...] = (HTTPError, HFValidationError, ConnectionError, TimeoutError)
+HUB_ERRORS: tuple[type[Exception], ...] = (
+    *(HTTPError, HFValidationError, ConnectionError, TimeoutError),
+    *(ValueError, KeyError, TypeError),  # an answer that is not a hub's, such as a proxy's login page
+)
 """All that the client raises because of the hub, the network, or what it was asked for."""
+
+_SHOWN_AT_MOST = 300
 
 _FORBIDDEN_STATUSES = (401, 403)
 
@@ -68,6 +73,11 @@ def explain(error: Exception, source: HuggingFaceSource, endpoint: str, remedy: 
             "the pod runs with HF_HUB_OFFLINE=1, so that nothing can be fetched from a hub; unset it in "
             "spec.podTemplate, or use source.volume",
         )
+    if isinstance(error, (ValueError, KeyError, TypeError)):
+        return HubProblem(
+            Reason.SOURCE_UNREACHABLE,
+            f"{endpoint} does not answer as a Hugging Face Hub does ({_line(error)}); check proxy settings and HF_ENDPOINT",
+        )
     if status is not None:
         return HubProblem(
             Reason.SOURCE_UNREACHABLE, f"{endpoint} answers {status} for {source.repo}; it is tried again"
@@ -80,4 +90,4 @@ def explain(error: Exception, source: HuggingFaceSource, endpoint: str, remedy: 
 
 
 def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:_SHOWN_AT_MOST]

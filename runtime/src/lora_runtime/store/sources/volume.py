@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +48,19 @@ class VolumeFiles:
 
     def _files(self, source: AdapterSource) -> list[Path]:
         assert source.volume is not None  # noqa: S101  (chosen by Sources.of)
-        folder = find_folder(self.volumes_root, source.volume)
-        problem = incomplete(folder_name(source.volume), list_files(folder))
+        with _readable(source.volume):
+            return self._checked(source, source.volume)
+
+    def _checked(self, source: AdapterSource, place: VolumeSource) -> list[Path]:
+        folder = find_folder(self.volumes_root, place)
+        problem = incomplete(folder_name(place), list_files(folder))
         if problem is not None:
             raise problem
-        volume = (self.volumes_root / source.volume.name).resolve()
+        volume = (self.volumes_root / place.name).resolve()
         files = [folder / name for name in ADAPTER_FILES]
         for file in files:
             if not file.resolve().is_relative_to(volume):
-                raise _outside(source.volume, file.name)
+                raise _outside(place, file.name)
         size = sum(file.stat().st_size for file in files)
         if size > self.max_bytes:
             raise too_large(source.describe(), size, self.max_bytes)
@@ -68,6 +73,11 @@ def find_folder(volumes_root: Path, source: VolumeSource) -> Path:
     Raises:
         Refused: the volume is not mounted, the folder is not there, or a link leads out of the volume.
     """
+    with _readable(source):
+        return _found(volumes_root, source)
+
+
+def _found(volumes_root: Path, source: VolumeSource) -> Path:
     volume = volumes_root / source.name
     if not volume.is_dir():
         mounted = ", ".join(sorted(entry.name for entry in volumes_root.glob("*"))) or "none"
@@ -98,6 +108,19 @@ def find_folder(volumes_root: Path, source: VolumeSource) -> Path:
 def folder_name(source: VolumeSource) -> str:
     """The folder in words."""
     return f"folder {source.path} of volume {source.name}"
+
+
+@contextmanager
+def _readable(source: VolumeSource) -> Iterator[None]:
+    try:
+        yield
+    # the last two: a loop of links, and a path with a null character
+    except (OSError, RuntimeError, ValueError) as error:
+        raise not_fetched(
+            Reason.SOURCE_NOT_FOUND,
+            f"{folder_name(source)} cannot be read: {error}; the pod's user needs to be allowed to read it",
+            retryable=True,
+        ) from error
 
 
 def _chunks(file: Path, size: int, source: AdapterSource) -> Iterator[bytes]:
