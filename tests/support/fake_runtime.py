@@ -74,13 +74,13 @@ class FakeRuntime:
             Starlette(routes=routes),
             host=host,
             port=port,
-            log_level="error",
+            log_level="critical",
             lifespan="off",
             ssl_certfile=str(folder / "tls.crt"),
             ssl_keyfile=str(folder / "tls.key"),
             ssl_ca_certs=str(folder / "ca.crt"),
             ssl_cert_reqs=ssl.CERT_REQUIRED,
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=0,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="fake runtime")
@@ -117,7 +117,9 @@ class FakeRuntime:
 
     async def _serve(self) -> None:
         await self._server.serve()
-        # A TLS connection needs a moment more to say goodbye.
+        # TLS waits for the other side's goodbye, and the other side may be waiting for this thread to end.
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
         await asyncio.sleep(_TICK_SECONDS)
 
     async def _put_desired(self, request: Request) -> Response:

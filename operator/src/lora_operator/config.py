@@ -33,11 +33,11 @@ class Config(BaseSettings):
     """Where the operator itself runs, and keeps its CA."""
     pod_name: str = "lora-operator"
     """Who reports Events."""
-    pod_labels: dict[str, str] = {"app.kubernetes.io/name": "lora-operator"}
+    pod_labels: Annotated[dict[str, str], NoDecode] = {"app.kubernetes.io/name": "lora-operator"}
     """JSON. Labels of the operator's pods: they alone may reach the admin port of the runtimes."""
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
     """Comma-separated; all namespaces when empty."""
-    images: dict[AcceleratorType, str]
+    images: Annotated[dict[AcceleratorType, str], NoDecode]
     """JSON. Runtime image per accelerator type."""
     image_pull_policy: str = Field(default="IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
     allow_host_path: bool = False
@@ -59,6 +59,14 @@ class Config(BaseSettings):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
 
+    @field_validator("images", "pod_labels", mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except json.JSONDecodeError as error:
+            raise ValueError(f"must be a JSON object of strings: {error}") from error
+
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _any_case(cls, value: Any, info: Any) -> Any:
@@ -78,9 +86,6 @@ def load() -> Config:
     except ValidationError as error:
         problems = (f"{_variable(issue)}: {issue['msg']}" for issue in error.errors())
         raise ConfigError("; ".join(problems)) from error
-    except (json.JSONDecodeError, ValueError) as error:
-        # pydantic-settings says which field is not JSON, by its name in Python.
-        raise ConfigError(f"a {_PREFIX}* variable is not understood: {error}; it must be JSON") from error
 
 
 def _variable(issue: Any) -> str:

@@ -1,4 +1,4 @@
-"""Acting: carries out a plan, one kind of action after the other."""
+"""Acting: carries out a plan, one stage after the other."""
 
 import asyncio
 import base64
@@ -43,11 +43,16 @@ from lora_operator.reconcile.versions import Versions
 _logger = logging.getLogger(__name__)
 
 _AT_ONCE = 16
-"""Actions of one kind that are under way together."""
+"""Actions of one stage that are under way together."""
 
 
 class _PodAway(Exception):
     """A pod could not be told. Whether it is reachable is for its poll to find out."""
+
+
+def _stage(action: Action) -> type | str:
+    """Actions of one stage are independent of each other; reports to the user are one stage."""
+    return "report" if isinstance(action, WriteModelStatus | WriteAdapterStatus | PostEvent) else type(action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +71,19 @@ class Act:
     metrics: Metrics
 
     async def __call__(self, key: ModelKey, model: ObjectMeta | None, plan: Plan) -> None:
-        """Does all of it in order, actions of one kind together.
+        """Does all of it in order, actions of one stage together.
 
         Raises:
             TryAgain: part of it failed, and the message says what; the rest was carried out.
         """
         failures: list[str] = []
         stored = True
-        for kind, actions in itertools.groupby(plan.actions, key=type):
-            if kind is PushDesired and not stored:
+        for stage, actions in itertools.groupby(plan.actions, key=_stage):
+            if stage is PushDesired and not stored:
                 # A pod must not know a document that a restarted one could not read.
                 continue
             failed = await self._together(key, model, actions)
-            stored = stored and not (failed and kind is WriteDesired)
+            stored = stored and not (failed and stage is WriteDesired)
             failures += failed
         if failures:
             raise TryAgain("; ".join(failures))

@@ -1,0 +1,63 @@
+"""When a child counts as applied, and how old a look may be."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lora_api import labels
+from lora_operator.domain.observed import ModelKey
+from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.versions import Versions
+
+KEY = ModelKey("team", "smol")
+CHILD = "Deployment/smol"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def a_child(generation: int = 1, uid: str = "u") -> dict[str, Any]:
+    return {"metadata": {"uid": uid, "generation": generation, "annotations": {labels.TEMPLATE_HASH: "abc"}}}
+
+
+def test_a_child_of_an_earlier_process_is_as_its_hash_says() -> None:
+    assert Applied().hash(KEY, CHILD, a_child(generation=7)) == "abc"
+
+
+def test_a_child_that_somebody_edited_has_no_hash_until_it_is_applied_again() -> None:
+    applied = Applied()
+    applied.note_applied(KEY, CHILD, a_child(generation=1))
+    assert applied.hash(KEY, CHILD, a_child(generation=2)) == ""
+    applied.note_applied(KEY, CHILD, a_child(generation=3))
+    assert applied.hash(KEY, CHILD, a_child(generation=3)) == "abc"
+
+
+def test_a_child_that_was_made_anew_by_somebody_has_no_hash() -> None:
+    applied = Applied()
+    applied.note_applied(KEY, CHILD, a_child(uid="ours"))
+    assert applied.hash(KEY, CHILD, a_child(uid="theirs")) == ""
+
+
+def test_what_was_seen_lately_is_not_read_again_and_what_was_applied_since_is_in_it() -> None:
+    applied = Applied()
+    assert applied.seen(KEY, NOW) is None
+    applied.note_seen(KEY, NOW, {}, None)
+    applied.note_applied(KEY, "Service/smol", a_child())
+    assert applied.seen(KEY, NOW + timedelta(seconds=30)) == ({"Service/smol": a_child()}, None)
+    assert applied.seen(KEY, NOW + timedelta(seconds=31)) is None
+
+
+def test_a_certificate_is_of_one_model_object_and_one_authority() -> None:
+    applied = Applied()
+    applied.note_secret(KEY, "uid-1", "smol-tls-aaaa")
+    assert applied.has_secret(KEY, "uid-1", "smol-tls-aaaa")
+    assert not applied.has_secret(KEY, "uid-2", "smol-tls-aaaa")
+    assert not applied.has_secret(KEY, "uid-1", "smol-tls-bbbb")
+
+
+def test_the_newest_version_of_a_kind_never_goes_back() -> None:
+    versions = Versions()
+    assert versions.newest("Pod") is None
+    versions.note("Pod", "10")
+    versions.note("Pod", "9")
+    versions.note("LoRAModel", "99")
+    assert versions.newest("Pod") == "10"
+    versions.forget("Pod")
+    assert versions.newest("Pod") is None
