@@ -69,8 +69,8 @@ RUNTIME_CPU = Recipe(
     name="runtime-cpu",
     dockerfile="runtime/Dockerfile.cpu",
     inputs=("requirements/runtime-cpu.txt", *_WHEEL),
-    disk_gib=24,
-    expectation="about 5 minutes",
+    disk_gib=18,
+    expectation="5 to 8 minutes on 2 cores",
     imports=("lora_runtime", "vllm.entrypoints.openai.api_server"),
 )
 BY_NAME = {recipe.name: recipe for recipe in (OPERATOR, RUNTIME_THIN, RUNTIME_CPU)}
