@@ -69,7 +69,7 @@ RUNTIME_CPU = Recipe(
     name="runtime-cpu",
     dockerfile="runtime/Dockerfile.cpu",
     inputs=("requirements/runtime-cpu.txt", *_WHEEL),
-    disk_gib=18,
+    disk_gib=22,
     expectation="5 to 8 minutes on 2 cores",
     imports=("lora_runtime", "vllm.entrypoints.openai.api_server"),
 )
