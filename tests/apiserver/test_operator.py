@@ -13,15 +13,19 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+import yaml
 from kubernetes import client
 
-from local_cluster import Cluster
+from local_cluster import Cluster, binaries
+from local_cluster.layout import cache_root
+from local_cluster.progress import Silence
 from lora_api import labels
 from support.custom_resources import ADAPTER, BLEND, MODEL, mutated
 from support.fake_runtime import FakeRuntime
 
 pytestmark = pytest.mark.apiserver
 
+CHART = Path(__file__).resolve().parents[2] / "helm" / "lora-operator"
 PATIENCE_SECONDS = 60.0
 POD_IP = "127.0.0.5"
 """Loopback of this machine, where the stand-in for the pod's runtime listens."""
@@ -82,10 +86,29 @@ def team(api_client: client.ApiClient, namespace: str) -> Team:
 
 
 @pytest.fixture
-def operator_environment(api_server: Cluster, namespace: str, tmp_path: Path) -> dict[str, str]:
+def kubeconfig(api_server: Cluster, namespace: str, tmp_path: Path) -> Path:
+    """Logs in as the chart's service account, with the chart's role and nothing more."""
+    helm = binaries.ensure(["helm"], cache_root(), Silence())["helm"]
+    rendered = subprocess.run(
+        [helm, "template", "lora-operator", str(CHART), "--namespace", namespace,
+         "--set", f"watchNamespaces={{{namespace}}}",
+         "--show-only", "templates/rbac.yaml", "--show-only", "templates/serviceaccount.yaml"],
+        check=True, capture_output=True, text=True, timeout=60,
+    ).stdout  # fmt: skip
+    api_server.kubectl("apply", "--namespace", namespace, "-f", "-", stdin=rendered)
+    token = api_server.kubectl("create", "token", "lora-operator", "--namespace", namespace).strip()
+    login = yaml.safe_load(api_server.kubeconfig.read_text(encoding="utf-8"))
+    login["users"] = [{"name": user["name"], "user": {"token": token}} for user in login["users"]]
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(login), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def operator_environment(kubeconfig: Path, namespace: str, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "ca").mkdir()
     return os.environ | {
-        "KUBECONFIG": str(api_server.kubeconfig),
+        "KUBECONFIG": str(kubeconfig),
         "LORA_OPERATOR_NAMESPACE": namespace,
         "LORA_OPERATOR_WATCH_NAMESPACES": namespace,
         "LORA_OPERATOR_IMAGES": '{"CPU": "example.invalid/lora-runtime-cpu:1"}',

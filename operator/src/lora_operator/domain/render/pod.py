@@ -74,7 +74,7 @@ def _container(model: ObservedModel, config: RenderConfig, found: list[mounts.Mo
     if not image:
         raise RenderError(
             f"spec.accelerator.type: the operator has no runtime image for {spec.accelerator.type}; "
-            "set one in the Helm value `runtime.images` (LORA_OPERATOR_IMAGES)",
+            "set one in the Helm value `runtimeImages` (LORA_OPERATOR_IMAGES)",
         )
     served_name = spec.served_name or model.meta.name
     return {
