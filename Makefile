@@ -70,6 +70,7 @@ requirements: $(ENVIRONMENT) ## Compile the pinned requirements after editing re
 .PHONY: gen
 gen: $(ENVIRONMENT) ## Generate the CRDs, their copy in the chart, and the no-helm install
 	@$(PYTHON) -m lora_api.crdgen
+	@$(PYTHON) -m plain_install
 
 .PHONY: images
 images: $(ENVIRONMENT) ## Build the images of operator and CPU runtime, without Docker

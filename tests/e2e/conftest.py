@@ -184,7 +184,13 @@ def a_model(folder: Path) -> Json:
                                 {"name": "OMP_NUM_THREADS", "value": "1"},
                                 {"name": "VLLM_CPU_OMP_THREADS_BIND", "value": "nobind"},
                             ],
-                            "volumeMounts": [{"name": "environment", "mountPath": "/opt/env", "readOnly": True}],
+                            "volumeMounts": [
+                                {
+                                    "name": "environment",
+                                    "mountPath": "/opt/env/lib/python3.11/site-packages",
+                                    "readOnly": True,
+                                }
+                            ],
                         }
                     ],
                 }
@@ -201,7 +207,7 @@ def open_to_all(folder: Path) -> None:
 
 def image(recipe: str) -> Path:
     done = subprocess.run(
-        [sys.executable, "-m", "local_images", recipe], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-m", "local_images", recipe], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
     )
     return Path(done.stdout.strip().splitlines()[-1])
 

@@ -203,9 +203,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _make_adapter(
-    folder: Path, *, base: str, base_name: str, dtype: str, seed: int, lora: dict[str, Any]
-) -> None:
+def _make_adapter(folder: Path, *, base: str, base_name: str, dtype: str, seed: int, lora: dict[str, Any]) -> None:
     config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **lora)
     with torch.random.fork_rng():
         skeleton = LlamaForCausalLM(LlamaConfig(**json.loads(base)))

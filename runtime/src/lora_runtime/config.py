@@ -11,7 +11,9 @@ from lora_api.v1alpha1.common import ModelSource
 class Settings(BaseSettings):
     """Read once at start. Each variable has the prefix `LORA_`."""
 
-    model_config = SettingsConfigDict(env_prefix="LORA_", env_parse_none_str="none", frozen=True, protected_namespaces=())
+    model_config = SettingsConfigDict(
+        env_prefix="LORA_", env_parse_none_str="none", frozen=True, protected_namespaces=()
+    )
 
     model_source: ModelSource
     """Where the base model's files come from, as JSON."""

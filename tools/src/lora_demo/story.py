@@ -12,7 +12,15 @@ from rich.markup import escape
 from local_cluster.cluster import Cluster
 from lora_demo.place import NAMESPACE
 
-QUESTION = "What is the capital of Italy?"
+QUESTION = "What is the largest desert?"
+FRENCH = """\
+apiVersion: lora-operator.io/v1alpha1
+kind: LoRAAdapter
+metadata: {name: french}
+spec:
+  modelRef: {name: smol}
+  source: {volume: {name: adapters, path: french}}
+"""
 _SERVED_SECONDS = 60.0
 
 
@@ -31,6 +39,8 @@ class Story:
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Shows a kubectl command and what it prints."""
         self._console.print(f"\n[bold]$ kubectl {escape(' '.join(_quoted(a) for a in arguments))}[/bold]")
+        for line in (stdin or "").splitlines():
+            self._console.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True)
         output = self._cluster.kubectl("-n", NAMESPACE, *arguments, stdin=stdin).rstrip()
         self._console.print(escape(output), soft_wrap=True)
         return output
@@ -101,11 +111,11 @@ class Story:
             raise StoryError("with the old weight the answer should be the old one")
 
         self._chapter("Add an adapter, remove another")
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(_json_voice()))
-        self.ready("json")
-        self.ask("json")
-        self.kubectl("delete", "loraadapter", "json")
-        self.refused("json")
+        self.kubectl("apply", "-f", "-", stdin=FRENCH)
+        self.ready("french")
+        self.ask("french")
+        self.kubectl("delete", "loraadapter", "french")
+        self.refused("french")
 
         self._chapter("No pod was restarted")
         self.kubectl("get", "pods")
@@ -130,15 +140,6 @@ class Story:
             if time.monotonic() > deadline:
                 raise StoryError(f"waited {_SERVED_SECONDS:.0f} s for {what}")
             time.sleep(0.05)
-
-
-def _json_voice() -> dict[str, Any]:
-    return {
-        "apiVersion": "lora-operator.io/v1alpha1",
-        "kind": "LoRAAdapter",
-        "metadata": {"name": "json"},
-        "spec": {"modelRef": {"name": "smol"}, "source": {"volume": {"name": "adapters", "path": "json"}}},
-    }
 
 
 def _quoted(argument: str) -> str:

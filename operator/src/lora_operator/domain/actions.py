@@ -88,7 +88,14 @@ class PostEvent:
 
 
 Action = (
-    ApplyChild | CreateSecret | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus | PostEvent
+    ApplyChild
+    | CreateSecret
+    | WriteDesired
+    | PushDesired
+    | ResolveSource
+    | WriteModelStatus
+    | WriteAdapterStatus
+    | PostEvent
 )
 
 
