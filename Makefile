@@ -78,5 +78,5 @@ images: $(ENVIRONMENT) ## Build the images of operator and CPU runtime, without 
 	@$(PYTHON) -m local_images runtime-thin
 
 .PHONY: image-runtime-cpu
-image-runtime-cpu: $(ENVIRONMENT) ## Build the full CPU runtime image (about 6 GB) and run it
-	@$(PYTHON) -m local_images runtime-cpu
+image-runtime-cpu: $(ENVIRONMENT) ## Build the full CPU runtime image (about 6 GB) and serve with it
+	@$(PYTHON) -m lora_demo full-image

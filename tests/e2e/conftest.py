@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from local_cluster.cluster import Cluster
 from local_cluster.progress import Terminal
 from lora_demo import installation
 from lora_demo.place import ROOT, site_packages
+from support.hub import Hub, running_hub
 from support.models import greedy, tiny_adapter, tiny_base
 
 NAMESPACE = "e2e"
@@ -28,7 +29,7 @@ TOKENS = 12
 READY_SECONDS = 300.0
 CHANGE_SECONDS = 60.0
 
-ONE_CORE_EACH = {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+TOKEN_SECRET = "hub-token"
 
 Json = dict[str, Any]
 
@@ -45,7 +46,7 @@ class World:
 
     cluster: Cluster
     folder: Path
-    adapters_made: dict[str, Path] = field(default_factory=dict)
+    hub: Hub
 
     # -- what a user does -----------------------------------------------------------------------------------------
 
@@ -106,7 +107,7 @@ class World:
         return [pod for pod in listed["items"] if "deletionTimestamp" not in pod["metadata"]]
 
     def pod_ips(self) -> dict[str, str]:
-        return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in self.pods()}
+        return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in self.pods() if "podIP" in pod["status"]}
 
     def restarts(self) -> dict[str, int]:
         return {
@@ -160,7 +161,7 @@ def a_blend(name: str, members: Sequence[tuple[str, float]], **spec: object) -> 
     return made
 
 
-def a_model(folder: Path) -> Json:
+def a_model(folder: Path, hub: Hub) -> Json:
     return {
         "apiVersion": "lora-operator.io/v1alpha1",
         "kind": "LoRAModel",
@@ -170,32 +171,40 @@ def a_model(folder: Path) -> Json:
             "replicas": REPLICAS,
             "engine": {"maxModelLen": 512, "extraArgs": ["--max-num-seqs=16"]},
             "adapters": {"maxRank": 32, "maxResident": 4, "maxCached": 16},
+            "credentials": [{"secretRef": {"name": TOKEN_SECRET}}],
             "volumes": [
                 {"name": "models", "hostPath": {"path": str(folder / "models")}},
                 {"name": "adapters", "hostPath": {"path": str(folder / "adapters")}},
             ],
-            "podTemplate": {
-                "spec": {
-                    "volumes": [{"name": "environment", "hostPath": {"path": str(site_packages())}}],
-                    "containers": [
-                        {
-                            "name": "runtime",
-                            "env": [
-                                {"name": "OMP_NUM_THREADS", "value": "1"},
-                                {"name": "VLLM_CPU_OMP_THREADS_BIND", "value": "nobind"},
-                            ],
-                            "volumeMounts": [
-                                {
-                                    "name": "environment",
-                                    "mountPath": "/opt/env/lib/python3.11/site-packages",
-                                    "readOnly": True,
-                                }
-                            ],
-                        }
-                    ],
-                }
-            },
+            "podTemplate": borrowing_the_environment({"OMP_NUM_THREADS": "1", "HF_ENDPOINT": hub.endpoint}),
         },
+    }
+
+
+def borrowing_the_environment(variables: dict[str, str]) -> Json:
+    """A pod template for the thin runtime image, which finds vLLM in a folder of the node."""
+    mount = {"name": "environment", "mountPath": "/opt/env/lib/python3.11/site-packages", "readOnly": True}
+    container = {
+        "name": "runtime",
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "volumeMounts": [mount],
+    }
+    volume = {"name": "environment", "hostPath": {"path": str(site_packages())}}
+    return {"spec": {"volumes": [volume], "containers": [container]}}
+
+
+def a_hub_adapter(name: str, repo: str, **source: object) -> Json:
+    made = an_adapter(name, "")
+    made["spec"]["source"] = {"huggingFace": {"repo": repo}, **source}
+    return made
+
+
+def a_token(token: str) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": TOKEN_SECRET, "namespace": NAMESPACE},
+        "stringData": {"token": token},
     }
 
 
@@ -227,13 +236,14 @@ def world() -> Iterator[World]:
         try:
             cluster.up()
             installation.install(cluster, (image("operator"), image("runtime-thin")), progress)
-            cluster.kubectl("create", "namespace", NAMESPACE)
-            world = World(cluster, folder)
-            world.adapter_files("a", seed=1)
-            world.adapter_files("b", seed=2, r=4, target_modules=("k_proj", "o_proj", "down_proj"))
-            world.apply(a_model(folder))
-            world.kubectl("wait", "--for=condition=Ready", f"loramodel/{MODEL}", f"--timeout={READY_SECONDS:.0f}s")
-            yield world
+            with running_hub(cluster.outside_address) as hub:
+                world = World(cluster, folder, hub)
+                cluster.kubectl("create", "namespace", NAMESPACE)
+                world.adapter_files("a", seed=1)
+                world.adapter_files("b", seed=2, r=4, target_modules=("k_proj", "o_proj", "down_proj"))
+                world.apply(a_model(folder, hub))
+                world.kubectl("wait", "--for=condition=Ready", f"loramodel/{MODEL}", f"--timeout={READY_SECONDS:.0f}s")
+                yield world
         finally:
             if not os.environ.get("LORA_KEEP"):
                 cluster.down()
@@ -241,15 +251,13 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def clean(world: World) -> Iterator[World]:
-    """The world without adapters."""
+    """The world, which is without adapters again afterwards."""
     yield world
-    names = [
-        item["metadata"]["name"] for item in json.loads(world.kubectl("get", "loraadapters", "-o", "json"))["items"]
-    ]
-    world.delete(*names)
-    world.until("all names to be gone", lambda: [c["id"] for c in _cards(world)] == [MODEL])
+    world.delete("--all")
+    world.until("all names to be gone", lambda: served_names(world) == {MODEL})
 
 
-def _cards(world: World) -> list[Json]:
-    listed = httpx.get(f"http://{world.service_ip()}:8000/v1/models", timeout=10)
-    return list(listed.json()["data"])
+def served_names(world: World) -> set[str]:
+    """What the pods list, all of them together."""
+    lists = [httpx.get(f"http://{ip}:8000/v1/models", timeout=10).json() for ip in world.pod_ips().values()]
+    return {card["id"] for listed in lists for card in listed["data"]}

@@ -1,20 +1,21 @@
 """What is wrong is said where it is declared, and nobody else notices."""
 
-from e2e.conftest import World, an_adapter
+import torch
+from safetensors.torch import load_file, save_file
+
+from e2e.conftest import World, an_adapter, open_to_all
 from e2e.test_live_change import serves
 
 
 def wrong_base(world: World) -> str:
     """An adapter that was trained on a wider model."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
     name = world.adapter_files("wrong", seed=3)
     file = world.folder / "adapters" / name / "adapter_model.safetensors"
     tensors = load_file(file)
     key = sorted(k for k in tensors if k.endswith("q_proj.lora_A.weight"))[0]
     tensors[key] = torch.zeros(tensors[key].shape[0], 256)
     save_file(tensors, file)
+    open_to_all(file.parent)
     return name
 
 
@@ -56,6 +57,18 @@ def test_a_missing_folder_says_which_and_what_is_there(clean: World) -> None:
     assert "pirat" in refusal["message"]
     clean.adapter_files("pirat", seed=4)
     clean.ready("typo")
+
+
+def test_files_that_the_pods_may_not_read_are_named_and_served_as_soon_as_they_may(clean: World) -> None:
+    file = clean.folder / "adapters" / clean.adapter_files("closed", seed=5) / "adapter_model.safetensors"
+    file.chmod(0o600)
+    clean.apply(an_adapter("closed", "closed"))
+    clean.until("the refusal", lambda: clean.condition("closed", "Fetched").get("status") == "False")
+    refusal = clean.condition("closed", "Fetched")
+    assert refusal["reason"] == "Unauthorized"
+    assert "adapter_model.safetensors" in refusal["message"]
+    file.chmod(0o644)
+    clean.ready("closed")
 
 
 def test_an_unknown_name_is_404(world: World) -> None:

@@ -1,4 +1,4 @@
-"""A small Hugging Face Hub on loopback: the routes that the real client uses to find and download files."""
+"""A small Hugging Face Hub on this machine: the routes that the real client uses to find and download files."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ class Hub:
 
 
 @contextmanager
-def running_hub() -> Iterator[Hub]:
-    """A hub on a free port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+def running_hub(host: str = "127.0.0.1") -> Iterator[Hub]:
+    """A hub on a free port of an address of this machine."""
+    server = ThreadingHTTPServer((host, 0), _Handler)
     server.daemon_threads = True
-    hub = Hub(f"http://127.0.0.1:{server.server_port}")
+    hub = Hub(f"http://{host}:{server.server_port}")
     server.hub = hub  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -32,12 +32,29 @@ def run() -> None:
     cluster.up()
     installation.install(cluster, (Path(prepared.operator_image), Path(prepared.runtime_image)), progress)
     console.rule("[bold]A model and three adapters", align="left")
-    cluster.kubectl("create", "namespace", NAMESPACE, "--dry-run=client", "-o", "yaml")
     cluster.kubectl("apply", "-f", "-", stdin=objects.manifest(prepared.model_folder))
     waiting.until_ready(cluster, console)
     Story(cluster, _url(cluster), console).tell()
     console.rule(f"[bold green]Done in {time.monotonic() - began:.0f} s; the cluster stays up", align="left")
     _next_steps(console)
+
+
+@app.command()
+def full_image() -> None:
+    """Build the full CPU runtime image, serve the samples with it on a cluster of its own, and end that cluster."""
+    console = Console(highlight=False)
+    prepared = preparation.prepare(console, full_image=True)
+    progress = Terminal(console)
+    with Cluster("full-image", progress=progress) as cluster:
+        images = (Path(prepared.operator_image), Path(prepared.runtime_image))
+        installation.install(cluster, images, progress, installation.FULL_RUNTIME_IMAGE)
+        cluster.kubectl("apply", "-f", "-", stdin=objects.self_contained(objects.manifest(prepared.model_folder)))
+        waiting.until_ready(cluster, console)
+        story = Story(cluster, _url(cluster), console)
+        for name in ("smol", "pirate", "formal", "polite-pirate"):
+            story.ask(name)
+        story.ask_for_log_probabilities("pirate")
+    console.print("the full CPU runtime image serves")
 
 
 @app.command()

@@ -13,11 +13,14 @@ from lora_demo.place import OPERATOR_NAMESPACE, ROOT
 
 RELEASE = "lora-operator"
 OPERATOR_IMAGE = ("localhost/lora-operator", "dev")
-RUNTIME_IMAGE = "localhost/lora-runtime-thin:dev"
+THIN_RUNTIME_IMAGE = "localhost/lora-runtime-thin:dev"
+FULL_RUNTIME_IMAGE = "localhost/lora-runtime-cpu:dev"
 _TIMEOUT_SECONDS = 180
 
 
-def install(cluster: Cluster, images: tuple[Path, ...], progress: Progress) -> None:
+def install(
+    cluster: Cluster, images: tuple[Path, ...], progress: Progress, runtime_image: str = THIN_RUNTIME_IMAGE
+) -> None:
     """Loads the images into the node and installs, or upgrades, the chart; returns when the operator is ready.
 
     Raises:
@@ -28,7 +31,7 @@ def install(cluster: Cluster, images: tuple[Path, ...], progress: Progress) -> N
     repository, tag = OPERATOR_IMAGE
     values = {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-        "runtimeImages": {"CPU": RUNTIME_IMAGE},
+        "runtimeImages": {"CPU": runtime_image},
         "runtimeImagePullPolicy": "Never",
         "allowHostPath": True,
     }

@@ -2,6 +2,8 @@
 
 import string
 
+import yaml
+
 from lora_demo.place import ROOT, site_packages
 
 SAMPLES = ROOT / "manifests" / "samples" / "local"
@@ -20,3 +22,13 @@ def manifest(model_folder: str) -> str:
     }
     texts = [string.Template(file.read_text()).substitute(folders) for file in sorted(SAMPLES.glob("*.yaml"))]
     return "\n---\n".join(texts)
+
+
+def self_contained(text: str) -> str:
+    """The same objects with one pod that borrows nothing from the node: for an image with everything in it."""
+    objects = list(yaml.safe_load_all(text))
+    for found in objects:
+        if found["kind"] == "LoRAModel":
+            del found["spec"]["podTemplate"]
+            found["spec"]["replicas"] = 1
+    return yaml.safe_dump_all(objects)

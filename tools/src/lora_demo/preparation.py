@@ -62,15 +62,19 @@ class Prepared:
     runtime_image: str
 
 
-def prepare(console: Console) -> Prepared:
+def prepare(console: Console, *, full_image: bool = False) -> Prepared:
     """Makes what is missing; a few seconds when all is there.
+
+    Args:
+        console: where progress is shown.
+        full_image: the runtime image with vLLM in it (6 GB) instead of the thin one.
 
     Raises:
         PreparationError: something failed; what was made stays.
     """
     model = Job("language model", "lora_examples.base_model")
     operator = Job("operator image", "local_images", ("operator",))
-    runtime = Job("runtime image", "local_images", ("runtime-thin",))
+    runtime = Job("runtime image", "local_images", ("runtime-cpu" if full_image else "runtime-thin",))
     lanes = [
         [Job("Kubernetes programs", "local_cluster", ("binaries",))],
         # The images share one build store, so they take turns; the model is quick and waits for a core.

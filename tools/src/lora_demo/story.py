@@ -57,6 +57,12 @@ class Story:
         self._console.print(f"  [cyan]model={model:<15}[/cyan] {escape(text)}", soft_wrap=True)
         return text
 
+    def ask_for_log_probabilities(self, model: str) -> None:
+        """Asks for what kills a CPU engine that would need a compiler for it."""
+        answer = self._post(model, QUESTION, 1, logprobs=True)
+        if answer.status_code != 200 or not answer.json()["choices"][0]["logprobs"]["content"]:
+            raise StoryError(f"no log-probabilities: {answer.status_code}: {answer.text}")
+
     def refused(self, model: str) -> None:
         """Shows that a name is not served (any more)."""
         self._until(f"model={model} to be gone", lambda: self._post(model, QUESTION, 1).status_code == 404)
@@ -125,12 +131,13 @@ class Story:
     def _chapter(self, title: str) -> None:
         self._console.rule(f"[bold]{escape(title)}", align="left")
 
-    def _post(self, model: str, question: str, max_tokens: int) -> httpx.Response:
+    def _post(self, model: str, question: str, max_tokens: int, **options: object) -> httpx.Response:
         body = {
             "model": model,
             "messages": [{"role": "user", "content": question}],
             "max_tokens": max_tokens,
             "temperature": 0,
+            **options,
         }
         return httpx.post(f"{self._url}/chat/completions", json=body, timeout=120)
 

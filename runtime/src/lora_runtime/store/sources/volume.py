@@ -117,14 +117,17 @@ def _readable(source: VolumeSource) -> Iterator[None]:
     # the last two: a loop of links, and a path with a null character
     except (OSError, RuntimeError, ValueError) as error:
         raise not_fetched(
-            Reason.SOURCE_NOT_FOUND,
+            Reason.UNAUTHORIZED if isinstance(error, PermissionError) else Reason.SOURCE_NOT_FOUND,
             f"{folder_name(source)} cannot be read: {error}; the pod's user needs to be allowed to read it",
             retryable=True,
         ) from error
 
 
 def _chunks(file: Path, size: int, source: AdapterSource) -> Iterator[bytes]:
-    with file.open("rb") as original:
+    assert source.volume is not None  # noqa: S101  (chosen by Sources.of)
+    with _readable(source.volume):
+        opened = file.open("rb")
+    with opened as original:
         left = size
         while left > 0:
             chunk = original.read(min(_CHUNK_BYTES, left))
