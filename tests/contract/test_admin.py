@@ -28,6 +28,10 @@ from lora_operator.clients.certificates import Authority, Leaf, client_context
 from lora_operator.clients.clock import SystemClock
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import Unreachable
+from lora_runtime.adapters.base import load_base
+from lora_runtime.store.content import ContentStore, open_store
+from lora_runtime.store.versions import Published
+from lora_runtime.workshop import Progress, Workshop
 from support.models import tiny_adapter, tiny_base
 from support.runtime_process import free_port
 from support.stand_in import StandIn
@@ -40,6 +44,27 @@ class Pod:
     address: PodAddress
     authority: Authority
     runtime: StandIn
+
+
+class RealFiles:
+    """The real workshop, made on the loop that uses it."""
+
+    def __init__(self, store: ContentStore, base: Path) -> None:
+        self._store, self._base = store, base
+        self._workshop: Workshop | None = None
+
+    @property
+    def workshop(self) -> Workshop:
+        if self._workshop is None:
+            self._workshop = Workshop(self._store, max_rank=16)
+            self._workshop.set_base(load_base(self._base))
+        return self._workshop
+
+    async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
+        return await self.workshop.make(spec, progress)
+
+    async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:
+        return await self.workshop.resolve(request, progress)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +81,8 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     tiny_adapter(folder / "volumes" / "shared" / "good", base, seed=1)
     tiny_adapter(folder / "volumes" / "shared" / "wide", base, seed=1, r=64)
     port = free_port()
-    runtime = StandIn(
-        "127.0.0.1", port, tls, store=folder / "store", volumes=folder / "volumes", base=base, max_rank=16
-    )
+    store = open_store(folder / "store", volumes_root=folder / "volumes", credentials_root=folder / "none")
+    runtime = StandIn("127.0.0.1", port, tls, store=folder / "store", workshop=RealFiles(store, base), files=store)
     with runtime:
         yield Pod(PodAddress("pod-1", "127.0.0.1", HOST, port), authority, runtime)
 

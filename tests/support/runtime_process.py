@@ -124,8 +124,6 @@ def start_runtime(
         "LORA_MODEL_SOURCE": source.model_dump_json(by_alias=True, exclude_none=True),
         "LORA_SERVED_NAME": model,
         "LORA_MAX_RANK": str(max_rank),
-        "LORA_MAX_RESIDENT": str(max_resident),
-        "LORA_MAX_CACHED": str(max_cached),
         "LORA_STORE": str(folder / "store"),
         "LORA_DESIRED_FILE": str(document),
         "LORA_VOLUMES_ROOT": str(volumes),

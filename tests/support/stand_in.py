@@ -1,23 +1,60 @@
-"""A runtime without vLLM: real service, store and admin server over mutual TLS; an engine that only remembers."""
+"""A runtime without vLLM: real service, planner and admin server over mutual TLS; an engine that only remembers."""
 
 import asyncio
+import hashlib
 import threading
 import time
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import uvicorn
 
-from lora_api.runtime_api import Capacity
-from lora_runtime.adapters.base import load_base
+from lora_api.runtime_api import AdapterFacts, Desired, ResolveRequest, ResolveResponse, RevisionSpec
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.http.admin import admin_app, admin_server
-from lora_runtime.service import Service
-from lora_runtime.store.content import open_store
+from lora_runtime.service import Files, Service, Work
+from lora_runtime.store.versions import Published
+from lora_runtime.workshop import Progress
 
 _START_SECONDS = 30.0
+
+
+class EverySourceExists:
+    """A workshop without files: each source is found, and its digest is made from its words."""
+
+    async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:
+        words = request.source.describe()
+        digest = f"sha256:{hashlib.sha256(words.encode()).hexdigest()}"
+        return AdapterFacts(source=request.source, resolved=words, digest=digest, rank=8, size_bytes=1000)
+
+    async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
+        return Published(folder=Path("/versions") / spec.revision, rank=8, size_bytes=1000)
+
+
+class NoFiles:
+    """Keeps nothing, so nothing is collected."""
+
+    async def collect(self, keep_digests: Collection[str], keep: Collection[RevisionSpec]) -> None:
+        return
+
+
+class _Recorded(Service):
+    """The service, with what it was told and asked written down."""
+
+    def __init__(self, documents: list[Desired], questions: list[ResolveRequest], **parts: object) -> None:
+        super().__init__(**parts)  # type: ignore[arg-type]
+        self._documents, self._questions = documents, questions
+
+    async def put(self, document: Desired) -> None:
+        await super().put(document)
+        self._documents.append(document)
+
+    async def resolve(self, request: ResolveRequest, wait_seconds: float) -> ResolveResponse:
+        self._questions.append(request)
+        return await super().resolve(request, wait_seconds)
 
 
 class StandIn:
@@ -30,9 +67,8 @@ class StandIn:
         tls: Path,
         *,
         store: Path,
-        volumes: Path,
-        base: Path,
-        max_rank: int = 64,
+        workshop: Work | None = None,
+        files: Files | None = None,
         document: Path = Path("/nonexistent"),
     ) -> None:
         """Takes what a pod would have mounted.
@@ -42,15 +78,17 @@ class StandIn:
             port: port to listen on.
             tls: folder with tls.crt, tls.key and ca.crt.
             store: the pod's own folder.
-            volumes: holds one folder per volume.
-            base: the base model's folder.
-            max_rank: as in LoRAModel.spec.adapters.
+            workshop: makes revisions and resolves sources; by default every source exists.
+            files: what is collected from; by default nothing.
             document: the ConfigMap's copy of the desired document.
         """
         self.engine = FakeEngine()
+        self.documents: list[Desired] = []
+        self.questions: list[ResolveRequest] = []
         self._address = (host, port, tls)
-        self._store, self._volumes, self._base = store, volumes, base
-        self._max_rank = max_rank
+        self._store = store
+        self._workshop = workshop or EverySourceExists()
+        self._files = files or NoFiles()
         self._document = document
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -72,13 +110,16 @@ class StandIn:
         self._thread.join(_START_SECONDS)
 
     async def _serve(self) -> None:
-        capacity = Capacity(max_rank=self._max_rank, max_resident=4, max_cached=8)
-        store = open_store(self._store, volumes_root=self._volumes, credentials_root=self._store / "credentials")
-        service = Service(
-            boot_id=uuid.uuid4().hex, store=store, state_folder=self._store, capacity=capacity, clock=time.monotonic
+        service = _Recorded(
+            self.documents,
+            self.questions,
+            boot_id=uuid.uuid4().hex,
+            workshop=self._workshop,
+            files=self._files,
+            state_folder=self._store,
+            clock=time.monotonic,
         )
         await service.restore(self._document)
-        service.attach_base(load_base(self._base))
         service.attach_engine(self.engine)
         self._server = admin_server(admin_app(service), *self._address)
         await self._server.serve()

@@ -10,6 +10,7 @@ The desired document is also written to a ConfigMap, from which a starting pod r
 import gzip
 import hashlib
 import json
+import zlib
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -114,7 +115,7 @@ class Desired(WireModel):
         """
         try:
             text = gzip.decompress(data)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"the desired document is not gzip: {error}") from error
         return cls.model_validate_json(text)
 
@@ -165,22 +166,6 @@ class AdapterReport(WireModel):
         return min(found, key=lambda r: r.state is RevisionState.DRAINING, default=None)
 
 
-class EngineState(StrEnum):
-    """State of the engine inside the pod."""
-
-    STARTING = "Starting"
-    READY = "Ready"
-    DEAD = "Dead"
-
-
-class Capacity(WireModel):
-    """What the engine was started with."""
-
-    max_rank: int
-    max_resident: int
-    max_cached: int
-
-
 class Inventory(WireModel):
     """What one pod has, and what it serves."""
 
@@ -188,13 +173,11 @@ class Inventory(WireModel):
     """New at every start of the process: what an earlier one had loaded is gone."""
     etag: str
     """Changes whenever anything else here does."""
+    version: int = 0
+    """Counts the changes since the start of the process: of two inventories of one boot, the higher is the newer."""
     desired_sequence: int | None = None
     """The document the pod works on; None before the first."""
     desired_etag: str | None = None
-    engine: EngineState = EngineState.STARTING
-    settled: bool = False
-    """Every adapter of the document the pod started with is served or has failed for good; the pod may be ready."""
-    capacity: Capacity | None = None
     adapters: tuple[AdapterReport, ...] = ()
 
     def adapter(self, name: str) -> AdapterReport | None:

@@ -24,8 +24,10 @@ _ENVIRONMENT = {
     "VLLM_SERVER_DEV_MODE": "0",
     # vLLM gets folders only; whatever it would look up on the hub is a mistake.
     "HF_HUB_OFFLINE": "1",
-    "VLLM_PLUGINS": "lora_runtime,lora_runtime_cpu_kernels",
+    # A response made in the background outlives its HTTP request, and so what keeps its adapter from being removed.
+    "VLLM_ENABLE_RESPONSES_API_STORE": "0",
 }
+_PLUGINS = ("lora_runtime", "lora_runtime_cpu_kernels")
 
 
 def main() -> None:
@@ -36,15 +38,15 @@ def main() -> None:
         settings = Settings()
     except ValidationError as error:
         sys.exit(f"lora_runtime: the environment is wrong: {_in_one_line(error)}")
-    service = core.start(settings)
-    plugin.join(service)
+    running = core.start(settings)
+    plugin.join(running.service)
     try:
         folder = asyncio.run(_base_folder(settings))
         log.info("base model folder=%s", folder)
-        service.attach_base(load_base(folder))
+        running.attach_base(load_base(folder))
     except BaseModelUnavailable as error:
         sys.exit(f"lora_runtime: no base model: {error}")
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", "")))
     serve_vllm(folder, settings.served_name, sys.argv[1:])
 
 
@@ -66,6 +68,11 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str]) -> None:
 
     sys.argv = ["lora_runtime", "--model", str(folder), "--served-model-name", served_name, *flags]
     entry.main()
+
+
+def _with_ours(plugins: str) -> str:
+    """VLLM_PLUGINS lists all plugins that are let in: the platform's own, which the operator names, and ours."""
+    return ",".join(dict.fromkeys([*filter(None, plugins.split(",")), *_PLUGINS]))
 
 
 def _in_one_line(error: ValidationError) -> str:

@@ -138,13 +138,13 @@ class AdapterLoop:
         """Returns when the name is let go and nothing of it is left."""
         while True:
             self._wake.clear()
-            match step := self._next():
+            match self._next():
                 case plan.Rest(until):
                     if self._wanted is None and not self._held:
                         return
                     await self._woken(until)
                 case plan.Prepare(spec):
-                    await self._prepare_while_wanted(spec, step)
+                    await self._prepare_while_wanted(spec)
                 case plan.Flip(revision):
                     await self._flip(revision)
                 case plan.Withdraw():
@@ -155,16 +155,7 @@ class AdapterLoop:
                     self._retire(held, why="nobody wants it any more")
 
     def _next(self) -> plan.Step:
-        wanted_revisions = (
-            {spec.revision for spec in (self._wanted.serve, self._wanted.prepare) if spec is not None}
-            if self._wanted is not None
-            else set()
-        )
-        self._held = [
-            held
-            for held in self._held
-            if held.state is not RevisionState.FAILED or held.spec.revision in wanted_revisions
-        ]
+        self._forget_failures()
         live = [held for held in self._held if held.state is not RevisionState.DRAINING]
         local = plan.Local(
             uid=self._uid,
@@ -173,6 +164,11 @@ class AdapterLoop:
             failed={h.spec.revision: h.retry_at for h in live if h.state is RevisionState.FAILED},
         )
         return plan.next_step(self._wanted, local, self._clock())
+
+    def _forget_failures(self) -> None:
+        """Forgets the failures of what is not wanted, and of the same bytes from a place that is not wanted."""
+        wanted = () if self._wanted is None else (self._wanted.serve, self._wanted.prepare)
+        self._held = [held for held in self._held if held.state is not RevisionState.FAILED or held.spec in wanted]
 
     def _live(self, revision: str) -> _Held | None:
         found = (h for h in self._held if h.spec.revision == revision and h.state is not RevisionState.DRAINING)
@@ -185,10 +181,13 @@ class AdapterLoop:
         except TimeoutError:
             return
 
-    async def _prepare_while_wanted(self, spec: RevisionSpec, step: plan.Step) -> None:
-        """Prepares, and gives up as soon as something else is wanted, unless the engine is at it."""
+    async def _prepare_while_wanted(self, spec: RevisionSpec) -> None:
+        """Prepares, and gives up as soon as the plan says something else, unless the engine is at it."""
         held = self._live(spec.revision)
-        if held is None:
+        if held is None or held.spec != spec:
+            # The same bytes from another place: what was wrong with the first place says nothing about this one.
+            if held is not None:
+                self._held.remove(held)
             held = _Held(spec)
             self._held.append(held)
         held.state, held.progress = RevisionState.FETCHING, Progress()
@@ -196,14 +195,9 @@ class AdapterLoop:
         work = asyncio.create_task(self._prepare(held))
         try:
             while not work.done():
-                shown = held.progress.done
-                waker = asyncio.create_task(self._wake.wait())
-                await asyncio.wait({work, waker}, timeout=_REPORT_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                waker.cancel()
-                if held.progress.done != shown:
-                    self._changed()
-                if self._wake.is_set() and not work.done() and not held.in_engine and not self._still_wanted(spec):
-                    log.info("preparation given up adapter=%s revision=%s why=superseded", self.name, spec.revision)
+                await self._watch(work, held)
+                if self._wake.is_set() and not work.done() and not held.in_engine and not self._still_next(spec):
+                    log.info("given up adapter=%s revision=%s why=superseded", self.name, spec.revision)
                     break
                 self._wake.clear()
         finally:
@@ -215,9 +209,18 @@ class AdapterLoop:
         if not work.cancelled():
             work.result()
 
-    def _still_wanted(self, spec: RevisionSpec) -> bool:
-        wanted = self._wanted
-        return wanted is not None and spec in (wanted.serve, wanted.prepare)
+    async def _watch(self, work: asyncio.Task[None], held: _Held) -> None:
+        """Returns when the work is done, the goal changes, or it is time to tell how far a download is."""
+        shown = held.progress.done
+        waker = asyncio.create_task(self._wake.wait())
+        await asyncio.wait({work, waker}, timeout=_REPORT_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        waker.cancel()
+        if held.progress.done != shown:
+            self._changed()
+
+    def _still_next(self, spec: RevisionSpec) -> bool:
+        step = self._next()
+        return isinstance(step, plan.Prepare) and step.spec == spec
 
     async def _prepare(self, held: _Held) -> None:
         try:
@@ -232,6 +235,10 @@ class AdapterLoop:
             self._fail(held, error.refusal.reason, error.refusal.message, retryable=error.refusal.retryable)
         except LoadFailed as error:
             self._fail(held, Reason.LOAD_FAILED, f"the engine refused it: {error}", retryable=True)
+        except Exception as error:
+            # Whatever is wrong with one adapter must not end the process that serves the others.
+            log.exception("unexpected adapter=%s revision=%s", self.name, held.spec.revision)
+            self._fail(held, Reason.LOAD_FAILED, f"unexpected {type(error).__name__}: {error}", retryable=True)
         else:
             held.state, held.reason, held.message, held.tries = RevisionState.PREPARED, None, "", 0
             log.info("prepared adapter=%s revision=%s rank=%s", self.name, held.spec.revision, held.rank)
@@ -242,7 +249,7 @@ class AdapterLoop:
     def _fail(self, held: _Held, reason: Reason, message: str, *, retryable: bool) -> None:
         held.state, held.reason, held.message = RevisionState.FAILED, reason, message
         held.tries += 1
-        delay = min(_LONGEST_RETRY_SECONDS, 2.0**held.tries) if retryable else math.inf
+        delay = _retry_delay(held.tries) if retryable else math.inf
         held.retry_at = self._clock() + delay
         log.warning(
             "failed adapter=%s revision=%s reason=%s retry_in=%ss why=%s",
@@ -281,8 +288,24 @@ class AdapterLoop:
         assert held.loaded is not None  # noqa: S101  # only what the engine has is retired
         engine = await asyncio.shield(self._turn.engine)
         await engine.drained(held.loaded)
-        await engine.remove(held.loaded)
+        tries = 0
+        while not await self._removed(engine, held.loaded):
+            tries += 1
+            await asyncio.sleep(_retry_delay(tries))
         self._held.remove(held)
         log.info("removed adapter=%s revision=%s", self.name, held.spec.revision)
         self._wake.set()
         self._changed()
+
+    async def _removed(self, engine: Engine, adapter: LoadedAdapter) -> bool:
+        try:
+            await engine.remove(adapter)
+        except Exception:
+            # Its memory is still taken: to be tried again, however often, while the process lives.
+            log.exception("not removed adapter=%s engine_name=%s", self.name, adapter.engine_name)
+            return False
+        return True
+
+
+def _retry_delay(tries: int) -> float:
+    return min(_LONGEST_RETRY_SECONDS, 2.0**tries)

@@ -20,8 +20,6 @@ class Settings(BaseSettings):
     served_name: str
     """What clients put in `model=` for the plain base model."""
     max_rank: int = Field(ge=1)
-    max_resident: int = Field(ge=1)
-    max_cached: int = Field(ge=1)
     store: Path = Path("/var/lib/lora/store")
     """The pod's own; survives a restart of the container."""
     desired_file: Path = Path("/etc/lora/desired/desired.json.gz")

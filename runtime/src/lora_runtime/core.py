@@ -6,29 +6,46 @@ import os
 import threading
 import time
 import uuid
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
-from lora_api.runtime_api import Capacity
+from lora_runtime.adapters.base import BaseModel
 from lora_runtime.config import Settings
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.service import Service
 from lora_runtime.store.content import open_store
+from lora_runtime.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
+_THREADS = 32
 
-def start(settings: Settings) -> Service:
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What runs on the thread, for the rest of the process to talk to."""
+
+    service: Service
+    workshop: Workshop
+    loop: asyncio.AbstractEventLoop
+
+    def attach_base(self, base: BaseModel) -> None:
+        """Any thread: the base model's modules and shapes are known."""
+        self.loop.call_soon_threadsafe(self.workshop.set_base, base)
+
+
+def start(settings: Settings) -> Core:
     """Returns once the service exists. Its thread ends with the process.
 
     Raises:
         OSError: the store's folder cannot be written.
     """
-    started: Future[Service] = Future()
+    started: Future[Core] = Future()
     threading.Thread(target=_run, args=(settings, started), name="lora-runtime", daemon=True).start()
     return started.result(timeout=60)
 
 
-def _run(settings: Settings, started: "Future[Service]") -> None:
+def _run(settings: Settings, started: "Future[Core]") -> None:
     try:
         asyncio.run(_main(settings, started))
     except BaseException as error:
@@ -39,7 +56,10 @@ def _run(settings: Settings, started: "Future[Service]") -> None:
     os._exit(70)
 
 
-async def _main(settings: Settings, started: "Future[Service]") -> None:
+async def _main(settings: Settings, started: "Future[Core]") -> None:
+    loop = asyncio.get_running_loop()
+    # Downloads wait in threads: slow hubs must not keep others from publishing.
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="lora-files"))
     store = open_store(
         settings.store,
         volumes_root=settings.volumes_root,
@@ -47,15 +67,10 @@ async def _main(settings: Settings, started: "Future[Service]") -> None:
         endpoint=settings.hf_endpoint,
         max_bytes=settings.max_adapter_bytes,
     )
+    workshop = Workshop(store, settings.max_rank)
     service = Service(
-        boot_id=uuid.uuid4().hex,
-        store=store,
-        state_folder=settings.store,
-        capacity=Capacity(
-            max_rank=settings.max_rank, max_resident=settings.max_resident, max_cached=settings.max_cached
-        ),
-        clock=time.monotonic,
+        boot_id=uuid.uuid4().hex, workshop=workshop, files=store, state_folder=settings.store, clock=time.monotonic
     )
     await service.restore(settings.desired_file)
-    started.set_result(service)
+    started.set_result(Core(service, workshop, loop))
     await admin_server(admin_app(service), settings.admin_host, settings.admin_port, settings.tls_dir).serve()

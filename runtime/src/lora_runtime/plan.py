@@ -76,6 +76,11 @@ def next_step(wanted: DesiredAdapter | None, local: Local, now: float) -> Step:
     if serve is not None and serve.revision != local.serving and serve.revision in local.prepared:
         return Flip(serve.revision)
 
+    kept = {spec.revision for spec in (serve, prepare) if spec is not None}
+    for revision in sorted(local.prepared - kept):
+        # Before anything is loaded: the engine has room for one revision beside the one that is served.
+        return Discard(revision)
+
     missing = [
         spec
         for spec in (serve, prepare)
@@ -84,10 +89,6 @@ def next_step(wanted: DesiredAdapter | None, local: Local, now: float) -> Step:
     for spec in missing:
         if local.failed.get(spec.revision, now) <= now:
             return Prepare(spec)
-
-    kept = {spec.revision for spec in (serve, prepare) if spec is not None}
-    for revision in sorted(local.prepared - kept):
-        return Discard(revision)
 
     retries = [local.failed[spec.revision] for spec in missing]
     finite = [at for at in retries if at != float("inf")]

@@ -3,13 +3,22 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
-from lora_api.runtime_api import ResolveRequest, ResolveResponse, ResolveState
+from lora_api.runtime_api import AdapterFacts, ResolveRequest, ResolveResponse, ResolveState
 from lora_runtime.adapters.errors import Refused
-from lora_runtime.workshop import Progress, Workshop
+from lora_runtime.workshop import Progress
 
 _REMEMBERED = 256
 """Questions and digests remembered at most; older ones are asked or fetched again."""
+
+
+class Resolver(Protocol):
+    """Finds, pins and checks one source; see Workshop."""
+
+    async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:
+        """Returns the facts, or raises Refused."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -21,7 +30,7 @@ class _Job:
 class Resolutions:
     """Jobs by question. An answer is given once; asking again after that asks the source again."""
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: Resolver) -> None:
         self._workshop = workshop
         self._jobs: dict[bytes, _Job] = {}
         self.digests: deque[str] = deque(maxlen=_REMEMBERED)

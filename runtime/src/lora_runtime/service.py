@@ -3,27 +3,18 @@
 import asyncio
 import logging
 import os
-import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
+from typing import Protocol
 
-from lora_api.runtime_api import (
-    Capacity,
-    Desired,
-    EngineState,
-    Inventory,
-    ResolveRequest,
-    ResolveResponse,
-    RevisionState,
-)  # fmt: skip
-from lora_runtime.adapter_loop import AdapterLoop, EngineTurn
-from lora_runtime.adapters.base import BaseModel
+from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, RevisionSpec, RevisionState
+from lora_runtime.adapter_loop import AdapterLoop, EngineTurn, Maker
 from lora_runtime.engine.protocol import Engine
-from lora_runtime.resolutions import Resolutions
-from lora_runtime.store.content import ContentStore
-from lora_runtime.workshop import Workshop
+from lora_runtime.resolutions import Resolutions, Resolver
 
 log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
 
 _PATIENCE_SECONDS = 30.0
 """How long a pod that starts without a document waits for one before it becomes ready with the base model alone."""
@@ -36,58 +27,56 @@ class OutOfOrder(Exception):
     """The document is older than the one being worked on."""
 
 
+class Work(Maker, Resolver, Protocol):
+    """Makes revisions and resolves sources; see Workshop."""
+
+
+class Files(Protocol):
+    """Where they are kept; see ContentStore."""
+
+    async def collect(self, keep_digests: Collection[str], keep: Collection[RevisionSpec]) -> None:
+        """Removes everything else."""
+        ...
+
+
 class Service:
     """Lives on one event loop. What other threads may call is marked."""
 
-    def __init__(
-        self,
-        *,
-        boot_id: str,
-        store: ContentStore,
-        state_folder: Path,
-        capacity: Capacity,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, *, boot_id: str, workshop: Work, files: Files, state_folder: Path, clock: Clock) -> None:
         """Must be called on the loop it will live on.
 
         Args:
             boot_id: new at every start of the process.
-            store: the pod's files.
+            workshop: resolves sources and makes revisions.
+            files: told which of its contents are still needed.
             state_folder: keeps the last document over a restart of the container.
-            capacity: what the engine is started with.
             clock: monotonic time in seconds.
         """
         self._loop = asyncio.get_running_loop()
         self._boot_id = boot_id
-        self._store = store
+        self._workshop = workshop
+        self._files = files
         self._kept_document = state_folder / "desired.json.gz"
-        self._capacity = capacity
         self._clock = clock
-        self._workshop = Workshop(store, capacity.max_rank)
-        self._resolutions = Resolutions(self._workshop)
+        self._resolutions = Resolutions(workshop)
         self._turn = EngineTurn()
         self._desired: Desired | None = None
+        self._awaited: frozenset[str] | None = None
+        self._settled = False
         self._loops: dict[str, AdapterLoop] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._settled = False
         self._version = 0
         self._news = asyncio.Event()
         self._untidy = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._spawn(self._tidy())
-
-    # -- what other threads may call ----------------------------------------------------------------------------
-
-    def attach_base(self, base: BaseModel) -> None:
-        """Any thread: the base model's modules and shapes are known."""
-        self._loop.call_soon_threadsafe(self._workshop.set_base, base)
 
     def attach_engine(self, engine: Engine) -> None:
         """Any thread: the engine can load."""
 
         def attach() -> None:
             self._turn.engine.set_result(engine)
-            self._loop.call_later(_PATIENCE_SECONDS, self._changed)
-            self._engine_since = self._clock()
+            self._loop.call_later(_PATIENCE_SECONDS, self._end_patience)
             self._changed()
 
         self._loop.call_soon_threadsafe(attach)
@@ -105,16 +94,17 @@ class Service:
 
     @property
     def settled(self) -> bool:
-        """Any thread: whether the pod may be ready. Once true, it stays true."""
-        return self._settled
+        """Any thread: whether the pod may be ready.
 
-    # -- what the admin server calls ----------------------------------------------------------------------------
+        True from when each adapter of the document that it started with is served or has failed.
+        """
+        return self._settled
 
     async def restore(self, document_file: Path) -> None:
         """Begins with the newer of the mounted document and the one kept over a container's restart."""
         found = [d for d in (_read(document_file), _read(self._kept_document)) if d is not None]
         if found:
-            await self.put(max(found, key=lambda document: document.sequence))
+            self._adopt(max(found, key=lambda document: document.sequence))
 
     async def put(self, document: Desired) -> None:
         """Makes a document the goal.
@@ -130,26 +120,19 @@ class Service:
                 f"this pod works on document {current.sequence} ({current.etag}); "
                 f"{document.sequence} ({document.etag}) does not come after it"
             )
-        self._desired = document
-        wanted = {adapter.name: adapter for adapter in document.adapters}
-        for name in wanted.keys() - self._loops.keys():
-            self._start(name)
-        for name, loop in self._loops.items():
-            loop.want(wanted.get(name))
-        log.info("desired sequence=%s etag=%s adapters=%s", document.sequence, document.etag, len(wanted))
-        self._changed()
-        await asyncio.to_thread(_write, self._kept_document, document.packed())
+        self._adopt(document)
+        async with self._writing:
+            if self._desired is document:
+                await asyncio.to_thread(_keep, self._kept_document, document)
 
     def inventory(self) -> Inventory:
         """What there is now."""
         return Inventory(
             boot_id=self._boot_id,
             etag=f"{self._boot_id}-{self._version}",
+            version=self._version,
             desired_sequence=self._desired.sequence if self._desired is not None else None,
             desired_etag=self._desired.etag if self._desired is not None else None,
-            engine=EngineState.READY if self._turn.engine.done() else EngineState.STARTING,
-            settled=self._settled,
-            capacity=self._capacity,
             adapters=tuple(loop.report() for _, loop in sorted(self._loops.items())),
         )
 
@@ -167,12 +150,25 @@ class Service:
         """Finds, pins and checks one source; says Fetching if that takes longer than `wait_seconds`."""
         return await self._resolutions.answer(request, wait_seconds)
 
-    # -- inside -------------------------------------------------------------------------------------------------
+    def _adopt(self, document: Desired) -> None:
+        self._desired = document
+        wanted = {adapter.name: adapter for adapter in document.adapters}
+        if self._awaited is None:
+            self._awaited = frozenset(wanted)
+        for name in wanted.keys() - self._loops.keys():
+            loop = AdapterLoop(name, self._workshop, self._turn, self._changed, self._clock)
+            self._loops[name] = loop
+            self._spawn(self._run(loop))
+        for name, loop in self._loops.items():
+            loop.want(wanted.get(name))
+        log.info("desired sequence=%s etag=%s adapters=%s", document.sequence, document.etag, len(wanted))
+        self._changed()
 
-    def _start(self, name: str) -> None:
-        loop = AdapterLoop(name, self._workshop, self._turn, self._changed, self._clock)
-        self._loops[name] = loop
-        self._spawn(self._run(loop))
+    def _end_patience(self) -> None:
+        """Nobody sent a document in time: one that comes now does not hold readiness back any more."""
+        if self._awaited is None:
+            self._awaited = frozenset()
+        self._changed()
 
     async def _run(self, loop: AdapterLoop) -> None:
         while True:
@@ -202,11 +198,9 @@ class Service:
         self._untidy.set()
 
     def _is_settled(self) -> bool:
-        if not self._turn.engine.done():
+        if not self._turn.engine.done() or self._awaited is None:
             return False
-        if self._desired is None:
-            return self._clock() - self._engine_since >= _PATIENCE_SECONDS
-        return all(loop.settled() for loop in self._loops.values())
+        return all(loop.settled() for name, loop in self._loops.items() if name in self._awaited)
 
     async def _tidy(self) -> None:
         while True:
@@ -217,7 +211,11 @@ class Service:
             for adapter in self._desired.adapters if self._desired is not None else ():
                 specs += [spec for spec in (adapter.serve, adapter.prepare) if spec is not None]
             digests = {part.digest for spec in specs for part in spec.parts} | set(self._resolutions.digests)
-            await self._store.collect(digests, specs)
+            try:
+                await self._files.collect(digests, specs)
+            except OSError as error:
+                # A full or failing disk: what cannot be removed now is removed after the next change.
+                log.warning("not tidied why=%s", error)
 
 
 def _read(file: Path) -> Desired | None:
@@ -225,15 +223,20 @@ def _read(file: Path) -> Desired | None:
         return Desired.unpacked(file.read_bytes())
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         log.error("unreadable document file=%s why=%s; waiting for the operator's", file.name, error)
         return None
 
 
-def _write(file: Path, data: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
-        temporary.write(data)
-        temporary.flush()
-        os.fsync(temporary.fileno())
-    os.replace(temporary.name, file)
+def _keep(file: Path, document: Desired) -> None:
+    """Keeps a copy: the mounted one lags behind, and a container that restarts must not fall back to it."""
+    draft = file.with_suffix(".draft")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as out:
+            out.write(document.packed())
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(draft, file)
+    except OSError as error:
+        log.warning("document not kept file=%s why=%s", file.name, error)

@@ -48,7 +48,7 @@ class Workshop:
             Refused: a part cannot be had, or does not fit.
         """
         folders = [await self._store.ensure(part.source, part.digest, progress.part()) for part in spec.parts]
-        base = await self._base
+        base = await asyncio.shield(self._base)
         inspections = [await asyncio.to_thread(validate, folder, base, self._max_rank) for folder in folders]
         check_blend_rank(inspections, self._max_rank)
         return await self._store.publish(spec, inspections)
@@ -60,7 +60,7 @@ class Workshop:
             Refused: it cannot be had, or does not fit.
         """
         found = await self._store.resolve(request.source, request.digest, progress.part())
-        inspection = await asyncio.to_thread(validate, found.folder, await self._base, self._max_rank)
+        inspection = await asyncio.to_thread(validate, found.folder, await asyncio.shield(self._base), self._max_rank)
         return AdapterFacts(
             source=found.source,
             resolved=found.resolved,

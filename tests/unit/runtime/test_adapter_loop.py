@@ -43,6 +43,7 @@ class ScriptedMaker:
         self.refusals: dict[str, Refusal] = {}
         self.held_back: dict[str, asyncio.Event] = {}
         self.cancelled: list[str] = []
+        self.breaks: dict[str, Exception] = {}
 
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
         try:
@@ -51,6 +52,8 @@ class ScriptedMaker:
         except asyncio.CancelledError:
             self.cancelled.append(spec.revision)
             raise
+        if spec.revision in self.breaks:
+            raise self.breaks[spec.revision]
         if spec.revision in self.refusals:
             raise Refused(self.refusals[spec.revision])
         return Published(folder=Path("/versions") / spec.revision, rank=8, size_bytes=100)
@@ -211,3 +214,34 @@ async def test_a_re_created_object_is_not_served_with_the_weights_of_the_one_bef
     stage.want(serve=None, uid="u2")
     await stage.until()
     assert "x" not in stage.engine.published
+
+
+async def test_the_same_bytes_from_another_place_are_tried_at_once_after_the_first_place_failed(stage: Stage) -> None:
+    stage.maker.refusals[V1.revision] = Refusal(
+        condition=AdapterCondition.FETCHED, reason=Reason.UNAUTHORIZED, message="no token", retryable=False
+    )
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.FAILED))
+    del stage.maker.refusals[V1.revision]
+    elsewhere = AdapterSource(volume=VolumeSource(name="shared", path="b"))
+    moved = V1.model_copy(update={"parts": (V1.parts[0].model_copy(update={"source": elsewhere}),)})
+    stage.want(serve=moved)
+    await stage.until((V1, RevisionState.SERVING))
+
+
+async def test_what_nobody_foresaw_in_one_adapter_is_its_failure_and_not_the_pod_s(stage: Stage) -> None:
+    stage.maker.breaks[V1.revision] = RuntimeError("out of memory")
+    stage.want(serve=V1)
+    report = await stage.until((V1, RevisionState.FAILED))
+    assert "out of memory" in report.revisions[0].message
+    assert stage.task is not None
+    assert not stage.task.done()
+
+
+async def test_an_adapter_that_the_engine_does_not_remove_is_removed_later(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.SERVING))
+    stage.engine.refuses_to_remove = 1
+    stage.want(serve=V2)
+    await stage.until((V2, RevisionState.SERVING))
+    assert set(stage.engine.loaded) == {stage.engine.published["x"].engine_name}

@@ -3,15 +3,13 @@ import asyncio
 from lora_runtime.engine.in_flight import InFlight
 
 
-async def started(
-    in_flight: InFlight, uses: str | None, end: asyncio.Event, *, tells: bool = True
-) -> asyncio.Task[None]:
+async def started(in_flight: InFlight, uses: str | None, end: asyncio.Event) -> asyncio.Task[None]:
     begun = asyncio.Event()
 
     async def request() -> None:
         with in_flight.request():
-            if tells:
-                in_flight.resolved(uses)
+            if uses is not None:
+                in_flight.uses(uses)
             begun.set()
             await end.wait()
 
@@ -43,14 +41,31 @@ async def test_requests_for_other_adapters_and_the_base_hold_nothing_back() -> N
     await asyncio.gather(*requests)
 
 
-async def test_a_request_that_never_says_what_it_uses_is_waited_for() -> None:
+async def test_a_request_that_has_not_looked_its_adapter_up_yet_holds_nothing_back() -> None:
     in_flight, end = InFlight(), asyncio.Event()
-    request = await started(in_flight, None, end, tells=False)
+    slow_body = await started(in_flight, None, end)
+    await asyncio.wait_for(in_flight.drained("a@1"), 1)
+    end.set()
+    await slow_body
+
+
+async def test_a_request_that_looks_up_again_still_uses_what_it_found_first() -> None:
+    in_flight, end, begun = InFlight(), asyncio.Event(), asyncio.Event()
+
+    async def request() -> None:
+        with in_flight.request():
+            in_flight.uses("a@1")
+            in_flight.uses("a@2")
+            begun.set()
+            await end.wait()
+
+    task = asyncio.create_task(request())
+    await begun.wait()
     drain = asyncio.create_task(in_flight.drained("a@1"))
     assert await is_waiting(drain)
     end.set()
     await asyncio.wait_for(drain, 1)
-    await request
+    await task
 
 
 async def test_requests_that_begin_after_the_switch_are_not_waited_for() -> None:
@@ -58,7 +73,7 @@ async def test_requests_that_begin_after_the_switch_are_not_waited_for() -> None
     old = await started(in_flight, "a@1", first)
     drain = asyncio.create_task(in_flight.drained("a@1"))
     assert await is_waiting(drain)
-    new = await started(in_flight, None, second, tells=False)
+    new = await started(in_flight, "a@1", second)
     first.set()
     await asyncio.wait_for(drain, 1)
     second.set()

@@ -67,6 +67,12 @@ def test_a_prepared_revision_that_nobody_wants_any_more_is_discarded() -> None:
     assert next_step(None, local(prepared=(NEW,)), 0) == Discard(NEW.revision)
 
 
+def test_room_is_made_before_the_next_revision_is_loaded() -> None:
+    third = a_spec(0.7)
+    goal = wanted(serve=OLD, prepare=third)
+    assert next_step(goal, local(serving=OLD, prepared=(NEW,)), 0) == Discard(NEW.revision)
+
+
 @pytest.mark.parametrize("goal", [None, wanted(serve=None)], ids=["let go", "declared but not ready"])
 def test_a_name_that_should_not_be_served_is_withdrawn(goal: DesiredAdapter | None) -> None:
     assert next_step(goal, local(serving=OLD), 0) == Withdraw()

@@ -23,6 +23,8 @@ class FakeEngine:
         self.gate = asyncio.Event()
         """Loads wait for it; open at first."""
         self.gate.set()
+        self.refuses_to_remove = 0
+        """So many removals fail."""
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""
@@ -35,17 +37,15 @@ class FakeEngine:
         self.log.append(f"load {served_name}@{revision}")
         return adapter
 
-    async def publish(self, adapter: LoadedAdapter) -> LoadedAdapter | None:
+    async def publish(self, adapter: LoadedAdapter) -> None:
         """See Engine.publish."""
-        before = self.published.get(adapter.served_name)
         self.published[adapter.served_name] = adapter
         self.log.append(f"publish {adapter.engine_name.rpartition('.')[0]}")
-        return before
 
-    async def withdraw(self, served_name: str) -> LoadedAdapter | None:
+    async def withdraw(self, served_name: str) -> None:
         """See Engine.withdraw."""
         self.log.append(f"withdraw {served_name}")
-        return self.published.pop(served_name, None)
+        self.published.pop(served_name, None)
 
     async def drained(self, adapter: LoadedAdapter) -> None:
         """See Engine.drained."""
@@ -54,5 +54,8 @@ class FakeEngine:
 
     async def remove(self, adapter: LoadedAdapter) -> None:
         """See Engine.remove."""
+        if self.refuses_to_remove:
+            self.refuses_to_remove -= 1
+            raise TimeoutError("the engine does not answer")
         del self.loaded[adapter.engine_name]
         self.log.append(f"remove {adapter.engine_name.rpartition('.')[0]}")

@@ -5,18 +5,13 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(eq=False, slots=True)
 class _Request:
     number: int
-    resolved: bool = False
-    engine_name: str | None = None
-
-    def may_use(self, engine_name: str) -> bool:
-        # A request that has not looked its adapter up yet, or that never tells, might use any.
-        return not self.resolved or self.engine_name == engine_name
+    engine_names: set[str] = field(default_factory=set)
 
 
 class InFlight:
@@ -41,16 +36,19 @@ class InFlight:
             self._active.discard(request)
             self._changed.set()
 
-    def resolved(self, engine_name: str | None) -> None:
-        """The request under way in this context uses this adapter, or the plain base model."""
+    def uses(self, engine_name: str) -> None:
+        """The request under way in this context uses this adapter, whatever it asks for next."""
         request = self._current.get()
         if request is not None:
-            request.resolved, request.engine_name = True, engine_name
-            self._changed.set()
+            request.engine_names.add(engine_name)
 
     async def drained(self, engine_name: str) -> None:
-        """Returns when no request that began before this call may use the adapter any more."""
+        """Returns when no request that began before this call uses the adapter any more.
+
+        The adapter must not be published any more: a request that has not looked its adapter up yet, because its
+        body is still on the way, will then find another one, and holds nothing back.
+        """
         before = next(self._numbers)
-        while any(request.number < before and request.may_use(engine_name) for request in self._active):
+        while any(request.number < before and engine_name in request.engine_names for request in self._active):
             self._changed.clear()
             await self._changed.wait()

@@ -38,16 +38,12 @@ class Engine(Protocol):
         """
         ...
 
-    async def publish(self, adapter: LoadedAdapter) -> LoadedAdapter | None:
-        """Makes new requests for the served name use this adapter, from one request to the next.
-
-        Returns:
-            What answered for the name until now, which requests under way still use.
-        """
+    async def publish(self, adapter: LoadedAdapter) -> None:
+        """Makes new requests for the served name use this adapter, from one request to the next."""
         ...
 
-    async def withdraw(self, served_name: str) -> LoadedAdapter | None:
-        """Makes the served name unknown to new requests; returns what answered for it."""
+    async def withdraw(self, served_name: str) -> None:
+        """Makes the served name unknown to new requests."""
         ...
 
     async def drained(self, adapter: LoadedAdapter) -> None:

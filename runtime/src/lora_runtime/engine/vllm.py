@@ -31,6 +31,8 @@ T = TypeVar("T")
 _LOAD_TIMEOUT_SECONDS = 600.0
 """A load that takes longer means that the engine hangs."""
 
+_REMOVE_TIMEOUT_SECONDS = 60.0
+
 _SEPARATOR = "@"
 """Between served name and revision in an engine name; no served name may contain it."""
 
@@ -53,7 +55,6 @@ class VllmEngine:
         self._models: OpenAIServingModels = state.openai_serving_models
         self._in_flight = in_flight
         self._loop = asyncio.get_running_loop()
-        self._published: dict[str, LoadedAdapter] = {}
         self._models.model_name = _public_model_name(self._models)
         self._models.show_available_models = self._public_models
 
@@ -61,13 +62,13 @@ class VllmEngine:
         """See Engine.load."""
         return await self._on_loop(self._load(served_name, revision, path))
 
-    async def publish(self, adapter: LoadedAdapter) -> LoadedAdapter | None:
+    async def publish(self, adapter: LoadedAdapter) -> None:
         """See Engine.publish."""
-        return await self._on_loop(self._publish(adapter))
+        await self._on_loop(self._publish(adapter))
 
-    async def withdraw(self, served_name: str) -> LoadedAdapter | None:
+    async def withdraw(self, served_name: str) -> None:
         """See Engine.withdraw."""
-        return await self._on_loop(self._withdraw(served_name))
+        await self._on_loop(self._withdraw(served_name))
 
     async def drained(self, adapter: LoadedAdapter) -> None:
         """See Engine.drained."""
@@ -75,7 +76,7 @@ class VllmEngine:
 
     async def remove(self, adapter: LoadedAdapter) -> None:
         """See Engine.remove."""
-        await self._on_loop(self._client.remove_lora(adapter.lora_id))
+        await self._on_loop(self._remove(adapter))
 
     async def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
@@ -90,9 +91,14 @@ class VllmEngine:
                 await self._warm(request)
         except Exception as error:
             # A failed load leaves a half-written entry, which may sit in a slot: it has to go, whatever the cause was.
-            await self._client.remove_lora(lora_id)
+            async with asyncio.timeout(_REMOVE_TIMEOUT_SECONDS):
+                await self._client.remove_lora(lora_id)
             raise LoadFailed(str(error) or type(error).__name__) from error
         return LoadedAdapter(served_name, engine_name, lora_id, path)
+
+    async def _remove(self, adapter: LoadedAdapter) -> None:
+        async with asyncio.timeout(_REMOVE_TIMEOUT_SECONDS):
+            await self._client.remove_lora(adapter.lora_id)
 
     async def _warm(self, request: LoRARequest) -> None:
         """Computes one token with it, so that the first client does not pay for a slot and cold kernels."""
@@ -101,18 +107,14 @@ class VllmEngine:
         async for _ in self._client.generate(prompt, sampling, f"warm-{uuid.uuid4().hex}", lora_request=request):
             pass
 
-    async def _publish(self, adapter: LoadedAdapter) -> LoadedAdapter | None:
-        before = self._published.get(adapter.served_name)
-        self._published[adapter.served_name] = adapter
+    async def _publish(self, adapter: LoadedAdapter) -> None:
         # One store in one dict on the loop that admits requests: this is the switch.
         self._models.lora_requests[adapter.served_name] = LoRARequest(
             lora_name=adapter.engine_name, lora_int_id=adapter.lora_id, lora_path=str(adapter.path)
         )
-        return before
 
-    async def _withdraw(self, served_name: str) -> LoadedAdapter | None:
+    async def _withdraw(self, served_name: str) -> None:
         self._models.lora_requests.pop(served_name, None)
-        return self._published.pop(served_name, None)
 
     async def _public_models(self) -> Any:
         """The `/v1/models` list with served names, and without paths of files."""
@@ -120,7 +122,7 @@ class VllmEngine:
         for card in listed.data:
             card.root = card.id
         parent = self._models.base_model_paths[0].name
-        listed.data.extend(ModelCard(id=name, root=name, parent=parent) for name in sorted(self._published))
+        listed.data.extend(ModelCard(id=name, root=name, parent=parent) for name in sorted(self._models.lora_requests))
         return listed
 
 
@@ -157,7 +159,8 @@ def observe_requests(in_flight: InFlight, not_ready: Callable[[str], str | None]
     @wraps(get_adapters)
     def _maybe_get_adapters(self: Any, *args: Any, **kwargs: Any) -> Any:
         found = get_adapters(self, *args, **kwargs)
-        in_flight.resolved(found.lora_name if found is not None else None)
+        if found is not None:
+            in_flight.uses(found.lora_name)
         return found
 
     BaseServing._check_model, BaseServing._maybe_get_adapters = _check_model, _maybe_get_adapters

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import FastAPI, HTTPException, Query
 
 from lora_api.runtime_api import (
     DESIRED_PATH,
@@ -19,9 +19,6 @@ from lora_api.runtime_api import (
 )  # fmt: skip
 from lora_runtime.service import OutOfOrder, Service
 
-MAX_BODY_BYTES = 32 * 2**20
-"""Room for about 100,000 adapters."""
-
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)]
 
 
@@ -30,8 +27,7 @@ def admin_app(service: Service) -> FastAPI:
     app = FastAPI(title="lora-runtime admin", openapi_url=None)
 
     @app.put(DESIRED_PATH, response_model_exclude_none=True)
-    async def put_desired(document: Desired, request: Request) -> Inventory:
-        _bounded(request)
+    async def put_desired(document: Desired) -> Inventory:
         try:
             await service.put(document)
         except OutOfOrder as error:
@@ -65,8 +61,3 @@ def admin_server(app: FastAPI, host: str, port: int, tls_folder: Path | None) ->
         ssl_cert_reqs=ssl.CERT_REQUIRED if tls else ssl.CERT_NONE,
     )
     return uvicorn.Server(config)
-
-
-def _bounded(request: Request) -> None:
-    if int(request.headers.get("content-length", 0)) > MAX_BODY_BYTES:
-        raise HTTPException(413, f"a desired document may have at most {MAX_BODY_BYTES} bytes")
