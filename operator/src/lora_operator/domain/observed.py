@@ -129,8 +129,8 @@ class Snapshot:
     """The document in the ConfigMap, as last written."""
     resolutions: Mapping[str, Resolution] = field(default_factory=dict)
     """By UID of the adapter."""
-    resolving: frozenset[str] = frozenset()
-    """UIDs of adapters about which a question to a pod is under way."""
+    resolving: Mapping[str, str] = field(default_factory=dict)
+    """Questions to pods that are under way: UID of the adapter to the hash of the source that is asked about."""
     applied: Mapping[str, str] = field(default_factory=dict)
     """Children found in the cluster: `Kind/name` to the hash annotation they carry."""
     conflicting: Mapping[str, str] = field(default_factory=dict)

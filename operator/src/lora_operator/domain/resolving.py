@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from lora_api.runtime_api import ResolveRequest, ResolveResponse, ResolveState
+from lora_api.runtime_api import ResolveRequest, ResolveResponse
 from lora_operator.domain import facts
 from lora_operator.domain.actions import ResolveSource
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Resolution, Snapshot, Unreachable
@@ -19,7 +19,7 @@ def backoff_seconds(attempt: int) -> int:
 
 
 def retry_at(answer: ResolveResponse | Unreachable, attempt: int, now: datetime) -> datetime | None:
-    """When to ask again after this answer; None when it is final, or when the pod is still fetching."""
+    """When to ask again after this answer; None when it is final, or when the pod is still fetching and asked on."""
     if isinstance(answer, Unreachable):
         return now + _UNREACHABLE_RETRY
     if answer.refusal is not None and answer.refusal.retryable:
@@ -46,8 +46,9 @@ def next_question_at(snapshot: Snapshot, unknown: Iterable[ObservedAdapter], now
 def _question(
     adapter: ObservedAdapter, snapshot: Snapshot, pods: tuple[ObservedPod, ...], now: datetime
 ) -> ResolveSource | None:
-    uid, source = adapter.meta.uid, adapter.spec.source
-    if source is None or uid in snapshot.resolving:
+    uid, source, source_hash = adapter.meta.uid, adapter.spec.source, facts.source_hash(adapter)
+    # a question about a source that was corrected since must not hold up the one about today's
+    if source is None or snapshot.resolving.get(uid) == source_hash:
         return None
     attempt = _due_attempt(facts.current_resolution(adapter, snapshot), now)
     if attempt is None:
@@ -55,7 +56,7 @@ def _question(
     pod = _pod_for(uid, attempt, pods)
     return ResolveSource(
         adapter_uid=uid,
-        source_hash=facts.source_hash(adapter),
+        source_hash=source_hash,
         pod=pod.name,
         ip=pod.ip,
         request=ResolveRequest(source=source, digest=adapter.spec.digest),
@@ -69,10 +70,6 @@ def _due_attempt(resolution: Resolution | None, now: datetime) -> int | None:
     """The number of the attempt that is due; None when none is."""
     if resolution is None:
         return 1
-    answer = resolution.answer
-    if not isinstance(answer, Unreachable) and answer.state is ResolveState.FETCHING:
-        # asking on is no new attempt: the pod goes on fetching meanwhile
-        return resolution.attempts
     if resolution.retry_at is None or resolution.retry_at > now:
         return None
     return resolution.attempts + 1

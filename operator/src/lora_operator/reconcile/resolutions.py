@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from lora_api.runtime_api import ResolveResponse, ResolveState
 from lora_operator.clients.clock import Clock
@@ -14,6 +15,12 @@ from lora_operator.reconcile.spawn import Spawn
 _WAIT_SECONDS = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    source_hash: str
+    task: asyncio.Task[None]
+
+
 class Resolutions:
     """Asks, keeps the answer by the adapter's UID, and rings for the model at each step and at the end."""
 
@@ -23,23 +30,25 @@ class Resolutions:
         self._spawn = spawn
         self._ring = ring
         self._answers: dict[ModelKey, dict[str, Resolution]] = {}
-        self._asking: dict[ModelKey, dict[str, asyncio.Task[None]]] = {}
+        self._asking: dict[ModelKey, dict[str, _Asking]] = {}
 
     def ask(self, key: ModelKey, pod: PodAddress, question: ResolveSource) -> None:
         """Starts to ask; a question about the same adapter that is under way is dropped for it."""
         asking = self._asking.setdefault(key, {})
         earlier = asking.pop(question.adapter_uid, None)
         if earlier is not None:
-            earlier.cancel()
-        asking[question.adapter_uid] = self._spawn(self._ask(key, pod, question))
+            earlier.task.cancel()
+            # Nobody will ask on: its progress would look like that of a question under way.
+            self._answers.get(key, {}).pop(question.adapter_uid, None)
+        asking[question.adapter_uid] = _Asking(question.source_hash, self._spawn(self._ask(key, pod, question)))
 
     def answers(self, key: ModelKey) -> Mapping[str, Resolution]:
         """What is known, by UID of the adapter."""
         return dict(self._answers.get(key, {}))
 
-    def under_way(self, key: ModelKey) -> frozenset[str]:
-        """UIDs of the adapters that a pod is asked about now."""
-        return frozenset(self._asking.get(key, {}))
+    def under_way(self, key: ModelKey) -> Mapping[str, str]:
+        """What pods are asked about now: the hash of the source by UID of the adapter."""
+        return {uid: asking.source_hash for uid, asking in self._asking.get(key, {}).items()}
 
     def keep(self, key: ModelKey, uids: Collection[str]) -> None:
         """Forgets all adapters of the model but these."""
@@ -47,7 +56,7 @@ class Resolutions:
         for uid in answers.keys() - set(uids):
             del answers[uid]
         for uid in asking.keys() - set(uids):
-            asking.pop(uid).cancel()
+            asking.pop(uid).task.cancel()
         if not answers:
             self._answers.pop(key, None)
         if not asking:
@@ -56,8 +65,8 @@ class Resolutions:
     def close(self) -> None:
         """Ends all questions."""
         for asking in self._asking.values():
-            for task in asking.values():
-                task.cancel()
+            for question in asking.values():
+                question.task.cancel()
         self._asking.clear()
 
     async def _ask(self, key: ModelKey, pod: PodAddress, question: ResolveSource) -> None:

@@ -14,20 +14,16 @@ def questions(
     adapter: ObservedAdapter,
     *pods: ObservedPod,
     resolution: Resolution | None = None,
-    resolving_now: bool = False,
+    under_way: ObservedAdapter | None = None,
 ) -> tuple[ResolveSource, ...]:
     uid = adapter.meta.uid
     snapshot = a_snapshot(
         adapter,
         pods=pods or (a_pod(),),
         resolutions={} if resolution is None else {uid: resolution},
-        resolving=frozenset({uid} if resolving_now else ()),
+        resolving={} if under_way is None else {uid: facts.source_hash(under_way)},
     )
     return resolving.questions(snapshot, (adapter,), NOW)
-
-
-def a_fetching(adapter: ObservedAdapter, attempts: int = 1) -> Resolution:
-    return Resolution(facts.source_hash(adapter), ResolveResponse(state=ResolveState.FETCHING), attempts)
 
 
 def test_a_new_source_is_asked_about_with_the_users_pin() -> None:
@@ -43,7 +39,17 @@ def test_a_new_source_is_asked_about_with_the_users_pin() -> None:
 
 
 def test_one_question_at_a_time() -> None:
-    assert questions(an_adapter(), resolving_now=True) == ()
+    adapter = an_adapter()
+
+    assert questions(adapter, under_way=adapter) == ()
+
+
+def test_a_corrected_source_does_not_wait_for_the_download_of_the_wrong_one() -> None:
+    corrected = an_adapter(source={"huggingFace": {"repo": "team/pirate-small"}})
+
+    (question,) = questions(corrected, under_way=an_adapter())
+
+    assert question.source_hash == facts.source_hash(corrected)
 
 
 def test_a_final_refusal_is_not_asked_again() -> None:
@@ -66,16 +72,6 @@ def test_a_passing_refusal_is_asked_again_when_its_time_has_come() -> None:
     (question,) = questions(adapter, resolution=a_refusal(adapter, retry_at=NOW, attempts=3))
     assert question.attempt == 4
     assert "attempt 4" in question.why
-
-
-def test_a_pod_that_is_still_fetching_is_asked_on_without_counting() -> None:
-    adapter = an_adapter()
-    pods = (a_pod("a"), a_pod("b"), a_pod("c"))
-    (first,) = questions(adapter, *pods)
-
-    (again,) = questions(adapter, *pods, resolution=a_fetching(adapter))
-
-    assert (again.pod, again.attempt) == (first.pod, 1)
 
 
 def test_a_pod_that_serves_is_asked_before_one_that_is_starting() -> None:
@@ -110,7 +106,7 @@ def test_when_to_ask_again_depends_on_the_answer() -> None:
     passing = a_refusal(adapter, Reason.SOURCE_UNREACHABLE, condition=AdapterCondition.FETCHED, retry_at=NOW).answer
 
     assert resolving.retry_at(final, 1, NOW) is None
-    assert resolving.retry_at(a_fetching(adapter).answer, 1, NOW) is None
+    assert resolving.retry_at(ResolveResponse(state=ResolveState.FETCHING), 1, NOW) is None
     assert resolving.retry_at(passing, 3, NOW) == NOW + timedelta(seconds=8)
     assert resolving.retry_at(unreachable(), 9, NOW) == NOW + timedelta(seconds=1)
 
