@@ -12,7 +12,7 @@ def test_helm_test_asks_a_served_adapter(clean: World) -> None:
         clean.cluster, "upgrade", installation.RELEASE, str(ROOT / "helm" / "lora-operator"), "-n", OPERATOR_NAMESPACE,
         "--reuse-values", f"--set=test.model={MODEL},test.adapter=a,test.namespace={NAMESPACE}",
     )  # fmt: skip
-    said = installation.helm(clean.cluster, "test", installation.RELEASE, "-n", OPERATOR_NAMESPACE, "--logs")
+    said = installation.helm(clean.cluster, "test", installation.RELEASE, "-n", OPERATOR_NAMESPACE)
     assert "Succeeded" in said
 
 

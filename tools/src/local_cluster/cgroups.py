@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -28,9 +29,9 @@ def members(name: str, root: Path = ROOT) -> frozenset[int]:
     """The pids of all processes in the cgroup and below it."""
     pids: set[int] = set()
     for hierarchy in _hierarchies(root):
-        for file in (hierarchy / name).rglob("cgroup.procs"):
+        for folder in _folders(hierarchy / name):
             try:
-                pids.update(int(line) for line in file.read_text().split())
+                pids.update(int(line) for line in (folder / "cgroup.procs").read_text().split())
             except OSError:
                 continue  # removed while we looked
     return frozenset(pids)
@@ -68,8 +69,12 @@ def _hierarchies(root: Path) -> list[Path]:
 
 
 def _deepest_first(group: Path) -> list[Path]:
-    folders = [group, *(path for path in group.rglob("*") if path.is_dir())]
-    return sorted(folders, key=lambda path: len(path.parts), reverse=True)
+    return sorted(_folders(group), key=lambda path: len(path.parts), reverse=True)
+
+
+def _folders(group: Path) -> list[Path]:
+    # Not Path.rglob: it fails when a folder goes while it looks, as the kubelet's do.
+    return [Path(folder) for folder, _, _ in os.walk(group)]
 
 
 def _removed(group: Path) -> bool:
