@@ -14,10 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
+from local_cluster import preflight
 from local_cluster.cluster import Cluster
+from local_cluster.layout import cache_root
 from local_cluster.progress import Terminal
 from lora_demo import installation
 from lora_demo.place import ROOT, site_packages
+from lora_demo.preparation import TWO_PODS
 from support.hub import Hub, running_hub
 from support.models import greedy, tiny_adapter, tiny_base
 
@@ -169,7 +172,7 @@ def a_model(folder: Path, hub: Hub) -> Json:
         "spec": {
             "source": {"volume": {"name": "models", "path": MODEL}},
             "replicas": REPLICAS,
-            "engine": {"maxModelLen": 512, "extraArgs": ["--max-num-seqs=16"]},
+            "engine": {"maxModelLen": 512, "extraArgs": ["--max-num-seqs=16", "--kv-cache-memory-bytes=134217728"]},
             "adapters": {"maxRank": 32, "maxResident": 4, "maxCached": 16},
             "credentials": [{"secretRef": {"name": TOKEN_SECRET}}],
             "volumes": [
@@ -226,6 +229,7 @@ def world() -> Iterator[World]:
     if os.geteuid() != 0:
         pytest.fail("the end-to-end tests bring up a real node and need root")
     progress = Terminal()
+    preflight.check_room(TWO_PODS, cache_root())
     with tempfile.TemporaryDirectory(prefix="lora-e2e-", dir="/var/tmp") as name:
         folder = Path(name)
         tiny_base(folder / "models" / MODEL)

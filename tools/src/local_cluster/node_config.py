@@ -117,8 +117,8 @@ def _kubelet(layout: Layout) -> str:
             # not cost them.
             "evictionHard": {"memory.available": "100Mi"},
             "imageGCHighThresholdPercent": 100,
-        # Changed Secrets and ConfigMaps reach running pods at a sync; the default minute is long for people and tests.
-        "syncFrequency": "10s",
+            # Changed Secrets and ConfigMaps reach running pods at a sync; the default minute is long for people and tests.
+            "syncFrequency": "10s",
         },
         sort_keys=False,
     )

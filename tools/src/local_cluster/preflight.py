@@ -79,7 +79,7 @@ def check_build(cache: Path, *, slow: bool) -> None:
     version = go_version(reported)
     if version is None or version < _GO:
         raise ClusterError(f"Go {wanted} or newer is needed to build Kubernetes, and `go` is {reported}: update it")
-    _check_room(BUILD if slow else SMALL_BUILD, cache)
+    check_room(BUILD if slow else SMALL_BUILD, cache)
 
 
 def check_cluster(mode: Mode, cache: Path, progress: Progress) -> None:
@@ -88,7 +88,7 @@ def check_cluster(mode: Mode, cache: Path, progress: Progress) -> None:
     Raises:
         ClusterError: not root, too little room, or a package cannot be had.
     """
-    _check_room(API_ONLY if mode is Mode.API_ONLY else NODE, cache)
+    check_room(API_ONLY if mode is Mode.API_ONLY else NODE, cache)
     if mode is Mode.API_ONLY:
         return
     if os.geteuid() != 0:
@@ -115,7 +115,12 @@ def cni_plugins() -> Path:
     )
 
 
-def _check_room(need: Need, folder: Path) -> None:
+def check_room(need: Need, folder: Path) -> None:
+    """Checks the room that a step needs, on the disk of a folder and in memory.
+
+    Raises:
+        ClusterError: there is too little; the message says of what.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     disk = shutil.disk_usage(folder).free / 2**30
     if told := shortage(need, disk, _available_memory(), folder):

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from local_cluster import binaries, preflight
+from local_cluster.layout import cache_root
 from lora_demo.place import ROOT
+
+TWO_PODS = preflight.Need("two pods with vLLM on CPU", disk=4, memory=9)
+FROM_NOTHING = preflight.Need("building the cluster's programs, the images and the model", disk=18, memory=4)
 
 
 class PreparationError(Exception):
@@ -62,16 +67,22 @@ class Prepared:
     runtime_image: str
 
 
-def prepare(console: Console, *, full_image: bool = False) -> Prepared:
+def prepare(console: Console, *, full_image: bool = False, running: bool = False) -> Prepared:
     """Makes what is missing; a few seconds when all is there.
 
     Args:
         console: where progress is shown.
         full_image: the runtime image with vLLM in it (6 GB) instead of the thin one.
+        running: the demo is up already, and has its memory.
 
     Raises:
+        ClusterError: there is too little disk or memory.
         PreparationError: something failed; what was made stays.
     """
+    if not running:
+        preflight.check_room(TWO_PODS, cache_root())
+    if not all(binaries.path_of(name, cache_root()).exists() for name in binaries.KNOWN):
+        preflight.check_room(FROM_NOTHING, cache_root())
     model = Job("language model", "lora_examples.base_model")
     operator = Job("operator image", "local_images", ("operator",))
     runtime = Job("runtime image", "local_images", ("runtime-cpu" if full_image else "runtime-thin",))
