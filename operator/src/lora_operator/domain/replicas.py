@@ -14,6 +14,8 @@ class Replica:
     name: str
     said: Mapping[str, AdapterReport] | Unreachable
     """Its report by served name."""
+    document: str | None = None
+    """The etag of the desired document that it reports on."""
 
     def serving(self, served_name: str) -> str | None:
         """The revision that it serves under a name; None also when it does not answer."""
@@ -37,4 +39,5 @@ def serving_replicas(pods: tuple[ObservedPod, ...]) -> tuple[Replica, ...]:
 def _replica(pod: ObservedPod) -> Replica:
     if isinstance(pod.inventory, Unreachable):
         return Replica(pod.name, pod.inventory)
-    return Replica(pod.name, {report.name: report for report in pod.inventory.adapters})
+    reports = {report.name: report for report in pod.inventory.adapters}
+    return Replica(pod.name, reports, pod.inventory.desired_etag)

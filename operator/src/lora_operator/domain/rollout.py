@@ -28,12 +28,14 @@ def next_desired(
     """
     replicas = serving_replicas(pods)
     before = {} if previous is None else {entry.name: entry for entry in previous.adapters}
+    # A report about an earlier document may be of a revision that the pod is about to discard.
+    up_to_date = previous is not None and all(replica.document == previous.etag for replica in replicas)
     entries = []
     for adapter in adapters:
         outcome = outcomes[adapter.meta.uid]
         if isinstance(outcome, Rejected) and outcome.reason is Reason.NAME_CONFLICT:
             continue
-        entries.append(_entry(adapter, outcome, before.get(adapter.served_name), replicas))
+        entries.append(_entry(adapter, outcome, before.get(adapter.served_name), replicas, up_to_date))
     wanted = tuple(sorted(entries, key=lambda entry: entry.name))
     if previous is not None and wanted == previous.adapters and not _pods_know_other(previous, pods):
         return previous
@@ -49,8 +51,13 @@ def changes(previous: Desired | None, document: Desired) -> str:
 
 
 def _entry(
-    adapter: ObservedAdapter, outcome: Outcome, before: DesiredAdapter | None, replicas: tuple[Replica, ...]
+    adapter: ObservedAdapter,
+    outcome: Outcome,
+    before: DesiredAdapter | None,
+    replicas: tuple[Replica, ...],
+    up_to_date: bool,
 ) -> DesiredAdapter:
+    """The next entry; `up_to_date` says whether all replicas report on the previous document."""
     # an object that was created anew inherits nothing from one that had its name
     old = before if before is not None and before.uid == adapter.meta.uid else None
     serving = None if old is None else old.serve
@@ -65,7 +72,7 @@ def _entry(
             return _serve(entry, wanted)
         case UpdateStrategy.TOGETHER:
             # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
-            asked = old.prepare is not None and old.prepare.revision == wanted.revision
+            asked = up_to_date and old.prepare is not None and old.prepare.revision == wanted.revision
             if asked and all(_has_in_engine(replica, entry.name, wanted) for replica in replicas):
                 return _serve(entry, wanted)
             return entry.model_copy(update={"prepare": wanted})
