@@ -126,7 +126,9 @@ class Snapshot:
     pods: tuple[ObservedPod, ...] = ()
     deployment: ObservedDeployment | None = None
     desired: Desired | None = None
-    """The document in the ConfigMap, as last written."""
+    """The document in force: as stored in the ConfigMap, or as last known while that is gone."""
+    desired_stored: bool = True
+    """Whether the ConfigMap holds `desired`."""
     resolutions: Mapping[str, Resolution] = field(default_factory=dict)
     """By UID of the adapter."""
     resolving: Mapping[str, str] = field(default_factory=dict)

@@ -123,6 +123,8 @@ def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
     """Stores the document, then tells the pods: a pod that starts in between must not read an older one."""
     if document != snapshot.desired:
         yield WriteDesired(document, rollout.changes(snapshot.desired, document))
+    elif not snapshot.desired_stored:
+        yield WriteDesired(document, "the ConfigMap of the document is gone, or cannot be read")
     etag = document.etag
     for pod in snapshot.pods:
         if not pod.ip or pod.terminating or isinstance(pod.inventory, Unreachable):

@@ -11,8 +11,20 @@ from lora_operator.reconcile.reading import applied_hash
 
 Object = Mapping[str, Any]
 
-_FRESH = timedelta(seconds=30)
+_FRESH = timedelta(seconds=10)
 """How long a look is good for objects that nobody but the operator has reason to touch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is there, apart from the Deployment."""
+
+    objects: Mapping[str, Object]
+    """The children by `Kind/name`."""
+    desired: Desired | None
+    """The document in force: as read, or as last known when the ConfigMap is gone or cannot be read."""
+    desired_stored: bool
+    """Whether the ConfigMap holds it."""
 
 
 @dataclass(slots=True)
@@ -20,6 +32,7 @@ class _Known:
     read_at: datetime | None = None
     objects: dict[str, Object] = field(default_factory=dict)
     desired: Desired | None = None
+    desired_stored: bool = False
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     secret: str | None = None
 
@@ -29,22 +42,30 @@ class Applied:
 
     A child seen for the first time since the start is taken as its hash says: to apply it anew to make sure would
     make every model look as if it were rolling out, at every start of the operator.
+
+    A document whose ConfigMap somebody deleted is remembered, so that no adapter loses the revision that it serves.
+    After a restart of the operator nobody knows it any more: pods tell which revisions they serve, but not how those
+    are made. Adapters whose source is known are then served at once as they are wanted now; for one that is
+    refused, the revision that was still served is given up.
     """
 
     def __init__(self) -> None:
         self._models: dict[ModelKey, _Known] = {}
 
-    def seen(self, key: ModelKey, now: datetime) -> tuple[dict[str, Object], Desired | None] | None:
-        """The children by `Kind/name` and the document, as seen or written lately; None when that was too long ago."""
+    def seen(self, key: ModelKey, now: datetime) -> Seen | None:
+        """What was read or written lately; None when that was too long ago."""
         known = self._models.get(key)
         if known is None or known.read_at is None or now - known.read_at > _FRESH:
             return None
-        return dict(known.objects), known.desired
+        return Seen(dict(known.objects), known.desired, known.desired_stored)
 
-    def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], desired: Desired | None) -> None:
-        """Takes note of all children and of the document, as just read."""
+    def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], desired: Desired | None) -> Seen:
+        """Takes note of all children and of the document, as just read; None when there is none to be read."""
         known = self._models.setdefault(key, _Known())
-        known.read_at, known.objects, known.desired = now, dict(objects), desired
+        known.read_at, known.objects, known.desired_stored = now, dict(objects), desired is not None
+        if desired is not None:
+            known.desired = desired
+        return Seen(dict(known.objects), known.desired, known.desired_stored)
 
     def note_applied(self, key: ModelKey, child: str, stored: Object) -> None:
         """Takes note of what an apply of `Kind/name` answered."""
@@ -54,7 +75,8 @@ class Applied:
 
     def note_desired(self, key: ModelKey, document: Desired) -> None:
         """Takes note of the document just written."""
-        self._models.setdefault(key, _Known()).desired = document
+        known = self._models.setdefault(key, _Known())
+        known.desired, known.desired_stored = document, True
 
     def note_secret(self, key: ModelKey, model_uid: str, name: str) -> None:
         """The certificate Secret of this very model exists."""

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from lora_api import labels
-from lora_api.runtime_api import Desired
 from lora_operator.clients import resources
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.kube import Kube, KubeError, Resource
@@ -19,7 +18,7 @@ from lora_operator.domain.observed import (
     Unreachable,
 )
 from lora_operator.reconcile import reading
-from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.applied import Applied, Seen
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.resolutions import Resolutions
 from lora_operator.reconcile.versions import Versions
@@ -53,7 +52,7 @@ class Look:
         Raises:
             KubeError: the API server does not answer or refuses; then nothing is known and nothing may be decided.
         """
-        model, adapters, pods, deployment, (children, desired) = await _all(
+        model, adapters, pods, deployment, seen = await _all(
             self._kube.get(resources.MODELS, key.namespace, key.name),
             self._list(resources.ADAPTERS, key.namespace, fields=f"spec.modelRef.name={key.name}"),
             self._list(resources.PODS, key.namespace, labels=f"{labels.MODEL}={key.name}"),
@@ -68,7 +67,7 @@ class Look:
             return Snapshot(key=key, model=None, adapters=observed_adapters)
 
         meta = reading.read_meta(model)
-        children |= {f"{resources.DEPLOYMENTS.kind}/{key.name}": deployment}
+        children = {**seen.objects, f"{resources.DEPLOYMENTS.kind}/{key.name}": deployment}
         children = {child: stored for child, stored in children.items() if stored is not None}
         owners = {child: reading.foreign_owner(stored, meta) for child, stored in children.items()}
         conflicting = {child: owner for child, owner in owners.items() if owner is not None}
@@ -81,7 +80,8 @@ class Look:
             adapters=observed_adapters,
             pods=self._pods(key, pods),
             deployment=reading.read_deployment(deployment) if deployment is not None and not conflicting else None,
-            desired=desired if not conflicting else None,
+            desired=seen.desired if not conflicting else None,
+            desired_stored=seen.desired_stored,
             resolutions=self._resolutions.answers(key),
             resolving=self._resolutions.under_way(key),
             applied={child: self._applied.hash(key, child, stored) for child, stored in own.items()},
@@ -98,8 +98,7 @@ class Look:
         self._versions.note(resource.kind, listing.version)
         return listing.items
 
-    async def _children(self, key: ModelKey) -> tuple[dict[str, Object], Desired | None]:
-        """The children that exist, by `Kind/name`, without the Deployment, and the document in the ConfigMap."""
+    async def _children(self, key: ModelKey) -> Seen:
         now = self._clock.now()
         seen = self._applied.seen(key, now)
         if seen is not None:
@@ -119,9 +118,7 @@ class Look:
             for (resource, name), stored in zip(wanted.items(), found, strict=True)
             if stored is not None
         }
-        desired = reading.read_desired(found[-1])
-        self._applied.note_seen(key, now, children, desired)
-        return children, desired
+        return self._applied.note_seen(key, now, children, reading.read_desired(found[-1]))
 
     def _adapters(self, key: ModelKey, stored: list[dict[str, Any]]) -> tuple[ObservedAdapter, ...]:
         """Parses what has changed since the last look."""

@@ -157,6 +157,15 @@ def test_a_pod_that_missed_the_document_is_told_again_without_storing_it_again()
     assert [push.pod for push in of(PushDesired, found)] == ["late"]
 
 
+def test_a_document_whose_config_map_is_gone_is_stored_again_and_no_pod_is_bothered() -> None:
+    snapshot = settled(an_adapter())
+
+    found = planned(replace(snapshot, desired_stored=False))
+
+    assert document_of(found) == snapshot.desired
+    assert of(PushDesired, found) == []
+
+
 def test_a_new_source_is_resolved_and_nothing_else_told_meanwhile() -> None:
     adapter = an_adapter()
 

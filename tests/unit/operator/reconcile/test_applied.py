@@ -4,13 +4,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lora_api import labels
+from lora_api.runtime_api import Desired
 from lora_operator.domain.observed import ModelKey
-from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.applied import Applied, Seen
 from lora_operator.reconcile.versions import Versions
 
 KEY = ModelKey("team", "smol")
 CHILD = "Deployment/smol"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DOCUMENT = Desired(sequence=7)
 
 
 def a_child(generation: int = 1, uid: str = "u") -> dict[str, Any]:
@@ -40,8 +42,29 @@ def test_what_was_seen_lately_is_not_read_again_and_what_was_applied_since_is_in
     assert applied.seen(KEY, NOW) is None
     applied.note_seen(KEY, NOW, {}, None)
     applied.note_applied(KEY, "Service/smol", a_child())
-    assert applied.seen(KEY, NOW + timedelta(seconds=30)) == ({"Service/smol": a_child()}, None)
-    assert applied.seen(KEY, NOW + timedelta(seconds=31)) is None
+    applied.note_desired(KEY, DOCUMENT)
+    lately = applied.seen(KEY, NOW + timedelta(seconds=10))
+    assert lately == Seen({"Service/smol": a_child()}, DOCUMENT, desired_stored=True)
+    assert applied.seen(KEY, NOW + timedelta(seconds=11)) is None
+
+
+def test_a_document_whose_config_map_is_gone_is_remembered_as_last_known() -> None:
+    applied = Applied()
+    applied.note_desired(KEY, DOCUMENT)
+    assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, DOCUMENT, desired_stored=False)
+
+
+def test_a_document_that_was_stored_by_another_hand_is_the_one_in_force() -> None:
+    applied, restored = Applied(), Desired(sequence=2)
+    applied.note_desired(KEY, DOCUMENT)
+    assert applied.note_seen(KEY, NOW, {}, restored) == Seen({}, restored, desired_stored=True)
+
+
+def test_the_document_of_a_deleted_model_is_forgotten() -> None:
+    applied = Applied()
+    applied.note_desired(KEY, DOCUMENT)
+    applied.forget(KEY)
+    assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, None, desired_stored=False)
 
 
 def test_a_certificate_is_of_one_model_object_and_one_authority() -> None:
