@@ -6,7 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 ENVIRONMENT := .venv/.complete
-TESTS ?= tests
+# The quick tiers first: what fails there need not be waited for.
+TESTS ?= tests/unit tests/contract tests/apiserver tests/engine tests/cluster tests/e2e
 
 .PHONY: help
 help: ## List the targets

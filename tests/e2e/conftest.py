@@ -224,7 +224,7 @@ def image(recipe: str) -> Path:
     return Path(done.stdout.strip().splitlines()[-1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world() -> Iterator[World]:
     if os.geteuid() != 0:
         pytest.fail("the end-to-end tests bring up a real node and need root")

@@ -125,7 +125,7 @@ def states(inventory: Inventory) -> set[tuple[str, str, str]]:
     return {(a.name, r.revision, r.state.value) for a in inventory.adapters for r in a.revisions}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("runtime")
     volumes = folder / "volumes"
