@@ -11,6 +11,9 @@ Key = TypeVar("Key", bound=Hashable)
 
 _logger = logging.getLogger(__name__)
 
+_SOONEST_RETRY_SECONDS = 1.0
+"""How soon a ring brings back a key that failed: what rang may be the cure, or be rung by the failure itself."""
+
 
 class TryAgain(Exception):
     """The world was in the way, as it sometimes is: to be tried again, and no bug to be traced."""
@@ -34,7 +37,8 @@ class KeyedQueue(Generic[Key]):
     """Hands keys to workers. To be used from one event loop.
 
     A key that rings while it is worked on is worked on once more afterwards, however often it rang. A key that waits
-    for its time holds no worker.
+    for its time holds no worker. A key that failed is retried ever more slowly, and at most once a second while it
+    rings.
     """
 
     def __init__(self, backoff: Backoff) -> None:
@@ -48,15 +52,11 @@ class KeyedQueue(Generic[Key]):
         self._failures: dict[Key, int] = {}
 
     def ring(self, key: Key) -> None:
-        """Asks for the key to be worked on now."""
-        later = self._later.pop(key, None)
-        if later is not None:
-            later.cancel()
-        if key in self._working:
-            self._again.add(key)
-        elif key not in self._since:
-            self._since[key] = time.monotonic()
-            self._ready.put_nowait(key)
+        """Asks for the key to be worked on now, or soon if it failed the last time."""
+        if key in self._failures and key not in self._since:
+            self.ring_in(key, _SOONEST_RETRY_SECONDS)
+        else:
+            self._due(key)
 
     def ring_in(self, key: Key, seconds: float) -> None:
         """Asks for the key to be worked on after a while, unless it is to be sooner anyway."""
@@ -66,7 +66,17 @@ class KeyedQueue(Generic[Key]):
             if later.when() <= loop.time() + seconds:
                 return
             later.cancel()
-        self._later[key] = loop.call_later(max(0.0, seconds), self.ring, key)
+        self._later[key] = loop.call_later(max(0.0, seconds), self._due, key)
+
+    def _due(self, key: Key) -> None:
+        later = self._later.pop(key, None)
+        if later is not None:
+            later.cancel()
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._since:
+            self._since[key] = time.monotonic()
+            self._ready.put_nowait(key)
 
     @property
     def oldest_wait_seconds(self) -> float:
@@ -89,11 +99,11 @@ class KeyedQueue(Generic[Key]):
             finally:
                 self._working.discard(key)
                 self._since.pop(key, None)
+            if again_in is not None:
+                self.ring_in(key, again_in)
             if key in self._again:
                 self._again.discard(key)
                 self.ring(key)
-            elif again_in is not None:
-                self.ring_in(key, again_in)
 
     async def _attempt(self, key: Key, work: Callable[[Key], Awaitable[float | None]]) -> float | None:
         try:

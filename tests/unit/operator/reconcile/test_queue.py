@@ -103,6 +103,70 @@ async def test_a_failing_key_is_retried_and_holds_no_worker_meanwhile(caplog: py
     assert "the API server is away" in caplog.text
 
 
+@pytest.mark.parametrize("when", ["while it is worked on", "while it waits"])
+async def test_a_key_that_fails_and_rings_all_the_time_is_retried_within_a_second_and_not_at_once(when: str) -> None:
+    queue = KeyedQueue[str](Backoff(first_seconds=3600, longest_seconds=3600, jitter=lambda: 1.0))
+    at: list[float] = []
+    twice = asyncio.Event()
+
+    async def work(key: str) -> float | None:
+        at.append(asyncio.get_running_loop().time())
+        if len(at) == 2:
+            twice.set()
+        if when == "while it is worked on":
+            queue.ring(key)
+        raise TryAgain("the API server refuses the Deployment")
+
+    async with running(queue, work):
+        queue.ring("bad")
+        if when == "while it waits":
+            await idle(queue)
+            for _ in range(20):
+                queue.ring("bad")
+        await twice.wait()
+    assert at[1] - at[0] == pytest.approx(1.0, abs=0.5)
+
+
+async def test_a_ring_does_not_put_off_a_retry_that_is_due_sooner() -> None:
+    queue = KeyedQueue[str](SOON)
+    calls: list[float] = []
+    often = asyncio.Event()
+
+    async def work(key: str) -> float | None:
+        calls.append(asyncio.get_running_loop().time())
+        if len(calls) == 5:
+            often.set()
+        queue.ring(key)
+        raise TryAgain("a pod was not told")
+
+    async with running(queue, work):
+        queue.ring("bad")
+        await often.wait()
+    assert calls[-1] - calls[0] < 1.0
+
+
+async def test_a_key_that_is_well_again_is_worked_on_at_once_when_it_rings() -> None:
+    queue = KeyedQueue[str](SOON)
+    outcomes: asyncio.Queue[str] = asyncio.Queue()
+    failures = iter([True])
+
+    async def work(key: str) -> float | None:
+        failed = next(failures, False)
+        outcomes.put_nowait("failed" if failed else "done")
+        if failed:
+            raise TryAgain("once")
+        return None
+
+    async with running(queue, work):
+        queue.ring("a")
+        assert [await outcomes.get(), await outcomes.get()] == ["failed", "done"]
+        await idle(queue)
+        asked = asyncio.get_running_loop().time()
+        queue.ring("a")
+        await outcomes.get()
+        assert asyncio.get_running_loop().time() - asked < 0.5
+
+
 async def test_a_bug_in_one_pass_leaves_the_worker_alive(caplog: pytest.LogCaptureFixture) -> None:
     queue = KeyedQueue[str](SOON)
     worked = asyncio.Event()
