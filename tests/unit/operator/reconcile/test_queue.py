@@ -115,6 +115,7 @@ async def test_a_key_that_fails_and_rings_all_the_time_is_retried_within_a_secon
             twice.set()
         if when == "while it is worked on":
             queue.ring(key)
+        await asyncio.sleep(0)
         raise TryAgain("the API server refuses the Deployment")
 
     async with running(queue, work):
@@ -137,6 +138,7 @@ async def test_a_ring_does_not_put_off_a_retry_that_is_due_sooner() -> None:
         if len(calls) == 5:
             often.set()
         queue.ring(key)
+        await asyncio.sleep(0)
         raise TryAgain("a pod was not told")
 
     async with running(queue, work):
