@@ -52,7 +52,7 @@ class Part(WireModel):
     """Pinned: a Hugging Face revision is a commit here."""
     digest: Digest
     """Digest of the files; a pod that finds other bytes refuses them."""
-    weight: float
+    weight: float = Field(allow_inf_nan=False)
     """Product of the weights on the way from the served name down to this adapter."""
 
 

@@ -66,8 +66,18 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str]) -> None:
     """Runs vLLM's server in this process until it ends."""
     from vllm.entrypoints.launchers.api_server import entry
 
-    sys.argv = ["lora_runtime", "--model", str(folder), "--served-model-name", served_name, *flags]
+    sys.argv = [
+        "lora_runtime",
+        "--model",
+        str(folder),
+        "--served-model-name",
+        served_name,
+        "--disable-fastapi-docs",
+        *flags,
+    ]
     entry.main()
+    if plugin.engine_failed():
+        sys.exit("lora_runtime: the engine died; a fresh process starts from the desired document")
 
 
 def _with_ours(plugins: str) -> str:

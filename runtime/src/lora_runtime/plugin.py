@@ -14,9 +14,12 @@ from lora_runtime.service import Service
 if TYPE_CHECKING:
     from vllm.engine.protocol import EngineClient
 
+    from lora_runtime.engine.vllm import VllmEngine
+
 READY_PATH = "/ready"
 
 _service: Service | None = None
+_engine: "VllmEngine | None" = None
 
 
 def join(service: Service) -> None:
@@ -26,6 +29,11 @@ def join(service: Service) -> None:
     """
     global _service
     _service = service
+
+
+def engine_failed() -> bool:
+    """Whether the server of this process ended because its engine died."""
+    return _engine is not None and _engine.failed
 
 
 class LoRAEndpointPlugin:
@@ -52,10 +60,12 @@ class LoRAEndpointPlugin:
 
     async def init_state(self, engine_client: "EngineClient | None", state: State, args: Namespace) -> None:
         """See vLLM's EndpointPlugin."""
+        # Here, not above: vLLM may only be imported once the environment is set.
         from lora_runtime.engine.vllm import Unsupported, VllmEngine, observe_requests
 
         if engine_client is None:
             raise Unsupported("this server has no engine")
-        engine = VllmEngine(engine_client, state, args, self._in_flight)
+        global _engine
+        engine = _engine = VllmEngine(engine_client, state, args, self._in_flight)
         observe_requests(self._in_flight, self._service.not_ready)
         self._service.attach_engine(engine)

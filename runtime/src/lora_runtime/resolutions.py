@@ -1,13 +1,17 @@
 """Answers the operator's questions about sources; a question asked twice at once is worked on once."""
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
-from lora_api.runtime_api import AdapterFacts, ResolveRequest, ResolveResponse, ResolveState
+from lora_api.runtime_api import AdapterFacts, Refusal, ResolveRequest, ResolveResponse, ResolveState
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.workshop import Progress
+
+log = logging.getLogger(__name__)
 
 _REMEMBERED = 256
 """Questions and digests remembered at most; older ones are asked or fetched again."""
@@ -58,6 +62,16 @@ class Resolutions:
             facts = await self._workshop.resolve(request, progress)
         except Refused as error:
             return ResolveResponse(state=ResolveState.REFUSED, refusal=error.refusal)
+        except Exception as error:
+            # An adapter that nobody foresaw is that adapter's trouble; without an answer it would be asked about for ever.
+            log.exception("unexpected source=%s", request.source.describe())
+            refusal = Refusal(
+                condition=AdapterCondition.COMPATIBLE,
+                reason=Reason.MALFORMED_ADAPTER,
+                message=f"the pod could not check it: {type(error).__name__}: {error}"[:1024],
+                retryable=False,
+            )
+            return ResolveResponse(state=ResolveState.REFUSED, refusal=refusal)
         self.digests.append(facts.digest)
         return ResolveResponse(state=ResolveState.RESOLVED, facts=facts)
 

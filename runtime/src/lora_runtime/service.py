@@ -1,6 +1,7 @@
 """The runtime's heart: holds the desired document, one loop per served name, and tells what there is."""
 
 import asyncio
+import functools
 import logging
 import os
 from collections.abc import Callable, Collection, Coroutine
@@ -19,7 +20,7 @@ Clock = Callable[[], float]
 _PATIENCE_SECONDS = 30.0
 """How long a pod that starts without a document waits for one before it becomes ready with the base model alone."""
 
-_TIDY_AFTER_SECONDS = 5.0
+TIDY_AFTER_SECONDS = 5.0
 """Files are collected this long after a change, so that a burst of changes costs one sweep."""
 
 
@@ -42,7 +43,16 @@ class Files(Protocol):
 class Service:
     """Lives on one event loop. What other threads may call is marked."""
 
-    def __init__(self, *, boot_id: str, workshop: Work, files: Files, state_folder: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        boot_id: str,
+        workshop: Work,
+        files: Files,
+        state_folder: Path,
+        clock: Clock,
+        tidy_after_seconds: float = TIDY_AFTER_SECONDS,
+    ) -> None:
         """Must be called on the loop it will live on.
 
         Args:
@@ -51,7 +61,9 @@ class Service:
             files: told which of its contents are still needed.
             state_folder: keeps the last document over a restart of the container.
             clock: monotonic time in seconds.
+            tidy_after_seconds: how long after a change files are collected.
         """
+        self._tidy_after_seconds = tidy_after_seconds
         self._loop = asyncio.get_running_loop()
         self._boot_id = boot_id
         self._workshop = workshop
@@ -61,8 +73,8 @@ class Service:
         self._resolutions = Resolutions(workshop)
         self._turn = EngineTurn()
         self._desired: Desired | None = None
-        self._awaited: frozenset[str] | None = None
-        self._settled = False
+        self._unsettled: set[str] | None = None
+        """Names that still hold readiness back; None while nobody has said what to serve."""
         self._loops: dict[str, AdapterLoop] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._version = 0
@@ -98,7 +110,7 @@ class Service:
 
         True from when each adapter of the document that it started with is served or has failed.
         """
-        return self._settled
+        return self._turn.engine.done() and self._unsettled is not None and not self._unsettled
 
     async def restore(self, document_file: Path) -> None:
         """Begins with the newer of the mounted document and the one kept over a container's restart."""
@@ -153,21 +165,23 @@ class Service:
     def _adopt(self, document: Desired) -> None:
         self._desired = document
         wanted = {adapter.name: adapter for adapter in document.adapters}
-        if self._awaited is None:
-            self._awaited = frozenset(wanted)
+        if self._unsettled is None:
+            self._unsettled = set(wanted)
         for name in wanted.keys() - self._loops.keys():
-            loop = AdapterLoop(name, self._workshop, self._turn, self._changed, self._clock)
+            told = functools.partial(self._loop_changed, name)
+            loop = AdapterLoop(name, self._workshop, self._turn, told, self._clock)
             self._loops[name] = loop
             self._spawn(self._run(loop))
         for name, loop in self._loops.items():
             loop.want(wanted.get(name))
+            self._settle(name)
         log.info("desired sequence=%s etag=%s adapters=%s", document.sequence, document.etag, len(wanted))
         self._changed()
 
     def _end_patience(self) -> None:
         """Nobody sent a document in time: one that comes now does not hold readiness back any more."""
-        if self._awaited is None:
-            self._awaited = frozenset()
+        if self._unsettled is None:
+            self._unsettled = set()
         self._changed()
 
     async def _run(self, loop: AdapterLoop) -> None:
@@ -176,6 +190,8 @@ class Service:
             if loop.wanted is None:
                 break
         del self._loops[loop.name]
+        if self._unsettled:
+            self._unsettled.discard(loop.name)
         self._changed()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -190,22 +206,25 @@ class Service:
             log.critical("a loop of the runtime failed; the process ends", exc_info=error)
             os._exit(70)
 
+    def _loop_changed(self, name: str) -> None:
+        self._settle(name)
+        self._changed()
+
+    def _settle(self, name: str) -> None:
+        # One name at a time: thousands of them change thousands of times while a pod starts.
+        if self._unsettled and name in self._unsettled and self._loops[name].settled():
+            self._unsettled.discard(name)
+
     def _changed(self) -> None:
-        self._settled = self._settled or self._is_settled()
         self._version += 1
         news, self._news = self._news, asyncio.Event()
         news.set()
         self._untidy.set()
 
-    def _is_settled(self) -> bool:
-        if not self._turn.engine.done() or self._awaited is None:
-            return False
-        return all(loop.settled() for name, loop in self._loops.items() if name in self._awaited)
-
     async def _tidy(self) -> None:
         while True:
             await self._untidy.wait()
-            await asyncio.sleep(_TIDY_AFTER_SECONDS)
+            await asyncio.sleep(self._tidy_after_seconds)
             self._untidy.clear()
             specs = [spec for loop in self._loops.values() for spec in loop.specs]
             for adapter in self._desired.adapters if self._desired is not None else ():

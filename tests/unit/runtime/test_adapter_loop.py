@@ -192,6 +192,8 @@ async def test_a_load_that_has_begun_is_never_interrupted(stage: Stage) -> None:
     stage.want(serve=V1)
     await stage.until((V1, RevisionState.LOADING))
     stage.want(serve=V2)
+    for _ in range(20):  # let the loop see it, while the engine is still loading
+        await asyncio.sleep(0)
     stage.engine.gate.set()
     await stage.until((V2, RevisionState.SERVING))
     assert set(stage.engine.loaded) == {stage.engine.published["x"].engine_name}, "the superseded one is removed"
@@ -211,9 +213,11 @@ async def test_a_name_that_is_let_go_is_withdrawn_first_and_then_removed(stage: 
 async def test_a_re_created_object_is_not_served_with_the_weights_of_the_one_before(stage: Stage) -> None:
     stage.want(serve=V1)
     await stage.until((V1, RevisionState.SERVING))
-    stage.want(serve=None, uid="u2")
-    await stage.until()
-    assert "x" not in stage.engine.published
+    stage.want(serve=V2, uid="u2")
+    await stage.until((V2, RevisionState.SERVING))
+    assert stage.engine.log[2:4] == ["withdraw x", f"load x@{V2.revision}"] or stage.engine.log[2:5] == [
+        "withdraw x", f"remove x@{V1.revision}", f"load x@{V2.revision}"
+    ]  # fmt: skip
 
 
 async def test_the_same_bytes_from_another_place_are_tried_at_once_after_the_first_place_failed(stage: Stage) -> None:

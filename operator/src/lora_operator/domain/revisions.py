@@ -13,6 +13,10 @@ Known = Mapping[str, AdapterFacts | Blocked]
 """By UID: the facts of every accepted adapter that has a source."""
 
 
+_LARGEST_WEIGHT = 1e6
+"""Of one trained adapter inside a blend of blends; each single weight is bounded by the schema."""
+
+
 def outcomes(
     adapters: tuple[ObservedAdapter, ...], rejected: Mapping[str, Rejected], known: Known, max_rank: int
 ) -> Mapping[str, Outcome]:
@@ -79,6 +83,13 @@ def _blended(
         for part in outcome.spec.parts:
             before = parts[part.digest].weight if part.digest in parts else 0.0
             weight = before + spec.weight * member.weight * part.weight
+            if not abs(weight) <= _LARGEST_WEIGHT:  # not `>`: it would let NaN through
+                return Blocked(
+                    AdapterCondition.COMPATIBLE,
+                    Reason.UNSUPPORTED_FEATURE,
+                    f"the weights on the way to {part.source.describe()} through member {name} multiply to {weight:g}, "
+                    f"beyond {_LARGEST_WEIGHT:g}; lower them",
+                )
             parts[part.digest] = part.model_copy(update={"weight": weight})
     rank = sum(files[digest].rank for digest in parts)
     if rank > max_rank:

@@ -17,6 +17,7 @@ _MATCH_SECONDS = 3.0
 """Patterns come from strangers; those of one adapter may take so long together, thousands of times what is usual."""
 
 _SHOWN_AT_MOST = 200
+_LONGEST_PATTERN = 256
 """Characters of a stranger's text in a message."""
 
 _PLAIN_INITS = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
@@ -131,6 +132,13 @@ def _refuse_other_methods(raw: Mapping[str, Any]) -> None:
 
 
 def _compiled(field: str, patterns: Mapping[str, float]) -> list[tuple[Any, float]]:
+    for key in patterns:
+        # Compiling alone can take all memory (`a{1000000000}`, recursion), and no time limit covers it.
+        if len(key) > _LONGEST_PATTERN or "{" in key or "(?" in key:
+            raise _malformed(
+                f"has the key {_shown(key)} in {field}; keys are module names or plain regular expressions of at most "
+                f"{_LONGEST_PATTERN} characters, without counted repetition and extensions"
+            )
     try:
         return [(regex.compile(rf"(.*\.)?({key})$"), value) for key, value in patterns.items()]
     except regex.error as error:

@@ -14,6 +14,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HIDDEN = (
+    "/invocations",
     "/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/adapters",
     "/scale_elastic_ep", "/is_scaling_elastic_ep", "/start_profile", "/stop_profile",
     "/collective_rpc", "/reset_prefix_cache", "/reset_mm_cache", "/reset_encoder_cache", "/server_info",
@@ -21,7 +22,11 @@ HIDDEN = (
     "/pause", "/resume", "/is_paused", "/abort_requests",
     "/init_weight_transfer_engine", "/update_weights", "/get_world_size",
 )  # fmt: skip
-"""Paths of vLLM that change the engine; each hides what lies below it, too."""
+"""Paths of vLLM that change the engine, or that answer with another model than the one that was asked for.
+
+Each hides what lies below it, too. `/invocations` takes the model from a header alone, and serves the base for any
+`model` in the body.
+"""
 
 RETRY_AFTER_SECONDS = 1
 
@@ -38,7 +43,10 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
         elif is_hidden(scope["path"]):
-            await _not_found(scope["path"])(scope, receive, send)
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                await _not_found(scope["path"])(scope, receive, send)
         else:
             with self._in_flight.request():
                 await self._app(scope, receive, _with_retry_after(send))

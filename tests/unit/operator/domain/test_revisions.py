@@ -165,3 +165,18 @@ def test_a_very_long_chain_of_blends_is_no_problem() -> None:
     chain = [an_adapter("b0"), *(a_blend(f"b{n}", {f"b{n - 1}": 1}) for n in range(1, 3000))]
 
     assert weights(outcomes(*reversed(chain))["b2999"]) == {a_digest("b0"): 1}
+
+
+def test_an_adapter_of_just_the_models_rank_is_wanted() -> None:
+    assert isinstance(outcomes(an_adapter("a"), max_rank=8)["a"], Wanted)
+
+
+def test_weights_that_multiply_beyond_reason_are_refused_and_never_become_not_a_number() -> None:
+    chain = [an_adapter("a0", weight=10)]
+    chain += [a_blend(f"a{i}", {f"a{i - 1}": 10}, weight=10) for i in range(1, 170)]
+    found = outcomes(*chain, a_blend("zero", {"a168": 1, "a169": -1}))
+    refused = found["a3"]
+
+    assert isinstance(refused, Blocked)
+    assert "multiply to 1e+07, beyond 1e+06" in refused.message
+    assert isinstance(found["zero"], Blocked)

@@ -102,6 +102,9 @@ def test_a_broken_config_is_malformed(adapter: Path, base: BaseModel, content: b
         ("lora_alpha", float("inf")),
         ("rank_pattern", {"q_proj": -1}),
         ("rank_pattern", {"q_proj[": 8}),
+        ("rank_pattern", {"a{1000000000}": 8}),
+        ("alpha_pattern", {"(?R)": 8}),
+        ("rank_pattern", {"q" * 300: 8}),
         ("alpha_pattern", {"q_proj": "x"}),
         ("use_rslora", "yes"),
     ],
@@ -113,7 +116,7 @@ def test_a_bad_value_in_the_config_is_named(adapter: Path, base: BaseModel, fiel
 
 
 def test_a_pattern_that_would_match_for_ever_is_refused(adapter: Path, base: BaseModel) -> None:
-    edit_config(adapter, rank_pattern={r"(\w|\.|[a-z])*[0-9]{9}": 8})
+    edit_config(adapter, rank_pattern={r"(\w|\.|[a-z])*[0-9][0-9][0-9][0-9]": 8})
     reason, message = refused(adapter, base)
     assert reason is Reason.MALFORMED_ADAPTER
     assert "keys in rank_pattern that take too long" in message

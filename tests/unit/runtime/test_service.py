@@ -1,0 +1,183 @@
+"""The desired document from the ConfigMap, over the wire and over a restart; readiness; what may be collected."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import pytest
+
+from lora_api.runtime_api import Desired, DesiredAdapter, Part, RevisionSpec
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.common import VolumeSource
+from lora_runtime.engine.fake import FakeEngine
+from lora_runtime.service import OutOfOrder, Service
+from support.stand_in import EverySourceExists
+
+SOURCE = AdapterSource(volume=VolumeSource(name="shared", path="a"))
+
+
+def a_spec(weight: float) -> RevisionSpec:
+    part = Part(source=SOURCE, digest="sha256:" + "a" * 64, weight=weight)
+    return RevisionSpec.of((part,), BlendMethod.CONCAT, Precision.AUTO)
+
+
+V1, V2 = a_spec(1.0), a_spec(0.4)
+
+
+def a_document(sequence: int, serve: RevisionSpec | None = V1, name: str = "a") -> Desired:
+    return Desired(sequence=sequence, adapters=(DesiredAdapter(name=name, uid="u", serve=serve),))
+
+
+class Keeper:
+    """Remembers what it was told to keep."""
+
+    def __init__(self) -> None:
+        self.kept: list[set[str]] = []
+        self.full = False
+
+    async def collect(self, keep_digests: Collection[str], keep: Collection[RevisionSpec]) -> None:
+        self.kept.append({spec.revision for spec in keep})
+        if self.full:
+            raise OSError(28, "No space left on device")
+
+
+class Pod:
+    """A service with what it talks to; `again` is the same pod after its container restarted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mounted = folder / "mounted.json.gz"
+        self.engine, self.files = FakeEngine(), Keeper()
+        self.service = Service(
+            boot_id="boot", workshop=EverySourceExists(), files=self.files, state_folder=folder / "state",
+            clock=time.monotonic, tidy_after_seconds=0.01,
+        )  # fmt: skip
+
+    def again(self) -> "Pod":
+        return Pod(self.folder)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 5
+        while not holds():
+            assert time.monotonic() < deadline, self.service.inventory()
+            await self.service.inventory_after(self.service.inventory().etag, 0.05)
+
+    async def serving(self, spec: RevisionSpec, name: str = "a") -> None:
+        def holds() -> bool:
+            found = self.service.inventory().adapter(name)
+            return found is not None and found.serving == spec.revision
+
+        await self.until(holds)
+
+
+@pytest.fixture
+async def pod(tmp_path: Path) -> Pod:
+    return Pod(tmp_path)
+
+
+async def test_a_pod_begins_with_the_mounted_document_before_its_engine_is_there(pod: Pod) -> None:
+    pod.mounted.write_bytes(a_document(3).packed())
+    await pod.service.restore(pod.mounted)
+    assert pod.service.inventory().desired_sequence == 3
+    assert not pod.service.settled
+    pod.service.attach_engine(pod.engine)
+    await pod.until(lambda: pod.service.settled)
+    await pod.serving(V1)
+
+
+@pytest.mark.parametrize("mounted", [4, 9], ids=["the mounted one lags", "the mounted one is newer"])
+async def test_a_restarted_container_takes_the_newer_of_the_mounted_and_the_kept_document(
+    pod: Pod, mounted: int
+) -> None:
+    await pod.service.put(a_document(7, V2))
+    pod.mounted.write_bytes(a_document(mounted).packed())
+    again = pod.again()
+    await again.service.restore(pod.mounted)
+    assert again.service.inventory().desired_sequence == max(7, mounted)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x1f\x8bgarbage", a_document(9).packed()[:-9], b"{}"], ids=repr)
+async def test_a_damaged_document_is_passed_over_for_the_other_one(pod: Pod, damage: bytes) -> None:
+    await pod.service.put(a_document(7))
+    pod.mounted.write_bytes(damage)
+    again = pod.again()
+    await again.service.restore(pod.mounted)
+    assert again.service.inventory().desired_sequence == 7
+
+
+def test_a_document_with_a_flipped_byte_is_refused_and_no_crash() -> None:
+    packed = bytearray(a_document(9).packed())
+    for index in range(10, len(packed)):
+        damaged = bytes(packed[:index]) + bytes([packed[index] ^ 0xFF]) + bytes(packed[index + 1 :])
+        try:
+            Desired.unpacked(damaged)
+        except ValueError:
+            continue
+
+
+def test_equal_documents_are_equal_bytes() -> None:
+    assert a_document(3).packed() == a_document(3).packed()
+    assert a_document(3).packed()[4:8] == b"\0\0\0\0", "gzip's time stamp"
+
+
+@pytest.mark.parametrize("sequence", [6, 7], ids=["older", "the same number, other content"])
+async def test_a_document_that_does_not_come_after_the_current_one_is_refused(pod: Pod, sequence: int) -> None:
+    await pod.service.put(a_document(7))
+    with pytest.raises(OutOfOrder, match="does not come after"):
+        await pod.service.put(a_document(sequence, V2))
+    await pod.service.put(a_document(7))
+
+
+async def test_readiness_waits_for_the_first_document_only(pod: Pod) -> None:
+    await pod.service.put(a_document(1))
+    pod.service.attach_engine(pod.engine)
+    await pod.until(lambda: pod.service.settled)
+    pod.engine.gate.clear()
+    await pod.service.put(a_document(2, V2))
+    assert pod.service.settled
+    pod.engine.gate.set()
+    await pod.serving(V2)
+
+
+async def test_a_declared_name_that_is_not_served_says_so_and_an_unknown_one_does_not(pod: Pod) -> None:
+    await pod.service.put(a_document(1, serve=None))
+    assert pod.service.not_ready("a") == "The adapter `a` is declared but not served yet (Pending); try again."
+    assert pod.service.not_ready("b") is None
+    pod.service.attach_engine(pod.engine)
+    await pod.service.put(a_document(2))
+    await pod.serving(V1)
+    assert pod.service.not_ready("a") is None
+
+
+async def test_files_of_a_revision_stay_while_requests_still_use_it(pod: Pod) -> None:
+    await pod.service.put(a_document(1))
+    pod.service.attach_engine(pod.engine)
+    await pod.serving(V1)
+    pod.engine.busy[pod.engine.published["a"].engine_name] = busy = asyncio.Event()
+    await pod.service.put(a_document(2, V2))
+    await pod.serving(V2)
+    collected = len(pod.files.kept)
+    await pod.until(lambda: len(pod.files.kept) > collected)
+    assert pod.files.kept[-1] == {V1.revision, V2.revision}
+    busy.set()
+    await pod.until(lambda: pod.files.kept[-1] == {V2.revision})
+
+
+async def test_a_full_disk_does_not_end_the_tidying(pod: Pod) -> None:
+    pod.files.full = True
+    await pod.service.put(a_document(1))
+    await pod.until(lambda: len(pod.files.kept) == 1)
+    pod.files.full = False
+    await pod.service.put(a_document(2, V2))
+    await pod.until(lambda: len(pod.files.kept) > 1)
+
+
+async def test_thousands_of_names_settle_without_looking_at_all_of_them_at_each_change(pod: Pod) -> None:
+    names = tuple(DesiredAdapter(name=f"n{i}", uid="u", serve=V1) for i in range(2000))
+    await pod.service.put(Desired(sequence=1, adapters=names))
+    pod.service.attach_engine(pod.engine)
+    began = time.monotonic()
+    while not pod.service.settled:
+        assert time.monotonic() - began < 30
+        await asyncio.sleep(0.01)
