@@ -54,12 +54,12 @@ class Inventories:
         return self._pods[key][pod].answer
 
     def learn(self, key: ModelKey, pod: PodAddress, inventory: Inventory) -> None:
-        """Takes note of what a pod said on another occasion."""
+        """Takes note of what a pod said; what it said before the last answer is no news, however late it comes."""
         watched = self._pods.get(key, {}).get(pod)
         if watched is None:
             return
         was = watched.answer
-        if isinstance(was, Unreachable) or (was.boot_id, was.etag) != (inventory.boot_id, inventory.etag):
+        if isinstance(was, Unreachable) or _is_news(inventory, was):
             watched.answer = inventory
             self._ring(key)
 
@@ -80,14 +80,19 @@ class Inventories:
         while True:
             last = self._pods[key][pod].answer
             after = last.etag if isinstance(last, Inventory) else None
+            asked = asyncio.get_running_loop().time()
             answer = await self._admin.inventory(pod, after, 0 if after is None else _POLL_SECONDS)
+            took = asyncio.get_running_loop().time() - asked
             if isinstance(answer, Inventory):
-                failures = 0
                 self.learn(key, pod, answer)
+                if answer.etag != after or took > _POLL_SECONDS / 2:
+                    failures = 0
+                    continue
+                # A pod that does not wait when nothing has changed: what it says counts, but must not keep us busy.
             else:
-                failures += 1
                 self._lost(key, pod, answer)
-                await asyncio.sleep(self._backoff.seconds(failures))
+            failures += 1
+            await asyncio.sleep(self._backoff.seconds(failures))
 
     def _lost(self, key: ModelKey, pod: PodAddress, answer: Unreachable) -> None:
         watched = self._pods[key][pod]
@@ -104,3 +109,10 @@ class Inventories:
     def _stop(watched: _Watched) -> None:
         if watched.task is not None:
             watched.task.cancel()
+
+
+def _is_news(inventory: Inventory, was: Inventory) -> bool:
+    if inventory.boot_id != was.boot_id:
+        return True
+    # The answer to a push may overtake that of the poll that was under way.
+    return inventory.etag != was.etag and inventory.version >= was.version

@@ -1,19 +1,13 @@
-"""What pods say reaches the queue: inventories by long poll, answers about sources. Over real TLS on loopback."""
+"""What pods say reaches the queue: inventories by long poll, and answers about sources."""
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
-
-from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, ResolveState
+from lora_api.runtime_api import Inventory, ResolveRequest, ResolveResponse, ResolveState
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import HuggingFaceSource
-from lora_operator.clients.certificates import Authority, client_context
 from lora_operator.clients.clock import SystemClock
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.actions import ResolveSource
@@ -21,11 +15,32 @@ from lora_operator.domain.observed import ModelKey, Unreachable
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.queue import Backoff
 from lora_operator.reconcile.resolutions import Resolutions
-from support.fake_runtime import FakeRuntime, found
+from support.builders import some_facts, unreachable
 
 KEY = ModelKey("team", "smol")
-HOST = "smol.team.runtime.lora-operator.io"
-QUICKLY = Backoff(first_seconds=0.01, longest_seconds=0.05, jitter=lambda: 1.0)
+POD = PodAddress("pod-0", "10.0.0.1", "smol.team.runtime.lora-operator.io", 8001)
+AT_ONCE = Backoff(first_seconds=0, longest_seconds=0, jitter=lambda: 1.0)
+NEVER = Backoff(first_seconds=3600, longest_seconds=3600, jitter=lambda: 1.0)
+
+
+class Pod(RuntimeAdmin):
+    """The way to a pod that answers when the test lets it, with what the test says."""
+
+    def __init__(self) -> None:
+        self.says: asyncio.Queue[Inventory | Unreachable] = asyncio.Queue()
+        self.answers: asyncio.Queue[ResolveResponse | Unreachable] = asyncio.Queue()
+        self.polls: list[str | None] = []
+        self.questions: list[ResolveRequest] = []
+
+    async def inventory(self, pod: PodAddress, after: str | None, wait_seconds: float) -> Inventory | Unreachable:
+        self.polls.append(after)
+        return await self.says.get()
+
+    async def resolve(
+        self, pod: PodAddress, request: ResolveRequest, wait_seconds: float
+    ) -> ResolveResponse | Unreachable:
+        self.questions.append(request)
+        return await self.answers.get()
 
 
 @dataclass
@@ -41,139 +56,170 @@ class Rings:
         self.rung.set()
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(10):
             while not true():
                 self.rung.clear()
                 await self.rung.wait()
 
 
-@dataclass
-class World:
-    """A pod's address, the folder of its certificate, and the operator's side of the conversation."""
-
-    address: PodAddress
-    folder: Path
-    rings: Rings
-    inventories: Inventories
-    resolutions: Resolutions
-
-    def runtime(self, answer: Callable[[ResolveRequest], ResolveResponse] = found) -> FakeRuntime:
-        return FakeRuntime(self.address.ip, self.address.port, self.folder, answer)
-
-    @property
-    def answer(self) -> Inventory | Unreachable:
-        return self.inventories.answer(KEY, self.address)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    now = datetime.now(UTC)
-    authority = Authority.make(now)
-    leaf = authority.server(HOST, now)
-    (tmp_path / "tls.crt").write_bytes(leaf.certificate)
-    (tmp_path / "tls.key").write_bytes(leaf.key)
-    (tmp_path / "ca.crt").write_bytes(authority.pem)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = PodAddress("pod-0", "127.0.0.1", HOST, probe.getsockname()[1])
-    clock, rings = SystemClock(), Rings()
-    async with (
-        RuntimeAdmin(client_context(authority, authority.client("operator", now)), clock) as admin,
-        asyncio.TaskGroup() as group,
-    ):
-        inventories = Inventories(admin, clock, QUICKLY, group.create_task, rings)
-        resolutions = Resolutions(admin, clock, group.create_task, rings)
-        yield World(address, tmp_path, rings, inventories, resolutions)
+@contextlib.asynccontextmanager
+async def watching(pod: Pod, rings: Rings, backoff: Backoff = AT_ONCE) -> AsyncIterator[Inventories]:
+    async with asyncio.TaskGroup() as group:
+        inventories = Inventories(pod, SystemClock(), backoff, group.create_task, rings)
+        inventories.watch(KEY, [POD])
+        yield inventories
         inventories.close()
-        resolutions.close()
 
 
 @contextlib.asynccontextmanager
-async def watched(world: World) -> AsyncIterator[FakeRuntime]:
-    with world.runtime() as runtime:
-        world.inventories.watch(KEY, [world.address])
-        await world.rings.until(lambda: isinstance(world.answer, Inventory))
-        yield runtime
-        # The client hangs up first; a server that does is kept waiting.
-        world.inventories.watch(KEY, ())
+async def asking(pod: Pod, rings: Rings) -> AsyncIterator[Resolutions]:
+    async with asyncio.TaskGroup() as group:
+        resolutions = Resolutions(pod, SystemClock(), group.create_task, rings)
+        yield resolutions
+        resolutions.close()
 
 
-async def test_a_pod_is_unreachable_until_it_answers_and_rings_when_it_does(world: World) -> None:
-    world.inventories.watch(KEY, [world.address])
-    assert isinstance(world.answer, Unreachable)
-    assert world.rings.count == 0
-    with world.runtime():
-        await world.rings.until(lambda: isinstance(world.answer, Inventory))
-        world.inventories.watch(KEY, ())
+def version(number: int, boot_id: str = "boot-1") -> Inventory:
+    return Inventory(boot_id=boot_id, etag=f"{boot_id}-{number}", version=number)
 
 
-async def test_a_change_in_a_pod_rings_without_being_asked_for(world: World) -> None:
-    async with watched(world) as runtime:
-        admin = world.inventories._admin
-        await admin.put_desired(world.address, Desired(sequence=5))
-        await world.rings.until(lambda: isinstance(world.answer, Inventory) and world.answer.desired_sequence == 5)
-        assert runtime.inventory == world.answer
+async def test_a_pod_is_unreachable_until_it_answers_and_rings_when_it_does() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        assert isinstance(inventories.answer(KEY, POD), Unreachable)
+        assert rings.count == 0
+        pod.says.put_nowait(version(1))
+        await rings.until(lambda: inventories.answer(KEY, POD) == version(1))
+        assert rings.count == 1
 
 
-async def test_a_pod_that_fails_becomes_unreachable_and_rings_once(world: World) -> None:
-    async with watched(world) as runtime:
-        runtime.broken = "the disk is gone"
-        # Ends the poll that is under way.
-        await world.inventories._admin.put_desired(world.address, Desired(sequence=1))
-        await world.rings.until(lambda: isinstance(world.answer, Unreachable))
-        assert isinstance(world.answer, Unreachable)
-        assert "the disk is gone" in world.answer.message
+async def test_each_poll_asks_for_what_comes_after_the_last_answer() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        for number in (1, 2):
+            pod.says.put_nowait(version(number))
+        await rings.until(lambda: inventories.answer(KEY, POD) == version(2))
+        assert pod.polls[:2] == [None, "boot-1-1"]
 
 
-async def test_news_of_a_pod_that_is_no_longer_watched_are_dropped(world: World) -> None:
-    async with watched(world) as runtime:
-        inventory = runtime.inventory
-    before = world.rings.count
-    world.inventories.learn(KEY, world.address, inventory.model_copy(update={"etag": "later"}))
-    assert world.rings.count == before
+async def test_a_pod_that_fails_becomes_unreachable_rings_once_and_is_so_since_then() -> None:
+    pod, rings = Pod(), Rings()
+    first, second = unreachable("the disk is gone"), unreachable("connection refused")
+    async with watching(pod, rings) as inventories:
+        pod.says.put_nowait(version(1))
+        pod.says.put_nowait(first)
+        await rings.until(lambda: inventories.answer(KEY, POD) == first)
+        rung = rings.count
+        pod.says.put_nowait(second)
+        pod.says.put_nowait(version(2))
+        await rings.until(lambda: inventories.answer(KEY, POD) == version(2))
+        assert rings.count == rung + 1
 
 
-def a_question(attempt: int = 1) -> ResolveSource:
-    source = AdapterSource(hugging_face=HuggingFaceSource(repo="team/pirate"))
-    return ResolveSource("uid", "hash", "pod-0", "127.0.0.1", ResolveRequest(source=source), attempt, "why")
+async def test_a_poll_that_was_overtaken_by_the_answer_to_a_push_changes_nothing() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        inventories.learn(KEY, POD, version(3))
+        rung = rings.count
+        inventories.learn(KEY, POD, version(2))
+        assert inventories.answer(KEY, POD) == version(3)
+        assert rings.count == rung
 
 
-async def test_a_question_is_under_way_until_its_answer_is_there(world: World) -> None:
-    with world.runtime():
-        world.resolutions.ask(KEY, world.address, a_question())
-        assert world.resolutions.under_way(KEY) == {"uid"}
-        await world.rings.until(lambda: not world.resolutions.under_way(KEY))
-    resolution = world.resolutions.answers(KEY)["uid"]
-    assert (resolution.source_hash, resolution.retry_at) == ("hash", None)
-    assert isinstance(resolution.answer, ResolveResponse)
-    assert resolution.answer.state is ResolveState.RESOLVED
+async def test_a_pod_that_started_anew_counts_from_the_beginning() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        inventories.learn(KEY, POD, version(3))
+        inventories.learn(KEY, POD, version(1, boot_id="boot-2"))
+        assert inventories.answer(KEY, POD) == version(1, boot_id="boot-2")
 
 
-async def test_a_pod_that_is_still_fetching_is_asked_on_and_its_progress_is_told(world: World) -> None:
-    progress = iter([100, 200])
-
-    def answer(request: ResolveRequest) -> ResolveResponse:
-        done = next(progress, None)
-        return found(request) if done is None else ResolveResponse(state=ResolveState.FETCHING, bytes_done=done)
-
-    with world.runtime(answer) as runtime:
-        world.resolutions.ask(KEY, world.address, a_question())
-        await world.rings.until(lambda: not world.resolutions.under_way(KEY))
-    assert len(runtime.questions) == 3
-    assert world.rings.count == 3
+async def test_a_pod_that_answers_at_once_although_nothing_changed_is_left_alone_for_a_while() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings, NEVER):
+        for _ in range(5):
+            pod.says.put_nowait(version(1))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(pod.polls) == 2
 
 
-async def test_a_pod_that_went_away_is_an_answer_with_a_time_to_ask_again(world: World) -> None:
-    world.resolutions.ask(KEY, world.address, a_question(attempt=2))
-    await world.rings.until(lambda: not world.resolutions.under_way(KEY))
-    resolution = world.resolutions.answers(KEY)["uid"]
+async def test_news_of_a_pod_that_is_no_longer_watched_are_dropped() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        inventories.watch(KEY, ())
+        inventories.learn(KEY, POD, version(1))
+    assert rings.count == 0
+
+
+def a_question(repo: str = "team/pirate", attempt: int = 1) -> ResolveSource:
+    source = AdapterSource(hugging_face=HuggingFaceSource(repo=repo))
+    return ResolveSource(
+        "uid", f"hash of {repo}", POD.name, POD.ip, ResolveRequest(source=source), attempt, "not pinned yet"
+    )
+
+
+def fetching(bytes_done: int) -> ResolveResponse:
+    return ResolveResponse(state=ResolveState.FETCHING, bytes_done=bytes_done)
+
+
+FOUND = ResolveResponse(state=ResolveState.RESOLVED, facts=some_facts())
+
+
+async def test_a_question_is_under_way_until_its_answer_is_there() -> None:
+    pod, rings = Pod(), Rings()
+    async with asking(pod, rings) as resolutions:
+        resolutions.ask(KEY, POD, a_question())
+        assert resolutions.under_way(KEY) == {"uid": "hash of team/pirate"}
+        pod.answers.put_nowait(FOUND)
+        await rings.until(lambda: not resolutions.under_way(KEY))
+        resolution = resolutions.answers(KEY)["uid"]
+    assert (resolution.source_hash, resolution.retry_at) == ("hash of team/pirate", None)
+    assert resolution.answer == FOUND
+
+
+async def test_a_pod_that_is_still_fetching_is_asked_on_and_its_progress_is_told() -> None:
+    pod, rings = Pod(), Rings()
+    async with asking(pod, rings) as resolutions:
+        resolutions.ask(KEY, POD, a_question())
+        pod.answers.put_nowait(fetching(100))
+        await rings.until(lambda: "uid" in resolutions.answers(KEY))
+        assert resolutions.answers(KEY)["uid"].answer == fetching(100)
+        pod.answers.put_nowait(FOUND)
+        await rings.until(lambda: not resolutions.under_way(KEY))
+    assert len(pod.questions) == 2
+
+
+async def test_a_corrected_source_ends_the_question_about_the_wrong_one_and_forgets_its_progress() -> None:
+    pod, rings = Pod(), Rings()
+    async with asking(pod, rings) as resolutions:
+        resolutions.ask(KEY, POD, a_question("team/wrong"))
+        pod.answers.put_nowait(fetching(100))
+        await rings.until(lambda: "uid" in resolutions.answers(KEY))
+        resolutions.ask(KEY, POD, a_question("team/right"))
+        assert resolutions.answers(KEY) == {}
+        pod.answers.put_nowait(FOUND)
+        await rings.until(lambda: not resolutions.under_way(KEY))
+        assert resolutions.answers(KEY)["uid"].source_hash == "hash of team/right"
+
+
+async def test_a_pod_that_went_away_is_an_answer_with_a_time_to_ask_again() -> None:
+    pod, rings = Pod(), Rings()
+    async with asking(pod, rings) as resolutions:
+        resolutions.ask(KEY, POD, a_question(attempt=2))
+        pod.answers.put_nowait(unreachable())
+        await rings.until(lambda: not resolutions.under_way(KEY))
+        resolution = resolutions.answers(KEY)["uid"]
     assert isinstance(resolution.answer, Unreachable)
     assert resolution.attempts == 2
     assert resolution.retry_at is not None
 
 
-async def test_what_is_known_of_a_deleted_adapter_is_forgotten(world: World) -> None:
-    world.resolutions.ask(KEY, world.address, a_question())
-    await world.rings.until(lambda: not world.resolutions.under_way(KEY))
-    world.resolutions.keep(KEY, ())
-    assert world.resolutions.answers(KEY) == {}
+async def test_what_is_known_of_a_deleted_adapter_is_forgotten() -> None:
+    pod, rings = Pod(), Rings()
+    async with asking(pod, rings) as resolutions:
+        resolutions.ask(KEY, POD, a_question())
+        pod.answers.put_nowait(FOUND)
+        await rings.until(lambda: not resolutions.under_way(KEY))
+        resolutions.keep(KEY, ())
+        assert resolutions.answers(KEY) == {}
