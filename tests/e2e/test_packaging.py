@@ -1,6 +1,6 @@
 """The chart's own test, and what the pods are allowed to do."""
 
-from e2e.conftest import MODEL, NAMESPACE, World, an_adapter
+from e2e.conftest import MODEL, NAMESPACE, TOKENS, World, an_adapter
 from lora_demo import installation
 from lora_demo.place import OPERATOR_NAMESPACE, ROOT
 
@@ -26,3 +26,11 @@ def test_pods_run_as_nobody_with_nothing_to_write_on_and_no_token(world: World) 
         "else:\n    raise SystemExit('the root file system can be written')\n"
     )
     assert "Read-only file system" in world.kubectl("exec", pod, "--", "python3", "-c", check)
+
+
+def test_asking_for_log_probabilities_does_not_kill_the_engine_as_shipped(world: World) -> None:
+    restarts = world.restarts()
+    answer = world.complete(MODEL, logprobs=3)
+    assert answer.status_code == 200
+    assert len(answer.json()["choices"][0]["logprobs"]["token_logprobs"]) == TOKENS
+    assert world.restarts() == restarts
