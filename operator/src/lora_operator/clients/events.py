@@ -14,6 +14,7 @@ _logger = logging.getLogger(__name__)
 
 _REMEMBERED = 4096
 _LONGEST_NOTE = 1024
+"""In bytes of UTF-8; a longer one would be refused."""
 
 
 class Events:
@@ -50,7 +51,7 @@ class Events:
             "action": "Reconcile",
             "type": kind_of_event,
             "reason": reason[:128],
-            "note": message[:_LONGEST_NOTE],
+            "note": _note(message),
             "regarding": {
                 "apiVersion": labels.API_VERSION,
                 "kind": kind,
@@ -72,3 +73,11 @@ class Events:
         if len(self._counts) > _REMEMBERED:
             self._counts.popitem(last=False)
         return count
+
+
+def _note(message: str) -> str:
+    text = message.encode()
+    if len(text) <= _LONGEST_NOTE:
+        return message
+    ellipsis = "…"
+    return text[: _LONGEST_NOTE - len(ellipsis.encode())].decode(errors="ignore") + ellipsis

@@ -58,26 +58,8 @@ class ResolveSource:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteModelStatus:
-    """Server-side apply the LoRAModel's status."""
-
-    status: LoRAModelStatus
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class WriteAdapterStatus:
-    """Server-side apply one LoRAAdapter's status."""
-
-    name: str
-    uid: str
-    status: LoRAAdapterStatus
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class PostEvent:
-    """Post a Kubernetes Event on the user's object."""
+class Announcement:
+    """A Kubernetes Event on the user's object. No action of its own: it tells of a status, once that is stored."""
 
     kind: Literal["LoRAModel", "LoRAAdapter"]
     name: str
@@ -87,16 +69,27 @@ class PostEvent:
     message: str
 
 
-Action = (
-    ApplyChild
-    | CreateSecret
-    | WriteDesired
-    | PushDesired
-    | ResolveSource
-    | WriteModelStatus
-    | WriteAdapterStatus
-    | PostEvent
-)
+@dataclass(frozen=True, slots=True)
+class WriteModelStatus:
+    """Server-side apply the LoRAModel's status, then tell of it."""
+
+    status: LoRAModelStatus
+    why: str
+    news: tuple[Announcement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAdapterStatus:
+    """Server-side apply one LoRAAdapter's status, then tell of it."""
+
+    name: str
+    uid: str
+    status: LoRAAdapterStatus
+    why: str
+    news: tuple[Announcement, ...] = ()
+
+
+Action = ApplyChild | CreateSecret | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,10 +154,9 @@ def _adapter_statuses(snapshot: Snapshot, concluded: _Conclusions, now: datetime
 
 
 def _adapter_written(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> Iterator[Action]:
-    if new == adapter.status:
-        return
-    yield WriteAdapterStatus(adapter.meta.name, adapter.meta.uid, new, "the status changed")
-    yield from transitions.adapter_events(adapter, new)
+    if new != adapter.status:
+        news = transitions.adapter_events(adapter, new)
+        yield WriteAdapterStatus(adapter.meta.name, adapter.meta.uid, new, "the status changed", news)
 
 
 def _model_written(
@@ -172,8 +171,7 @@ def _model_written(
         return
     new = _model_status(snapshot, model, rejected, applied, adapters, now)
     if new != model.status:
-        yield WriteModelStatus(new, "the status changed")
-        yield from transitions.model_events(model, new)
+        yield WriteModelStatus(new, "the status changed", transitions.model_events(model, new))
 
 
 def _model_status(

@@ -8,11 +8,8 @@ from lora_api.v1alpha1.common import Condition, ConditionStatus
 from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import conditions
-from lora_operator.domain.actions import PostEvent
+from lora_operator.domain.actions import Announcement
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel
-
-_MAX_NOTE = 1024
-"""Longest message of an Event, in characters."""
 
 _STEPS = (AdapterCondition.ACCEPTED, AdapterCondition.FETCHED, AdapterCondition.COMPATIBLE)
 
@@ -22,18 +19,18 @@ _EXPECTED = frozenset({Reason.ROLLING_OUT, Reason.MODEL_LOADING, Reason.SCALED_T
 """A model that is not ready for one of these reasons needs nobody's help."""
 
 
-def adapter_events(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> tuple[PostEvent, ...]:
+def adapter_events(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> tuple[Announcement, ...]:
     """The events about one LoRAAdapter when its stored status becomes `new`."""
     return tuple(
-        PostEvent("LoRAAdapter", adapter.meta.name, adapter.meta.uid, kind, reason, conditions.cut(message, _MAX_NOTE))
+        Announcement("LoRAAdapter", adapter.meta.name, adapter.meta.uid, kind, reason, message)
         for kind, reason, message in _adapter_news(adapter.status, new)
     )
 
 
-def model_events(model: ObservedModel, new: LoRAModelStatus) -> tuple[PostEvent, ...]:
+def model_events(model: ObservedModel, new: LoRAModelStatus) -> tuple[Announcement, ...]:
     """The events about a LoRAModel when its stored status becomes `new`."""
     return tuple(
-        PostEvent("LoRAModel", model.meta.name, model.meta.uid, kind, reason, conditions.cut(message, _MAX_NOTE))
+        Announcement("LoRAModel", model.meta.name, model.meta.uid, kind, reason, message)
         for kind, reason, message in _model_news(model.status, new)
     )
 

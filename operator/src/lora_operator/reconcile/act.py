@@ -22,10 +22,10 @@ from lora_operator.clients.runtime_admin import RuntimeAdmin
 from lora_operator.domain import render
 from lora_operator.domain.actions import (
     Action,
+    Announcement,
     ApplyChild,
     CreateSecret,
     Plan,
-    PostEvent,
     PushDesired,
     ResolveSource,
     WriteAdapterStatus,
@@ -52,7 +52,7 @@ class _PodAway(Exception):
 
 def _stage(action: Action) -> type | str:
     """Actions of one stage are independent of each other; reports to the user are one stage."""
-    return "report" if isinstance(action, WriteModelStatus | WriteAdapterStatus | PostEvent) else type(action)
+    return "report" if isinstance(action, WriteModelStatus | WriteAdapterStatus) else type(action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +128,14 @@ class Act:
                 await self._push(key, action)
             case ResolveSource(pod=pod, ip=ip):
                 self.resolutions.ask(key, address_of(key, pod, ip), action)
-            case WriteModelStatus(status=status):
+            case WriteModelStatus(status=status, news=news):
                 if model is not None:
-                    await self._write_status(resources.MODELS, key.namespace, key.name, model.uid, status)
-            case WriteAdapterStatus(name=name, uid=uid, status=status):
-                await self._write_status(resources.ADAPTERS, key.namespace, name, uid, status)
-            case PostEvent():
-                await self.events.post(
-                    action.kind, key.namespace, action.name, action.uid, action.type, action.reason, action.message
-                )
-                _logger.info("%s %s %s/%s: %s", action.reason, action.kind, key.namespace, action.name, action.message)
+                    await self._report(resources.MODELS, key.namespace, key.name, model.uid, status, news)
+            case WriteAdapterStatus(name=name, uid=uid, status=status, news=news):
+                await self._report(resources.ADAPTERS, key.namespace, name, uid, status, news)
             case _:
                 assert_never(action)
-        if not isinstance(action, PostEvent | WriteModelStatus | WriteAdapterStatus):
+        if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
             _logger.info("%s %s: %s", type(action).__name__, key, action.why)
 
     async def _apply_child(self, key: ModelKey, manifest: Manifest) -> None:
@@ -175,7 +170,24 @@ class Act:
         else:
             raise _PodAway(f"pod {action.pod} was not told: {answer.message}")
 
-    async def _write_status(self, resource: Resource, namespace: str, name: str, uid: str, status: ApiModel) -> None:
+    async def _report(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        status: ApiModel,
+        news: tuple[Announcement, ...],
+    ) -> None:
+        """Stores a status, then tells of it: what is not stored is found, and would be told, once more."""
+        if not await self._write_status(resource, namespace, name, uid, status):
+            return
+        for one in news:
+            await self.events.post(one.kind, namespace, one.name, one.uid, one.type, one.reason, one.message)
+            _logger.info("%s %s %s/%s: %s", one.reason, one.kind, namespace, one.name, one.message)
+
+    async def _write_status(self, resource: Resource, namespace: str, name: str, uid: str, status: ApiModel) -> bool:
+        """Whether the object is still there to have a status."""
         manifest = {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
@@ -191,9 +203,10 @@ class Act:
             # Deleted since the look, or re-created: either way its event rings.
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise
-        else:
-            # Or the next look could see the old status, and write and announce the new one once more.
-            self.versions.note(resource.kind, stored["metadata"]["resourceVersion"])
+            return False
+        # Or the next look could see the old status, and write and announce the new one once more.
+        self.versions.note(resource.kind, stored["metadata"]["resourceVersion"])
+        return True
 
     async def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:
         """Says on the user's object what the API server would not take."""

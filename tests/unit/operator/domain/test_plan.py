@@ -14,7 +14,6 @@ from lora_operator.domain.actions import (
     ApplyChild,
     CreateSecret,
     Plan,
-    PostEvent,
     PushDesired,
     ResolveSource,
     WriteAdapterStatus,
@@ -50,6 +49,12 @@ def planned(snapshot: Snapshot, *, allow_host_path: bool = False, **rest: Any) -
 
 def of(kind: type[A], found: Plan) -> list[A]:
     return [action for action in found.actions if isinstance(action, kind)]
+
+
+def told(found: Plan) -> list[str]:
+    """The reasons of all events."""
+    written = (action for action in found.actions if isinstance(action, WriteModelStatus | WriteAdapterStatus))
+    return [event.reason for action in written for event in action.news]
 
 
 def document_of(found: Plan) -> Desired:
@@ -200,8 +205,8 @@ def test_a_changed_weight_is_prepared_then_committed_then_told() -> None:
 
     assert committed.adapters[0].serve == entry.prepare
     assert preparing.look_again_at == NOW + timedelta(seconds=120)
-    assert [event.reason for event in of(PostEvent, preparing)] == []
-    assert [event.reason for event in of(PostEvent, done)] == ["AdapterServed"]
+    assert told(preparing) == []
+    assert told(done) == ["AdapterServed"]
 
 
 def test_a_deleted_adapter_leaves_the_document() -> None:
@@ -215,7 +220,7 @@ def test_a_deleted_adapter_leaves_the_document() -> None:
 def test_without_a_model_adapters_say_so_and_nothing_else_happens() -> None:
     found = planned(a_snapshot_without_model(an_adapter(), pods=(a_pod(),)), secret_name="smol-admin")
 
-    assert [type(action) for action in found.actions] == [WriteAdapterStatus, PostEvent]
+    assert [type(action) for action in found.actions] == [WriteAdapterStatus]
     (written,) = of(WriteAdapterStatus, found)
     assert written.status.conditions[0].reason == Reason.MODEL_NOT_FOUND
 
@@ -238,7 +243,7 @@ def test_a_model_whose_name_is_taken_touches_nothing_but_statuses() -> None:
 
     found = planned(snapshot, secret_name="smol-admin")
 
-    assert {type(action) for action in found.actions} == {WriteModelStatus, WriteAdapterStatus, PostEvent}
+    assert {type(action) for action in found.actions} == {WriteModelStatus, WriteAdapterStatus}
 
 
 @pytest.mark.parametrize(

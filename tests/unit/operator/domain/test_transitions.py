@@ -102,16 +102,6 @@ def test_a_pod_that_cannot_load_and_an_update_that_is_held_are_told_once() -> No
     assert adapter_events(held, held) == []
 
 
-def test_a_long_message_is_cut_to_what_an_event_takes() -> None:
-    served = an_adapter_status("aaaaaaaa", Ready="True Serving")
-    (condition,) = served.conditions
-    long = served.model_copy(update={"conditions": (condition.model_copy(update={"message": "x" * 2000}),)})
-
-    ((_, _, message),) = adapter_events(LoRAAdapterStatus(), long)
-
-    assert len(message) == 1024
-
-
 def test_a_model_that_becomes_ready_is_told_once() -> None:
     assert model_events(None, "True Serving") == [("Normal", "ModelReady")]
     assert model_events("True Serving", "True Serving") == []

@@ -1,0 +1,112 @@
+"""What is done when part of a plan fails."""
+
+import asyncio
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import pytest
+
+from lora_api.runtime_api import Desired
+from lora_api.v1alpha1.adapter import LoRAAdapterStatus
+from lora_operator.clients.certificates import Authority, client_context
+from lora_operator.clients.clock import SystemClock
+from lora_operator.clients.events import Events
+from lora_operator.clients.kube import Manifest
+from lora_operator.clients.metrics import Metrics
+from lora_operator.clients.runtime_admin import RuntimeAdmin
+from lora_operator.domain.actions import (
+    Action,
+    Announcement,
+    ApplyChild,
+    Plan,
+    PushDesired,
+    WriteAdapterStatus,
+    WriteDesired,
+)
+from lora_operator.domain.observed import ModelKey
+from lora_operator.reconcile.act import Act
+from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.inventories import Inventories
+from lora_operator.reconcile.queue import Backoff, TryAgain
+from lora_operator.reconcile.resolutions import Resolutions
+from lora_operator.reconcile.versions import Versions
+from support.builders import a_model
+from support.recording_kube import RecordingKube
+
+KEY = ModelKey("team", "smol")
+DOCUMENT = Desired(sequence=1)
+SERVED = Announcement("LoRAAdapter", "pirate", "uid-pirate", "Normal", "AdapterServed", "2/2 pods serve it")
+STATUS = WriteAdapterStatus("pirate", "uid-pirate", LoRAAdapterStatus(), "the status changed", (SERVED,))
+SERVICE = ApplyChild({"kind": "Service", "metadata": {"name": "smol", "namespace": "team"}}, "it does not exist")
+AWAY = "127.0.0.254"
+"""Nobody listens there."""
+
+
+async def carry_out(kube: RecordingKube, *actions: Action) -> None:
+    clock = SystemClock()
+    authority = Authority.make(datetime.now(UTC))
+    context = client_context(authority, authority.client("operator", clock.now()))
+    async with RuntimeAdmin(context, clock) as admin:
+        act = Act(
+            kube=kube,
+            admin=admin,
+            events=Events(kube, clock, "operator-0"),
+            authority=authority,
+            clock=clock,
+            inventories=Inventories(admin, clock, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None),
+            resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
+            applied=Applied(),
+            versions=Versions(),
+            metrics=Metrics(),
+        )
+        await act(KEY, a_model().meta, Plan(actions))
+
+
+def refusing(kind: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> RecordingKube:
+    def rule(manifest: Manifest) -> int | None:
+        return status if manifest["kind"] == kind else None
+
+    return RecordingKube(rule)
+
+
+async def test_an_event_follows_the_status_that_it_tells_of() -> None:
+    kube = RecordingKube()
+    await carry_out(kube, STATUS)
+    assert kube.kinds == ["LoRAAdapter", "Event"]
+
+
+async def test_a_status_that_cannot_be_stored_is_not_told() -> None:
+    kube = refusing("LoRAAdapter")
+    with pytest.raises(TryAgain, match="LoRAAdapter refused"):
+        await carry_out(kube, STATUS)
+    assert kube.kinds == []
+
+
+async def test_nothing_is_told_of_an_object_that_is_gone_and_that_is_no_failure() -> None:
+    kube = refusing("LoRAAdapter", HTTPStatus.NOT_FOUND)
+    await carry_out(kube, STATUS)
+    assert kube.kinds == []
+
+
+async def test_no_pod_is_told_a_document_that_could_not_be_stored_and_the_rest_goes_on() -> None:
+    kube = refusing("ConfigMap")
+    with pytest.raises(TryAgain) as failure:
+        await carry_out(
+            kube, WriteDesired(DOCUMENT, "first"), PushDesired("pod-0", AWAY, DOCUMENT, "late"), SERVICE, STATUS
+        )
+    assert str(failure.value) == "ConfigMap refused"
+    assert kube.kinds == ["Service", "LoRAAdapter", "Event"]
+
+
+async def test_a_pod_that_cannot_be_told_is_named() -> None:
+    with pytest.raises(TryAgain, match="pod pod-0 was not told"):
+        await carry_out(RecordingKube(), PushDesired("pod-0", AWAY, DOCUMENT, "late"))
+
+
+async def test_a_child_that_the_api_server_refuses_is_told_on_the_users_object() -> None:
+    kube = refusing("Service", HTTPStatus.UNPROCESSABLE_ENTITY)
+    with pytest.raises(TryAgain):
+        await carry_out(kube, SERVICE)
+    [event] = kube.sent
+    assert event["reason"] == "ChildRefused"
+    assert event["regarding"]["name"] == "smol"
