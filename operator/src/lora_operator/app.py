@@ -122,5 +122,4 @@ def _render_config(config: Config, authority: Authority) -> render.RenderConfig:
         ca_fingerprint=authority.fingerprint,
         operator_namespace=config.namespace,
         operator_pod_labels=config.pod_labels,
-        allow_host_path=config.allow_host_path,
     )

@@ -3,7 +3,7 @@
 import graphlib
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lora_api.v1alpha1.adapter import AdapterSource
@@ -48,12 +48,13 @@ def model_rejection(snapshot: Snapshot, policy: Policy, render_error: str | None
             f"objects of this LoRAModel's name exist already: {taken}; "
             "delete or rename them, or create the LoRAModel under another name",
         )
-    forbidden = sorted(_forbidden_volumes(model, policy))
+    forbidden = () if policy.allow_host_path else tuple(_node_folders(model))
     if forbidden:
         return Rejected(
             Reason.SOURCE_FORBIDDEN,
-            f"spec.volumes {', '.join(forbidden)} would mount a folder of the node (hostPath), which this "
-            "operator does not allow; use a pvc, or start the operator with host paths allowed",
+            f"{', '.join(forbidden)} would mount a folder of the node (hostPath), which this operator does not "
+            "allow; use a pvc, or on a local cluster set the Helm value `allowHostPath` "
+            "(LORA_OPERATOR_ALLOW_HOST_PATH)",
         )
     if render_error is not None:
         return Rejected(Reason.INVALID_POD_TEMPLATE, f"the pods cannot be described: {render_error}")
@@ -135,6 +136,17 @@ def _source_rejection(source: AdapterSource | None, model: ObservedModel, policy
                 f"spec.credentials of LoRAModel {model.meta.name} (this restarts its pods, one by one)",
             )
     return None
+
+
+def _node_folders(model: ObservedModel) -> Iterator[str]:
+    """Where the spec asks for a hostPath; its own volumes and those of the pod template are all that pods get."""
+    yield from (f"spec.volumes {volume.name}" for volume in model.spec.volumes if volume.host_path is not None)
+    # Nothing has checked the template's shape yet.
+    pod = model.spec.pod_template.get("spec")
+    volumes = pod.get("volumes") if isinstance(pod, Mapping) else None
+    for volume in volumes if isinstance(volumes, list) else ():
+        if isinstance(volume, Mapping) and volume.get("hostPath") is not None:
+            yield f"spec.podTemplate.spec.volumes {volume.get('name')}"
 
 
 def _forbidden_volumes(model: ObservedModel, policy: Policy) -> frozenset[str]:

@@ -9,13 +9,10 @@ from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.common import ConditionStatus
 from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus, ModelSummary
-from lora_operator.domain import conditions
+from lora_operator.domain import conditions, render
 from lora_operator.domain.conditions import Verdict
 from lora_operator.domain.observed import ObservedDeployment, ObservedModel, ObservedPod
 from lora_operator.domain.outcome import Rejected
-
-PORT = 8000
-"""Port of the OpenAI-compatible API, on the Service and on the pods."""
 
 _GRAVEST_FIRST = (
     Reason.OUT_OF_MEMORY,
@@ -54,7 +51,7 @@ def status_of(rollout: Rollout, adapters: Iterable[LoRAAdapterStatus], now: date
         selector=",".join(f"{key}={value}" for key, value in labels.selector(model.meta.name).items()),
         adapters=len(ready),
         ready_adapters=sum(ready),
-        url=f"http://{model.meta.name}.{model.meta.namespace}.svc:{PORT}/v1",
+        url=f"http://{model.meta.name}.{model.meta.namespace}.svc:{render.SERVING_PORT}/v1",
         summary=ModelSummary(
             source=conditions.cut(model.spec.source.describe(), 1024),
             replicas=f"{ready_replicas}/{model.spec.replicas}",

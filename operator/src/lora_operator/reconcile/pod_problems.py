@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lora_api.v1alpha1.conditions import Reason
+from lora_operator.domain import conditions
 from lora_operator.domain.observed import PodProblem
 
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
@@ -65,4 +66,4 @@ def _first(problems: Iterable[PodProblem | None]) -> PodProblem | None:
 
 
 def _problem(reason: Reason, message: str) -> PodProblem:
-    return PodProblem(reason=reason, message=message[:_LONGEST_MESSAGE])
+    return PodProblem(reason=reason, message=conditions.cut(message, _LONGEST_MESSAGE))

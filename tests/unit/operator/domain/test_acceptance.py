@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -147,15 +148,29 @@ def test_a_model_whose_children_belong_to_another_is_rejected_and_the_owner_is_n
     assert "Service/smol belongs to Deployment web" in rejected.message
 
 
-def test_a_model_that_mounts_a_folder_of_the_node_is_rejected_unless_allowed() -> None:
-    snapshot = a_snapshot(model=a_model(volumes=HOST_PATH))
+@pytest.mark.parametrize(
+    ("spec", "where"),
+    [
+        ({"volumes": HOST_PATH}, "spec.volumes files"),
+        ({"podTemplate": {"spec": {"volumes": HOST_PATH}}}, "spec.podTemplate.spec.volumes files"),
+    ],
+)
+def test_a_model_that_mounts_a_folder_of_the_node_is_rejected_unless_allowed(spec: dict[str, Any], where: str) -> None:
+    snapshot = a_snapshot(model=a_model(**spec))
 
     rejected = acceptance.model_rejection(snapshot, Policy())
 
     assert rejected is not None
     assert rejected.reason is Reason.SOURCE_FORBIDDEN
+    assert where in rejected.message
+    assert "LORA_OPERATOR_ALLOW_HOST_PATH" in rejected.message
     assert acceptance.model_rejection(snapshot, Policy(allow_host_path=True)) is None
     assert acceptance.model_rejection(a_snapshot(model=a_model(volumes=PVC)), Policy()) is None
+
+
+@pytest.mark.parametrize("template", [{"spec": 1}, {"spec": {"volumes": {}}}, {"spec": {"volumes": [1]}}])
+def test_a_malformed_pod_template_is_for_rendering_to_refuse(template: dict[str, Any]) -> None:
+    assert acceptance.model_rejection(a_snapshot(model=a_model(podTemplate=template)), Policy()) is None
 
 
 def test_a_pod_template_that_cannot_be_merged_rejects_the_model() -> None:

@@ -53,7 +53,6 @@ CONFIG = render.RenderConfig(
     ca_fingerprint="0123456789abcdef",
     operator_namespace="lora-system",
     operator_pod_labels={"app.kubernetes.io/name": "lora-operator"},
-    allow_host_path=True,
 )
 
 

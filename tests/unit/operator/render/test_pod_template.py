@@ -10,14 +10,13 @@ from lora_operator.domain import render
 from lora_operator.domain.observed import ObjectMeta, ObservedModel
 
 
-def rendered_pod(spec: dict[str, Any], *, allow_host_path: bool = False) -> dict[str, Any]:
+def rendered_pod(spec: dict[str, Any]) -> dict[str, Any]:
     config = render.RenderConfig(
         images={AcceleratorType.CPU: "cpu:1", AcceleratorType.NVIDIA: "cuda:1"},
         image_pull_policy="Never",
         ca_fingerprint="0" * 64,
         operator_namespace="lora-system",
         operator_pod_labels={},
-        allow_host_path=allow_host_path,
     )
     meta = ObjectMeta("m", "team", "uid", 1, datetime(2026, 1, 1, tzinfo=UTC))
     full = {"source": {"huggingFace": {"repo": "a/b"}}} | spec
@@ -39,7 +38,7 @@ def test_a_patch_adds_a_volume_and_a_mount_to_the_runtime_and_keeps_the_rest() -
             "volumes": [{"name": "venv", "hostPath": {"path": "/srv/venv"}}],
         }
     }
-    template = rendered_pod({"podTemplate": patch}, allow_host_path=True)
+    template = rendered_pod({"podTemplate": patch})
     assert {"name": "venv", "hostPath": {"path": "/srv/venv"}} in template["spec"]["volumes"]
     assert {"name": "venv", "mountPath": "/venv"} in runtime(template)["volumeMounts"]
     assert runtime(template)["securityContext"]["readOnlyRootFilesystem"] is True
@@ -65,10 +64,6 @@ def test_a_patch_overrides_an_environment_variable_by_name() -> None:
         ({"spec": 1}, "spec.podTemplate.spec: must be an object, got int"),
         ({"spec": None}, "must not remove the container"),
         ({"spec": {"$retainKeys": ["x"]}}, "this directive is not supported"),
-        (
-            {"spec": {"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}},
-            r"hostPath volumes are not allowed \(root\)",
-        ),
     ],
 )
 def test_a_patch_that_breaks_the_pods_is_refused_with_its_path(patch: dict[str, Any], message: str) -> None:
@@ -109,3 +104,11 @@ def test_the_engine_has_one_slot_more_than_asked_for_and_caches_two_sets_at_leas
 def test_flags_of_the_user_come_last_so_that_they_win() -> None:
     args = runtime(rendered_pod({"engine": {"extraArgs": ["--max-num-batched-tokens=2048"]}}))["args"]
     assert args.index("--max-num-batched-tokens=512") < args.index("--max-num-batched-tokens=2048")
+
+
+def test_what_the_runtime_sets_itself_is_not_said_twice() -> None:
+    container = runtime(rendered_pod({"servedName": "chat"}))
+    assert not [flag for flag in container["args"] if flag.startswith(("--model", "--served-model-name"))]
+    names = {entry["name"] for entry in container["env"]}
+    assert "VLLM_WORKER_MULTIPROC_METHOD" not in names
+    assert "LORA_SERVED_NAME" in names

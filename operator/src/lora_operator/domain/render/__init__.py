@@ -10,12 +10,14 @@ from lora_operator.domain.render.children import (
     owner_reference,
 )
 from lora_operator.domain.render.config import RenderConfig
+from lora_operator.domain.render.engine_flags import SERVING_PORT
 from lora_operator.domain.render.errors import RenderError
 from lora_operator.domain.render.pod import ADMIN_PORT, CONTAINER
 
 __all__ = [
     "ADMIN_PORT",
     "CONTAINER",
+    "SERVING_PORT",
     "Manifest",
     "RenderConfig",
     "RenderError",

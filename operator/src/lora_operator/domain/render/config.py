@@ -19,5 +19,3 @@ class RenderConfig:
     operator_namespace: str
     operator_pod_labels: Mapping[str, str]
     """With the namespace: who may reach the admin port."""
-    allow_host_path: bool = False
-    """Whether pods may mount folders of the node: local clusters only."""

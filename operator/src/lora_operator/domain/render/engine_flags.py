@@ -4,13 +4,17 @@ from lora_api.v1alpha1.model import EngineDtype, LoRAModelSpec
 from lora_operator.domain.render.accelerators import PROFILES
 
 SERVING_PORT = 8000
+"""Of the OpenAI-compatible API, on the Service and on the pods."""
 
 _RANK_STEPS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Values that vLLM takes for --max-lora-rank."""
 
 
-def engine_flags(spec: LoRAModelSpec, served_name: str) -> list[str]:
-    """Flags for vLLM's server, all but `--model`, which the runtime adds once it has the files."""
+def engine_flags(spec: LoRAModelSpec) -> list[str]:
+    """Flags for vLLM's server, all but `--model` and `--served-model-name`, which the runtime adds.
+
+    The user's own come last, so that they win.
+    """
     profile = PROFILES[spec.accelerator.type]
     dtype = profile.auto_dtype if spec.engine.dtype is EngineDtype.AUTO else spec.engine.dtype.value.lower()
     # One slot more than the user asked for: a new revision is loaded beside the one that it will replace.
@@ -18,7 +22,6 @@ def engine_flags(spec: LoRAModelSpec, served_name: str) -> list[str]:
     flags = [
         "--host=0.0.0.0",
         f"--port={SERVING_PORT}",
-        f"--served-model-name={served_name}",
         f"--dtype={dtype}",
         f"--tensor-parallel-size={spec.engine.tensor_parallel_size}",
         "--api-server-count=1",

@@ -2,4 +2,4 @@
 
 
 class RenderError(ValueError):
-    """The LoRAModel asks for pods that cannot or may not exist; the message says what to change."""
+    """The LoRAModel asks for pods that cannot exist; the message says what to change."""

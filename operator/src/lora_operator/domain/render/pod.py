@@ -25,7 +25,7 @@ def pod_template(model: ObservedModel, config: RenderConfig, config_map: str, se
     """The generated template with the user's `spec.podTemplate` merged into it.
 
     Raises:
-        RenderError: the patch is malformed, takes away what the operator relies on, or mounts a forbidden hostPath.
+        RenderError: the patch is malformed, or takes away what the operator relies on.
     """
     found = mounts.mounts(model.spec, config_map, secret)
     generated = {
@@ -36,7 +36,7 @@ def pod_template(model: ObservedModel, config: RenderConfig, config_map: str, se
         template = merge.merge(generated, model.spec.pod_template)
     except merge.MergeError as error:
         raise RenderError(f"spec.{error}") from error
-    _check(template, model.meta.name, config)
+    _check(template, model.meta.name)
     return template
 
 
@@ -82,7 +82,7 @@ def _container(model: ObservedModel, config: RenderConfig, found: list[mounts.Mo
         "image": image,
         "imagePullPolicy": config.image_pull_policy,
         "command": ["python3", "-m", "lora_runtime"],
-        "args": engine_flags(spec, served_name),
+        "args": engine_flags(spec),
         "env": _env(spec, served_name, profile),
         "ports": [{"name": "http", "containerPort": SERVING_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
         "resources": _resources(spec, profile),
@@ -131,8 +131,6 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile) -> list[dict[s
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_PLUGINS": ",".join(("lora_runtime", *profile.plugins)),
-        # The runtime's own thread is running when vLLM makes its engine process: a fork would copy held locks.
-        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
         "LORA_MODEL_SOURCE": spec.source.model_dump_json(by_alias=True, exclude_none=True),
         "LORA_SERVED_NAME": served_name,
         "LORA_MAX_RANK": str(spec.adapters.max_rank),
@@ -150,7 +148,7 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile) -> list[dict[s
     return [pod_name, *({"name": name, "value": value} for name, value in values.items())]
 
 
-def _check(template: Mapping[str, Any], model: str, config: RenderConfig) -> None:
+def _check(template: Mapping[str, Any], model: str) -> None:
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     wanted = labels.children(model, "runtime")
     changed = sorted(name for name, value in wanted.items() if (metadata.get("labels") or {}).get(name) != value)
@@ -161,12 +159,6 @@ def _check(template: Mapping[str, Any], model: str, config: RenderConfig) -> Non
     if CONTAINER not in _names(spec.get("containers")):
         raise RenderError(
             f"spec.podTemplate.spec.containers: must not remove the container {CONTAINER!r}",
-        )
-    on_node = sorted(volume["name"] for volume in spec.get("volumes") or () if "hostPath" in volume)
-    if on_node and not config.allow_host_path:
-        raise RenderError(
-            f"hostPath volumes are not allowed ({', '.join(on_node)}): use a PersistentVolumeClaim, or on a local "
-            "cluster set the Helm value `allowHostPath` (LORA_OPERATOR_ALLOW_HOST_PATH)",
         )
 
 
