@@ -102,13 +102,13 @@ def test_the_engine_has_one_slot_more_than_asked_for_and_caches_two_sets_at_leas
 
 
 def test_flags_of_the_user_come_last_so_that_they_win() -> None:
-    args = runtime(rendered_pod({"engine": {"extraArgs": ["--max-num-batched-tokens=2048"]}}))["args"]
-    assert args.index("--max-num-batched-tokens=512") < args.index("--max-num-batched-tokens=2048")
+    args = runtime(rendered_pod({"engine": {"extraArgs": ["--kv-cache-memory-bytes=4G"]}}))["args"]
+    assert args.index("--kv-cache-memory-bytes=1073741824") < args.index("--kv-cache-memory-bytes=4G")
 
 
 def test_what_the_runtime_sets_itself_is_not_said_twice() -> None:
     container = runtime(rendered_pod({"servedName": "chat"}))
     assert not [flag for flag in container["args"] if flag.startswith(("--model", "--served-model-name"))]
     names = {entry["name"] for entry in container["env"]}
-    assert "VLLM_WORKER_MULTIPROC_METHOD" not in names
+    assert names.isdisjoint({"VLLM_WORKER_MULTIPROC_METHOD", "VLLM_CPU_KVCACHE_SPACE"})
     assert "LORA_SERVED_NAME" in names

@@ -25,9 +25,14 @@ PROFILES: Mapping[AcceleratorType, Profile] = {
         device=None,
         # bfloat16 dies with an illegal instruction on machines whose AMX is not what it claims to be.
         auto_dtype="float32",
-        flags=("--enforce-eager", "--block-size=32", "--max-num-batched-tokens=512"),
+        flags=(
+            "--enforce-eager",
+            "--block-size=32",
+            "--max-num-batched-tokens=512",
+            # Not VLLM_CPU_KVCACHE_SPACE, which would win over this flag among the user's own.
+            f"--kv-cache-memory-bytes={1 << 30}",
+        ),
         env={
-            "VLLM_CPU_KVCACHE_SPACE": "1",
             # vLLM would bind its threads to cores as if the node were its own; two pods would share the same ones.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             # Sampling with logprobs would compile C++ at run time, and the image has no compiler.
