@@ -23,7 +23,10 @@ MODEL = f"{GROUP}/model"
 """On every child: the name of the LoRAModel it belongs to."""
 
 TEMPLATE_HASH = f"{GROUP}/template-hash"
-"""On the Deployment: hash of what was last applied, so that an unchanged child costs no API write."""
+"""On Deployment, Service, NetworkPolicy and PodDisruptionBudget: hash of what was last applied.
+
+So an unchanged child costs no API write.
+"""
 
 REFRESH = f"{GROUP}/refresh"
 """On a LoRAAdapter, by the user: change the value to have its source resolved again (a moved branch, new files)."""

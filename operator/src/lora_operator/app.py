@@ -19,13 +19,13 @@ from lora_operator.handlers import doorbells, lifecycle, probes
 from lora_operator.reconcile.act import Act
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.doorbell import Doorbell
+from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.look import Look
 from lora_operator.reconcile.model_pass import ModelPass
 from lora_operator.reconcile.queue import Backoff, KeyedQueue
 from lora_operator.reconcile.resolutions import Resolutions
 from lora_operator.reconcile.sweep import sweep_for_ever
-from lora_operator.reconcile.versions import Versions
 
 _logger = logging.getLogger(__name__)
 
@@ -57,11 +57,11 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
     async with asyncio.TaskGroup() as group:
         inventories = Inventories(admin, clock, _POLL_BACKOFF, group.create_task, queue.ring)
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
-        applied, versions = Applied(), Versions()
+        applied, freshness = Applied(), Freshness()
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
-            look=Look(kube, inventories, resolutions, applied, versions, clock),
-            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, versions, metrics),
+            look=Look(kube, inventories, resolutions, applied, freshness, clock),
+            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, freshness, metrics),
             applied=applied,
             clock=clock,
             metrics=metrics,
@@ -82,7 +82,7 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue, versions), stop)
+        await _kopf(config, kube, Doorbell(queue, freshness), stop)
         stop()
         _logger.info("stopped")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lora_api.runtime_api import AdapterFacts, DesiredAdapter
-from lora_api.v1alpha1.adapter import AdapterSummary, HistoryEntry, LoRAAdapterStatus, PodCounts
+from lora_api.v1alpha1.adapter import AdapterSource, AdapterSummary, HistoryEntry, LoRAAdapterStatus, PodCounts
 from lora_api.v1alpha1.common import ConditionStatus
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain import conditions, delivery, facts
@@ -16,6 +16,7 @@ from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_operator.domain.replicas import Replica
 
 _HISTORY = 10
+_LONGEST_LINE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,18 @@ class Fleet:
     replicas: tuple[Replica, ...]
     desired_pods: int
     """Pods that the LoRAModel asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What the status says of the files; a blend has no place of its own."""
+
+    rank: int | None
+    size_bytes: int | None
+    digest: str | None = None
+    source: AdapterSource | None = None
+    source_hash: str | None = None
+    resolved: str = ""
 
 
 def status_of(
@@ -42,21 +55,21 @@ def status_of(
     """
     history = _history(adapter.status.history, outcome, known, now)
     delivered = _delivery(adapter, outcome, entry, history, fleet, now)
-    source = _source_fields(adapter, outcome, known)
+    files = _files(adapter, outcome, known)
     verdicts = tuple(_verdicts(outcome, delivered))
     return LoRAAdapterStatus(
         conditions=conditions.with_verdicts(adapter.status.conditions, verdicts, adapter.meta.generation, now),
         observed_generation=adapter.meta.generation,
         revision=None if entry is None or entry.serve is None else entry.serve.revision,
-        digest=source.digest,
-        resolved_source=source.resolved_source,
-        source_hash=source.source_hash,
-        rank=source.rank,
-        size_bytes=source.size_bytes,
+        digest=files.digest,
+        resolved_source=files.source,
+        source_hash=files.source_hash,
+        rank=files.rank,
+        size_bytes=files.size_bytes,
         pods=PodCounts(desired=fleet.desired_pods, updated=delivered.updated, available=delivered.available),
         failures=delivered.failures(),
         history=history,
-        summary=AdapterSummary(loaded=f"{delivered.updated}/{fleet.desired_pods}", resolved=source.summary.resolved),
+        summary=AdapterSummary(loaded=f"{delivered.updated}/{fleet.desired_pods}", resolved=files.resolved),
     )
 
 
@@ -96,25 +109,28 @@ def _delivery(
     )
 
 
-def _source_fields(
-    adapter: ObservedAdapter, outcome: Outcome, known: AdapterFacts | Blocked | None
-) -> LoRAAdapterStatus:
-    """The fields about the files.
-
-    Those of the last good source stay while a new one is refused, since that is what is being served.
-    """
+def _files(adapter: ObservedAdapter, outcome: Outcome, known: AdapterFacts | Blocked | None) -> _Files:
+    """Those of the last good source stay while a new one is refused, since that is what is being served."""
     if isinstance(known, AdapterFacts):
-        return LoRAAdapterStatus(
+        return _Files(
             digest=known.digest,
-            resolved_source=known.source,
+            source=known.source,
             source_hash=facts.source_hash(adapter),
+            resolved=conditions.cut(known.resolved, _LONGEST_LINE),
             rank=known.rank,
             size_bytes=known.size_bytes,
-            summary=AdapterSummary(resolved=conditions.cut(known.resolved, 1024)),
         )
     if isinstance(outcome, Wanted):
-        return LoRAAdapterStatus(rank=outcome.rank, size_bytes=outcome.size_bytes)
-    return adapter.status
+        return _Files(rank=outcome.rank, size_bytes=outcome.size_bytes)
+    status = adapter.status
+    return _Files(
+        digest=status.digest,
+        source=status.resolved_source,
+        source_hash=status.source_hash,
+        resolved=status.summary.resolved,
+        rank=status.rank,
+        size_bytes=status.size_bytes,
+    )
 
 
 def _history(

@@ -34,11 +34,11 @@ from lora_operator.domain.actions import (
 )
 from lora_operator.domain.observed import ModelKey, ObjectMeta
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.look import address_of
 from lora_operator.reconcile.queue import TryAgain
 from lora_operator.reconcile.resolutions import Resolutions
-from lora_operator.reconcile.versions import Versions
 
 _logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Act:
     inventories: Inventories
     resolutions: Resolutions
     applied: Applied
-    versions: Versions
+    freshness: Freshness
     metrics: Metrics
 
     async def __call__(self, key: ModelKey, model: ObjectMeta | None, plan: Plan) -> None:
@@ -205,7 +205,7 @@ class Act:
                 raise
             return False
         # Or the next look could see the old status, and write and announce the new one once more.
-        self.versions.note(resource.kind, stored["metadata"]["resourceVersion"])
+        self.freshness.note(resource.kind, stored["metadata"]["resourceVersion"])
         return True
 
     async def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:

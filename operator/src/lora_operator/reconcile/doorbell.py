@@ -1,23 +1,23 @@
 """The way in for whoever noticed that something may have changed."""
 
 from lora_operator.domain.observed import ModelKey
+from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.queue import KeyedQueue
-from lora_operator.reconcile.versions import Versions
 
 
 class Doorbell:
     """Rings for a LoRAModel. Cheap, and says nothing of what happened."""
 
-    def __init__(self, queue: KeyedQueue[ModelKey], versions: Versions) -> None:
+    def __init__(self, queue: KeyedQueue[ModelKey], freshness: Freshness) -> None:
         self._queue = queue
-        self._versions = versions
+        self._freshness = freshness
 
     def ring(self, namespace: str | None, model: str | None, kind: str, version: str | None) -> None:
         """Asks for a pass over the model, because an object of this kind was seen at this resource version.
 
         Without a name nobody is asked.
         """
-        self._versions.note(kind, version)
+        self._freshness.note(kind, version)
         if namespace and model:
             self._queue.ring(ModelKey(namespace, model))
 

@@ -19,9 +19,9 @@ from lora_operator.domain.observed import (
 )
 from lora_operator.reconcile import reading
 from lora_operator.reconcile.applied import Applied, Seen
+from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.resolutions import Resolutions
-from lora_operator.reconcile.versions import Versions
 
 Object = Mapping[str, Any]
 
@@ -35,14 +35,14 @@ class Look:
         inventories: Inventories,
         resolutions: Resolutions,
         applied: Applied,
-        versions: Versions,
+        freshness: Freshness,
         clock: Clock,
     ) -> None:
         self._kube = kube
         self._inventories = inventories
         self._resolutions = resolutions
         self._applied = applied
-        self._versions = versions
+        self._freshness = freshness
         self._clock = clock
         self._parsed: dict[ModelKey, dict[str, tuple[str, ObservedAdapter]]] = {}
 
@@ -89,13 +89,13 @@ class Look:
         )
 
     async def _list(self, resource: Resource, namespace: str, **selector: str) -> list[dict[str, Any]]:
-        newest = self._versions.newest(resource.kind)
+        newest = self._freshness.newest(resource.kind)
         try:
             listing = await self._kube.list(resource, namespace, not_older_than=newest, **selector)
         except KubeError:
-            self._versions.forget(resource.kind)
+            self._freshness.forget(resource.kind)
             raise
-        self._versions.note(resource.kind, listing.version)
+        self._freshness.note(resource.kind, listing.version)
         return listing.items
 
     async def _children(self, key: ModelKey) -> Seen:

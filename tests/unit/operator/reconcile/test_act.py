@@ -26,10 +26,10 @@ from lora_operator.domain.actions import (
 from lora_operator.domain.observed import ModelKey
 from lora_operator.reconcile.act import Act
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.queue import Backoff, TryAgain
 from lora_operator.reconcile.resolutions import Resolutions
-from lora_operator.reconcile.versions import Versions
 from support.builders import a_model
 from support.recording_kube import RecordingKube
 
@@ -56,7 +56,7 @@ async def carry_out(kube: RecordingKube, *actions: Action) -> None:
             inventories=Inventories(admin, clock, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None),
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
             applied=Applied(),
-            versions=Versions(),
+            freshness=Freshness(),
             metrics=Metrics(),
         )
         await act(KEY, a_model().meta, Plan(actions))

@@ -7,7 +7,7 @@ from lora_api import labels
 from lora_api.runtime_api import Desired
 from lora_operator.domain.observed import ModelKey
 from lora_operator.reconcile.applied import Applied, Seen
-from lora_operator.reconcile.versions import Versions
+from lora_operator.reconcile.freshness import Freshness
 
 KEY = ModelKey("team", "smol")
 CHILD = "Deployment/smol"
@@ -76,11 +76,11 @@ def test_a_certificate_is_of_one_model_object_and_one_authority() -> None:
 
 
 def test_the_newest_version_of_a_kind_never_goes_back() -> None:
-    versions = Versions()
-    assert versions.newest("Pod") is None
-    versions.note("Pod", "10")
-    versions.note("Pod", "9")
-    versions.note("LoRAModel", "99")
-    assert versions.newest("Pod") == "10"
-    versions.forget("Pod")
-    assert versions.newest("Pod") is None
+    freshness = Freshness()
+    assert freshness.newest("Pod") is None
+    freshness.note("Pod", "10")
+    freshness.note("Pod", "9")
+    freshness.note("LoRAModel", "99")
+    assert freshness.newest("Pod") == "10"
+    freshness.forget("Pod")
+    assert freshness.newest("Pod") is None

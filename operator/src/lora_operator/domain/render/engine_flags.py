@@ -6,6 +6,9 @@ from lora_operator.domain.render.accelerators import PROFILES
 SERVING_PORT = 8000
 """Of the OpenAI-compatible API, on the Service and on the pods."""
 
+DRAIN_SECONDS = 100
+"""How long a pod that is to end goes on with the requests that it has; vLLM would cut them at once."""
+
 _RANK_STEPS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Values that vLLM takes for --max-lora-rank."""
 
@@ -25,6 +28,7 @@ def engine_flags(spec: LoRAModelSpec) -> list[str]:
         f"--dtype={dtype}",
         f"--tensor-parallel-size={spec.engine.tensor_parallel_size}",
         "--api-server-count=1",
+        f"--shutdown-timeout={DRAIN_SECONDS}",
         "--enable-lora",
         f"--max-loras={slots}",
         f"--max-cpu-loras={max(2 * slots, spec.adapters.max_cached)}",

@@ -45,7 +45,7 @@ def _pod_spec(model: ObservedModel, config: RenderConfig, found: list[mounts.Mou
         # A Service named `vllm` would inject VLLM_PORT=tcp://..., which vLLM takes for its own setting and dies of.
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": 120,
+        "terminationGracePeriodSeconds": _FORGOTTEN_SECONDS + DRAIN_SECONDS + _END_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,
@@ -97,7 +97,7 @@ def _container(model: ObservedModel, config: RenderConfig, found: list[mounts.Mo
         "readinessProbe": _probe("/ready", 1, failures=3),
         "livenessProbe": _probe("/health", 10, failures=3),
         # Endpoints forget the pod while it still answers; only then does vLLM get its SIGTERM.
-        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": _FORGOTTEN_SECONDS}}},
         "volumeMounts": [mount.volume_mount for mount in found],
     }
 

@@ -1,7 +1,7 @@
 """How new a list must at least be."""
 
 
-class Versions:
+class Freshness:
     """The newest resource version seen of each kind, in events, answers and lists.
 
     A list that may be as old as that comes from the API server's memory at once, while one that must be the very
