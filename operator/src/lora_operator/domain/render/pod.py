@@ -9,13 +9,17 @@ from lora_operator.domain.observed import ObservedModel
 from lora_operator.domain.render import merge, mounts
 from lora_operator.domain.render.accelerators import PROFILES, Profile
 from lora_operator.domain.render.config import RenderConfig
-from lora_operator.domain.render.engine_flags import SERVING_PORT, engine_flags
+from lora_operator.domain.render.engine_flags import DRAIN_SECONDS, SERVING_PORT, engine_flags
 from lora_operator.domain.render.errors import RenderError
 
 CONTAINER = "runtime"
 ADMIN_PORT = 8001
 
 _USER = 65532
+_FORGOTTEN_SECONDS = 5
+"""Until endpoints have forgotten a pod that is to end, which answers on meanwhile."""
+_END_SECONDS = 15
+"""For the process to end once its requests have."""
 _STARTUP_PERIOD_SECONDS = 2
 _STARTUP_BUDGET_SECONDS = 3600
 """Time to download and load a large base model. An engine that dies earlier ends its process: no waiting for that."""

@@ -1,0 +1,86 @@
+"""The process: how it begins, is killed, begins again, and ends."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+from engine.conftest import PROMPT, TOKENS, World, states
+from lora_api.runtime_api import DesiredAdapter
+from support.models import greedy, tiny_adapter, tiny_base
+from support.runtime_process import RuntimeProcess, start_runtime
+
+STREAM = {"model": "x", "prompt": list(PROMPT), "max_tokens": 300, "temperature": 0, "ignore_eos": True, "stream": True}
+END_SECONDS = 60
+
+
+def test_a_killed_engine_ends_the_process_and_the_next_one_serves_the_same_before_it_is_ready(tmp_path: Path) -> None:
+    volumes = tmp_path / "volumes"
+    base = tiny_base(volumes / "models" / "base")
+    adapter = tiny_adapter(volumes / "adapters" / "a", base, seed=1)
+    expected = greedy(base, [(adapter, 0.4)], PROMPT, TOKENS)
+
+    first = start_runtime(tmp_path / "pod", volumes=volumes)
+    try:
+        first.wait_until_ready()
+        world = World(first, volumes)
+        spec = world.spec(("a", 0.4))
+        world.declare(DesiredAdapter(name="x", uid="u", serve=spec))
+        world.until(lambda found: states(found) == {("x", spec.revision, "Serving")})
+        boot = first.inventory().boot_id
+        os.kill(engine_of(first), signal.SIGKILL)
+        assert first.process.wait(END_SECONDS) != 0, "Kubernetes must see a failure"
+    finally:
+        first.stop()
+
+    second = start_runtime(tmp_path / "pod", volumes=volumes, flags=("--shutdown-timeout=60",))
+    try:
+        second.wait_until_ready()
+        world = World(second, volumes)
+        assert world.tokens("x") == expected, "served as soon as the pod is ready"
+        assert second.inventory().boot_id != boot
+
+        whole = httpx.post(f"{second.url}/v1/completions", json=STREAM | {"stream": False}, timeout=60)
+        lines: list[str] = []
+        begun = threading.Event()
+        client = threading.Thread(target=follow, args=(second, lines, begun))
+        client.start()
+        assert begun.wait(30)
+        assert second.stop() == 0
+        client.join(30)
+        assert lines[-1] == "data: [DONE]", "a stream under way is ended, not cut"
+        text = "".join(json.loads(line[6:])["choices"][0]["text"] for line in lines[:-1])
+        assert text == whole.json()["choices"][0]["text"]
+    finally:
+        second.stop()
+
+
+def follow(runtime: RuntimeProcess, lines: list[str], begun: threading.Event) -> None:
+    with httpx.stream("POST", f"{runtime.url}/v1/completions", json=STREAM, timeout=60) as answer:
+        for line in answer.iter_lines():
+            if line:
+                lines.append(line)
+                begun.set()
+
+
+def engine_of(runtime: RuntimeProcess) -> int:
+    """The engine's process: a child of the server's."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and "EngineCore" in read(entry / "comm"):
+                parent = read(entry / "stat").rpartition(")")[2].split()[1:2]
+                if parent == [str(runtime.process.pid)]:
+                    return int(entry.name)
+    raise AssertionError("the server has no engine process")
+
+
+def read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
