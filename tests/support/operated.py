@@ -1,6 +1,5 @@
 """A namespace of a real API server with the operator working in it. There is no kubelet: the test plays the pods."""
 
-import asyncio
 import base64
 import contextlib
 import os
@@ -41,17 +40,6 @@ def eventually(what: str, look: Callable[[], Found | None]) -> Found:
             return found
         time.sleep(0.1)
     raise AssertionError(f"{what} did not come true in {PATIENCE_SECONDS:.0f} s; last seen: {found!r}")
-
-
-class Pod(StandIn):
-    """Hangs up when it ends: TLS would wait for the other side's goodbye, and the operator is in the middle of a poll."""
-
-    async def _serve(self) -> None:
-        await super()._serve()
-        assert self._server is not None
-        for connection in list(self._server.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)
 
 
 class Team:
@@ -117,7 +105,7 @@ class Team:
         found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{labels.MODEL}=smol")
         return sorted(found.items, key=lambda pod: str(pod.metadata.name))
 
-    def runtimes(self, folder: Path, *workshops: Work | None) -> list[Pod]:
+    def runtimes(self, folder: Path, *workshops: Work | None) -> list[StandIn]:
         """Gives each of the model's pods an address and readiness, and a runtime with its certificate, not started.
 
         There must be as many pods as workshops; None is one in which every source exists.
@@ -132,7 +120,7 @@ class Team:
             status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
             self.core.patch_namespaced_pod_status(pod.metadata.name, self.namespace, {"status": status})
             store = folder / pod.metadata.name
-            made.append(Pod(ip, render.ADMIN_PORT, folder, store=store, workshop=workshop))
+            made.append(StandIn(ip, render.ADMIN_PORT, folder, store=store, workshop=workshop))
         return made
 
 

@@ -20,10 +20,9 @@ from lora_api.v1alpha1.common import ModelSource, VolumeSource
 START_SECONDS = 300.0
 CPU_FLAGS = (
     "--dtype=float32", "--enforce-eager", "--block-size=32", "--max-num-batched-tokens=512", "--max-model-len=512",
-    "--max-num-seqs=16", "--disable-uvicorn-access-log",
+    "--max-num-seqs=16", "--kv-cache-memory-bytes=134217728", "--disable-uvicorn-access-log",
 )  # fmt: skip
 CPU_ENVIRONMENT = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",

@@ -123,3 +123,7 @@ class StandIn:
         service.attach_engine(self.engine)
         self._server = admin_server(admin_app(service), *self._address)
         await self._server.serve()
+        # TLS would wait for the other side's goodbye, and the operator is in the middle of a poll.
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from local_cluster import binaries, preflight
@@ -15,6 +17,9 @@ from lora_demo.place import ROOT
 
 TWO_PODS = preflight.Need("two pods with vLLM on CPU", disk=4, memory=9)
 FROM_NOTHING = preflight.Need("building the cluster's programs, the images and the model", disk=18, memory=4)
+
+
+_LOG_EVERY_SECONDS = 30.0
 
 
 class PreparationError(Exception):
@@ -29,6 +34,8 @@ class Job:
     module: str
     arguments: tuple[str, ...] = ()
     lines: list[str] = field(default_factory=list)
+    process: subprocess.Popen[str] | None = None
+    stopped: bool = False
 
     @property
     def last_line(self) -> str:
@@ -41,10 +48,13 @@ class Job:
         Raises:
             PreparationError: it failed.
         """
+        if self.stopped:
+            raise PreparationError(f"{self.what} was not begun: another preparation failed")
         command = [sys.executable, "-m", self.module, *self.arguments]
         with subprocess.Popen(
             command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1
         ) as process:
+            self.process = process
             assert process.stdout is not None  # noqa: S101  # a pipe was asked for
             for line in process.stdout:
                 if text := line.strip():
@@ -56,6 +66,12 @@ class Job:
                 f"`.venv/bin/python -m {self.module} {' '.join(self.arguments)}`:\n  {end}"
             )
         return self.last_line
+
+    def stop(self) -> None:
+        """Ends it early, or keeps it from beginning; what it made so far is found again by the next run."""
+        self.stopped = True
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
 
 
 @dataclass(frozen=True)
@@ -91,21 +107,68 @@ def prepare(console: Console, *, full_image: bool = False, running: bool = False
         # The images share one build store, so they take turns; the model is quick and waits for a core.
         [operator, runtime, model],
     ]
-    columns = (SpinnerColumn(), TextColumn("{task.description:<20}"), BarColumn(20), TimeElapsedColumn())
-    progress = Progress(*columns, TextColumn("[dim]{task.fields[last]}"), console=console)
-    with progress as shown, ThreadPoolExecutor(len(lanes)) as pool:
-        for future in [pool.submit(_run_lane, lane, shown) for lane in lanes]:
-            future.result()
+    if console.is_terminal:
+        columns = (SpinnerColumn(), TextColumn("{task.description:<20}"), BarColumn(20), TimeElapsedColumn())
+        bars = Progress(*columns, TextColumn("[dim]{task.fields[last]}"), console=console)
+        with bars:
+            _run_lanes(lanes, lambda job: _Bar(bars, job))
+    else:
+        _run_lanes(lanes, lambda job: _Lines(console, job))
     return Prepared(model.last_line, operator.last_line, runtime.last_line)
 
 
-def _run_lane(lane: list[Job], shown: Progress) -> None:
+class _Bar:
+    """A row that moves, for a terminal."""
+
+    def __init__(self, bars: Progress, job: Job) -> None:
+        self._bars, self._job = bars, job
+        self._row = bars.add_task(job.what, total=None, last="")
+
+    def look(self) -> None:
+        self._bars.update(self._row, last=escape(self._job.last_line[-70:]))
+
+    def end(self, *, failed: bool) -> None:
+        self._bars.update(self._row, total=1, completed=1, last="[red]failed" if failed else "")
+
+
+class _Lines:
+    """A line now and then, for a log."""
+
+    def __init__(self, console: Console, job: Job) -> None:
+        self._console, self._job = console, job
+        self._began = self._told = time.monotonic()
+        console.print(f"… {job.what}")
+
+    def look(self) -> None:
+        if time.monotonic() - self._told > _LOG_EVERY_SECONDS:
+            self._told = time.monotonic()
+            self._console.print(f"… {self._job.what}: {escape(self._job.last_line[-100:])}", soft_wrap=True)
+
+    def end(self, *, failed: bool) -> None:
+        mark = "✗" if failed else "✓"
+        self._console.print(f"{mark} {self._job.what} ({time.monotonic() - self._began:.0f} s)")
+
+
+def _run_lanes(lanes: list[list[Job]], show: Callable[[Job], _Bar | _Lines]) -> None:
+    """Runs lanes side by side, the jobs of each in order; the first failure ends all."""
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        futures = [pool.submit(_run_lane, lane, show) for lane in lanes]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            for job in (job for lane in lanes for job in lane):
+                job.stop()
+            raise
+
+
+def _run_lane(lane: list[Job], show: Callable[[Job], _Bar | _Lines]) -> None:
     for job in lane:
-        row = shown.add_task(job.what, total=None, last="")
+        shown = show(job)
         with ThreadPoolExecutor(1) as worker:
             work = worker.submit(job.run)
             while not work.done():
-                shown.update(row, last=job.last_line[-70:])
+                shown.look()
                 time.sleep(0.2)
-        shown.update(row, total=1, completed=1, last="" if work.exception() is None else "[red]failed")
+        shown.end(failed=work.exception() is not None)
         work.result()
