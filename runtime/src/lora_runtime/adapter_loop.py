@@ -2,56 +2,21 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from lora_api.runtime_api import AdapterReport, DesiredAdapter, RevisionReport, RevisionSpec, RevisionState
+from lora_api.runtime_api import AdapterReport, DesiredAdapter, RevisionSpec, RevisionState
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime import plan
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, LoadFailed
+from lora_runtime.held import Held, retry_delay
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 
 log = logging.getLogger(__name__)
 
 _REPORT_EVERY_SECONDS = 1.0
-_LONGEST_RETRY_SECONDS = 60.0
-_TRIES_BEFORE_READY = 3
-"""A pod that starts gives each adapter this many tries before it becomes ready without it."""
-
-
-@dataclass(slots=True, eq=False)
-class _Held:
-    """One revision on its way through the pod. The same revision may be held twice: draining, and coming back."""
-
-    spec: RevisionSpec
-    state: RevisionState = RevisionState.FETCHING
-    progress: Progress = field(default_factory=Progress)
-    in_engine: bool = False
-    """The engine is loading it now, which must not be interrupted."""
-    loaded: LoadedAdapter | None = None
-    reason: Reason | None = None
-    message: str = ""
-    rank: int | None = None
-    size_bytes: int | None = None
-    tries: int = 0
-    retry_at: float = 0.0
-
-    def report(self) -> RevisionReport:
-        fetching = self.state is RevisionState.FETCHING
-        return RevisionReport(
-            revision=self.spec.revision,
-            state=self.state,
-            reason=self.reason,
-            message=self.message,
-            rank=self.rank,
-            size_bytes=self.size_bytes,
-            bytes_done=self.progress.done if fetching else None,
-            bytes_total=self.progress.total if fetching else None,
-        )
 
 
 class Maker(Protocol):
@@ -97,7 +62,7 @@ class AdapterLoop:
         self._clock = clock
         self._wanted: DesiredAdapter | None = None
         self._uid = ""
-        self._held: list[_Held] = []
+        self._held: list[Held] = []
         self._wake = asyncio.Event()
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -129,10 +94,7 @@ class AdapterLoop:
         held = self._live(serve.revision)
         if held is None:
             return False
-        gave_up = held.state is RevisionState.FAILED and (
-            math.isinf(held.retry_at) or held.tries >= _TRIES_BEFORE_READY
-        )
-        return held.state is RevisionState.SERVING or gave_up
+        return held.state is RevisionState.SERVING or held.given_up
 
     async def run(self) -> None:
         """Returns when the name is let go and nothing of it is left."""
@@ -170,7 +132,7 @@ class AdapterLoop:
         wanted = () if self._wanted is None else (self._wanted.serve, self._wanted.prepare)
         self._held = [held for held in self._held if held.state is not RevisionState.FAILED or held.spec in wanted]
 
-    def _live(self, revision: str) -> _Held | None:
+    def _live(self, revision: str) -> Held | None:
         found = (h for h in self._held if h.spec.revision == revision and h.state is not RevisionState.DRAINING)
         return next(found, None)
 
@@ -188,9 +150,9 @@ class AdapterLoop:
             # The same bytes from another place: what was wrong with the first place says nothing about this one.
             if held is not None:
                 self._held.remove(held)
-            held = _Held(spec)
+            held = Held(spec)
             self._held.append(held)
-        held.state, held.progress = RevisionState.FETCHING, Progress()
+        held.begin()
         self._changed()
         work = asyncio.create_task(self._prepare(held))
         try:
@@ -209,7 +171,7 @@ class AdapterLoop:
         if not work.cancelled():
             work.result()
 
-    async def _watch(self, work: asyncio.Task[None], held: _Held) -> None:
+    async def _watch(self, work: asyncio.Task[None], held: Held) -> None:
         """Returns when the work is done, the goal changes, or it is time to tell how far a download is."""
         shown = held.progress.done
         waker = asyncio.create_task(self._wake.wait())
@@ -222,15 +184,15 @@ class AdapterLoop:
         step = self._next()
         return isinstance(step, plan.Prepare) and step.spec == spec
 
-    async def _prepare(self, held: _Held) -> None:
+    async def _prepare(self, held: Held) -> None:
         try:
             made = await self._workshop.make(held.spec, held.progress)
-            held.state, held.rank, held.size_bytes = RevisionState.LOADING, made.rank, made.size_bytes
+            held.made(made)
             self._changed()
             engine = await asyncio.shield(self._turn.engine)
             async with self._turn.lock:
                 held.in_engine = True
-                held.loaded = await engine.load(self.name, held.spec.revision, made.folder)
+                loaded = await engine.load(self.name, held.spec.revision, made.folder)
         except Refused as error:
             self._fail(held, error.refusal.reason, error.refusal.message, retryable=error.refusal.retryable)
         except LoadFailed as error:
@@ -240,20 +202,17 @@ class AdapterLoop:
             log.exception("unexpected adapter=%s revision=%s", self.name, held.spec.revision)
             self._fail(held, Reason.LOAD_FAILED, f"unexpected {type(error).__name__}: {error}", retryable=True)
         else:
-            held.state, held.reason, held.message, held.tries = RevisionState.PREPARED, None, "", 0
+            held.prepared(loaded)
             log.info("prepared adapter=%s revision=%s rank=%s", self.name, held.spec.revision, held.rank)
         finally:
             held.in_engine = False
         self._changed()
 
-    def _fail(self, held: _Held, reason: Reason, message: str, *, retryable: bool) -> None:
-        held.state, held.reason, held.message = RevisionState.FAILED, reason, message
-        held.tries += 1
-        delay = _retry_delay(held.tries) if retryable else math.inf
-        held.retry_at = self._clock() + delay
+    def _fail(self, held: Held, reason: Reason, message: str, *, retryable: bool) -> None:
+        held.failed(reason, message, retryable=retryable, now=self._clock())
         log.warning(
-            "failed adapter=%s revision=%s reason=%s retry_in=%ss why=%s",
-            self.name, held.spec.revision, reason, delay, message,
+            "failed adapter=%s revision=%s reason=%s retryable=%s why=%s",
+            self.name, held.spec.revision, reason, retryable, message,
         )  # fmt: skip
 
     async def _flip(self, revision: str) -> None:
@@ -276,7 +235,7 @@ class AdapterLoop:
             self._retire(held, why="the name was let go")
         self._uid = ""
 
-    def _retire(self, held: _Held, why: str) -> None:
+    def _retire(self, held: Held, why: str) -> None:
         held.state = RevisionState.DRAINING
         log.info("draining adapter=%s revision=%s why=%s", self.name, held.spec.revision, why)
         task = asyncio.create_task(self._drain(held))
@@ -284,14 +243,14 @@ class AdapterLoop:
         task.add_done_callback(self._retiring.discard)
         self._changed()
 
-    async def _drain(self, held: _Held) -> None:
+    async def _drain(self, held: Held) -> None:
         assert held.loaded is not None  # noqa: S101  # only what the engine has is retired
         engine = await asyncio.shield(self._turn.engine)
         await engine.drained(held.loaded)
         tries = 0
         while not await self._removed(engine, held.loaded):
             tries += 1
-            await asyncio.sleep(_retry_delay(tries))
+            await asyncio.sleep(retry_delay(tries))
         self._held.remove(held)
         log.info("removed adapter=%s revision=%s", self.name, held.spec.revision)
         self._wake.set()
@@ -305,7 +264,3 @@ class AdapterLoop:
             log.exception("not removed adapter=%s engine_name=%s", self.name, adapter.engine_name)
             return False
         return True
-
-
-def _retry_delay(tries: int) -> float:
-    return min(_LONGEST_RETRY_SECONDS, 2.0**tries)

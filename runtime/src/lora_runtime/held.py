@@ -1,0 +1,81 @@
+"""One revision on its way through the pod."""
+
+import math
+from dataclasses import dataclass, field
+
+from lora_api.runtime_api import RevisionReport, RevisionSpec, RevisionState
+from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.engine.protocol import LoadedAdapter
+from lora_runtime.store.versions import Published
+from lora_runtime.workshop import Progress
+
+_LONGEST_RETRY_SECONDS = 60.0
+_TRIES_BEFORE_READY = 3
+"""A pod that starts gives each adapter this many tries before it becomes ready without it."""
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A revision that this pod has, or is getting.
+
+    The same revision may be held twice: draining, and coming back.
+    """
+
+    spec: RevisionSpec
+    state: RevisionState = RevisionState.FETCHING
+    progress: Progress = field(default_factory=Progress)
+    in_engine: bool = False
+    """The engine is loading it now, which must not be interrupted."""
+    loaded: LoadedAdapter | None = None
+    reason: Reason | None = None
+    message: str = ""
+    rank: int | None = None
+    size_bytes: int | None = None
+    tries: int = 0
+    """Failures in a row."""
+    retry_at: float = 0.0
+    """When to try again after a failure, in monotonic seconds; infinite for never."""
+
+    def begin(self) -> None:
+        """A preparation begins."""
+        self.state, self.progress = RevisionState.FETCHING, Progress()
+
+    def made(self, published: Published) -> None:
+        """Its files are ready for the engine."""
+        self.state = RevisionState.LOADING
+        self.rank, self.size_bytes = published.rank, published.size_bytes
+
+    def prepared(self, loaded: LoadedAdapter) -> None:
+        """It is in the engine, warm and invisible."""
+        self.state, self.loaded = RevisionState.PREPARED, loaded
+        self.reason, self.message, self.tries = None, "", 0
+
+    def failed(self, reason: Reason, message: str, *, retryable: bool, now: float) -> None:
+        """A preparation failed; `now` in monotonic seconds."""
+        self.state, self.reason, self.message = RevisionState.FAILED, reason, message
+        self.tries += 1
+        self.retry_at = now + (retry_delay(self.tries) if retryable else math.inf)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether a pod that starts need not wait for it any longer."""
+        return self.state is RevisionState.FAILED and (math.isinf(self.retry_at) or self.tries >= _TRIES_BEFORE_READY)
+
+    def report(self) -> RevisionReport:
+        """What the operator is told about it."""
+        fetching = self.state is RevisionState.FETCHING
+        return RevisionReport(
+            revision=self.spec.revision,
+            state=self.state,
+            reason=self.reason,
+            message=self.message,
+            rank=self.rank,
+            size_bytes=self.size_bytes,
+            bytes_done=self.progress.done if fetching else None,
+            bytes_total=self.progress.total if fetching else None,
+        )
+
+
+def retry_delay(tries: int) -> float:
+    """Seconds to wait after so many failures in a row."""
+    return min(_LONGEST_RETRY_SECONDS, 2.0**tries)
