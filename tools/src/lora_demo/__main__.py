@@ -1,6 +1,7 @@
 """`python -m lora_demo run | env | down`."""
 
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -9,8 +10,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from local_cluster import binaries
 from local_cluster.cluster import Cluster
 from local_cluster.errors import ClusterError
+from local_cluster.layout import cache_root
 from local_cluster.progress import Terminal
 from lora_demo import installation, objects, preparation, waiting
 from lora_demo.place import CLUSTER, MODEL, NAMESPACE
@@ -59,10 +62,14 @@ def full_image() -> None:
 
 @app.command()
 def env() -> None:
-    """Print the shell lines that make kubectl and curl speak to the demo."""
+    """Print the shell lines that make kubectl, helm and curl speak to the demo."""
     cluster = Cluster(CLUSTER)
     typer.echo(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
     typer.echo(f"export LORA_URL={shlex.quote(_url(cluster))}")
+    for name in ("kubectl", "helm"):
+        if shutil.which(name) is None:
+            folder = binaries.path_of(name, cache_root()).parent
+            typer.echo(f'export PATH="$PATH":{shlex.quote(str(folder))}')
 
 
 @app.command()
