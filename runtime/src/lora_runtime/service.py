@@ -74,7 +74,7 @@ class Service:
         self._turn = EngineTurn()
         self._desired: Desired | None = None
         self._unsettled: set[str] | None = None
-        """Names that still hold readiness back; None while nobody has said what to serve."""
+        """Names that still hold readiness back; None until there is an engine and a document."""
         self._loops: dict[str, AdapterLoop] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._version = 0
@@ -89,6 +89,8 @@ class Service:
         def attach() -> None:
             self._turn.engine.set_result(engine)
             self._loop.call_later(_PATIENCE_SECONDS, self._end_patience)
+            if self._desired is not None:
+                self._await_all()
             self._changed()
 
         self._loop.call_soon_threadsafe(attach)
@@ -108,9 +110,9 @@ class Service:
     def settled(self) -> bool:
         """Any thread: whether the pod may be ready.
 
-        True from when each adapter of the document that it started with is served or has failed.
+        True from when each adapter that was declared when the engine was there is served or has failed.
         """
-        return self._turn.engine.done() and self._unsettled is not None and not self._unsettled
+        return self._unsettled is not None and not self._unsettled
 
     async def restore(self, document_file: Path) -> None:
         """Begins with the newer of the mounted document and the one kept over a container's restart."""
@@ -165,8 +167,6 @@ class Service:
     def _adopt(self, document: Desired) -> None:
         self._desired = document
         wanted = {adapter.name: adapter for adapter in document.adapters}
-        if self._unsettled is None:
-            self._unsettled = set(wanted)
         for name in wanted.keys() - self._loops.keys():
             told = functools.partial(self._loop_changed, name)
             loop = AdapterLoop(name, self._workshop, self._turn, told, self._clock)
@@ -175,8 +175,16 @@ class Service:
         for name, loop in self._loops.items():
             loop.want(wanted.get(name))
             self._settle(name)
+        if self._unsettled is None and self._turn.engine.done():
+            self._await_all()
         log.info("desired sequence=%s etag=%s adapters=%s", document.sequence, document.etag, len(wanted))
         self._changed()
+
+    def _await_all(self) -> None:
+        """What is declared when the engine is there holds readiness back; what comes later does not."""
+        self._unsettled = set(self._loops)
+        for name in self._loops:
+            self._settle(name)
 
     def _end_patience(self) -> None:
         """Nobody sent a document in time: one that comes now does not hold readiness back any more."""

@@ -140,6 +140,18 @@ async def test_readiness_waits_for_the_first_document_only(pod: Pod) -> None:
     await pod.serving(V2)
 
 
+async def test_readiness_waits_for_what_was_still_being_resolved_when_the_process_began(pod: Pod) -> None:
+    await pod.service.put(a_document(1, serve=None))
+    await pod.service.put(a_document(2))
+    pod.engine.gate.clear()
+    pod.service.attach_engine(pod.engine)
+    await pod.until(lambda: pod.service.inventory().adapter("a").revisions[0].state == "Loading")  # type: ignore[union-attr]
+    assert not pod.service.settled
+    pod.engine.gate.set()
+    await pod.until(lambda: pod.service.settled)
+    await pod.serving(V1)
+
+
 async def test_a_declared_name_that_is_not_served_says_so_and_an_unknown_one_does_not(pod: Pod) -> None:
     await pod.service.put(a_document(1, serve=None))
     assert pod.service.not_ready("a") == "The adapter `a` is declared but not served yet (Pending); try again."

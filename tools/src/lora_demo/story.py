@@ -67,9 +67,8 @@ class Story:
         """Shows that a name is not served (any more)."""
         self._until(f"model={model} to be gone", lambda: self._post(model, QUESTION, 1).status_code == 404)
         answer = self._post(model, QUESTION, 1)
-        self._console.print(
-            f"  [cyan]model={model:<15}[/cyan] {answer.status_code} {escape(answer.json()['error']['message'])}"
-        )
+        said = escape(answer.json()["error"]["message"])
+        self._console.print(f"  [cyan]model={model:<15}[/cyan] {answer.status_code} {said}", soft_wrap=True)
 
     def ready(self, adapter: str) -> None:
         """Waits until an adapter's status says that every pod serves its generation."""
