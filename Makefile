@@ -32,7 +32,7 @@ test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract t
 # -- the demo's cluster ------------------------------------------------------------------------------------------------
 
 .PHONY: demo-env
-demo-env: $(ENVIRONMENT) ## Print the shell variables to use the demo: eval "$$(make -s demo-env)"
+demo-env: $(ENVIRONMENT) ## Print the shell variables to use the demo: eval "$(make -s demo-env)"
 	@$(PYTHON) -m lora_demo env
 
 .PHONY: demo-down

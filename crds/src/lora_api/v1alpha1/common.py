@@ -101,7 +101,8 @@ class ModelSource(ApiModel):
             inside = f"/{self.hugging_face.subfolder}" if self.hugging_face.subfolder else ""
             return f"{self.hugging_face.repo}{inside}@{self.hugging_face.revision}"
         if self.volume is not None:
-            return f"volume {self.volume.name}/{self.volume.path}"
+            inside = "" if self.volume.path == "." else f"/{self.volume.path}"
+            return f"volume {self.volume.name}{inside}"
         return ""
 
 
