@@ -64,13 +64,14 @@ def test_a_changed_model_rolls_its_pods_and_no_request_or_stream_is_dropped(clea
             answer = clean.complete("a")
             tokens = answer.json()["choices"][0]["token_ids"] if answer.status_code == 200 else []
             answers.append((answer.status_code, tokens == expected))
-            time.sleep(0.2)
+            time.sleep(1)
 
     def stream() -> None:
         body = {"model": "a", "prompt": list(PROMPT), "max_tokens": 200, "temperature": 0, "ignore_eos": True}
         while not rolled.is_set():
             with httpx.stream("POST", url, json=body | {"stream": True}, timeout=120) as answer:
                 streams.append([line for line in answer.iter_lines() if line][-1])
+            time.sleep(1)
 
     clients = [threading.Thread(target=ask), threading.Thread(target=stream)]
     for client in clients:

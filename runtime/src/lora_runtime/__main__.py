@@ -76,8 +76,6 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str]) -> None:
         *flags,
     ]
     entry.main()
-    if plugin.engine_failed():
-        sys.exit("lora_runtime: the engine died; a fresh process starts from the desired document")
 
 
 def _with_ours(plugins: str) -> str:

@@ -14,12 +14,9 @@ from lora_runtime.service import Service
 if TYPE_CHECKING:
     from vllm.engine.protocol import EngineClient
 
-    from lora_runtime.engine.vllm import VllmEngine
-
 READY_PATH = "/ready"
 
 _service: Service | None = None
-_engine: "VllmEngine | None" = None
 
 
 def join(service: Service) -> None:
@@ -29,11 +26,6 @@ def join(service: Service) -> None:
     """
     global _service
     _service = service
-
-
-def engine_failed() -> bool:
-    """Whether the server of this process ended because its engine died."""
-    return _engine is not None and _engine.failed
 
 
 class LoRAEndpointPlugin:
@@ -65,7 +57,6 @@ class LoRAEndpointPlugin:
 
         if engine_client is None:
             raise Unsupported("this server has no engine")
-        global _engine
-        engine = _engine = VllmEngine(engine_client, state, args, self._in_flight)
+        engine = VllmEngine(engine_client, state, args, self._in_flight)
         observe_requests(self._in_flight, self._service.not_ready)
         self._service.attach_engine(engine)

@@ -58,11 +58,6 @@ class VllmEngine:
         self._models.model_name = _public_model_name(self._models)
         self._models.show_available_models = self._public_models
 
-    @property
-    def failed(self) -> bool:
-        """Whether the engine died."""
-        return bool(self._client.errored)
-
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""
         return await self._on_loop(self._load(served_name, revision, path))
@@ -181,7 +176,6 @@ def check(client: EngineClient, state: State, args: Namespace) -> None:
     needed = {
         "EngineClient.add_lora": hasattr(client, "add_lora"),
         "AsyncLLM.remove_lora": hasattr(client, "remove_lora"),
-        "EngineClient.errored": hasattr(client, "errored"),
         "AsyncLLM.generate(lora_request=)": _takes(client, "generate", "lora_request"),
         "OpenAIServingModels.lora_requests": isinstance(getattr(models, "lora_requests", None), dict),
         "OpenAIServingModels.lora_id_counter.inc": hasattr(getattr(models, "lora_id_counter", None), "inc"),
