@@ -102,11 +102,12 @@ def test_clients_see_served_names_only_and_no_paths(world: World) -> None:
     assert "@" not in listed.text
 
 
-def test_an_unknown_name_is_404_in_openai_s_shape(world: World) -> None:
+def test_an_unknown_name_is_404_in_openai_s_shape_and_tells_the_names_that_exist(world: World) -> None:
+    world.serve(x=world.spec(("a", 1.0)))
     answer = world.complete("nobody")
     assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "NotFoundError"
-    assert "nobody" in answer.json()["error"]["message"]
+    assert answer.json()["error"]["message"] == "The model `nobody` does not exist. Served here: base, x."
 
 
 def test_a_declared_name_that_is_not_served_yet_is_503_with_retry_after(world: World) -> None:

@@ -104,7 +104,8 @@ class Service:
         if report.serving is not None:
             return None
         states = [r.reason or r.state for r in report.revisions if r.state is not RevisionState.DRAINING]
-        return f"The adapter `{name}` is declared but not served yet ({states[0] if states else 'Pending'}); try again."
+        state = states[0] if states else "Pending"
+        return f"The adapter `{name}` is declared but not served yet ({state}): the status of its LoRAAdapter says why."
 
     @property
     def settled(self) -> bool:

@@ -154,7 +154,8 @@ async def test_readiness_waits_for_what_was_still_being_resolved_when_the_proces
 
 async def test_a_declared_name_that_is_not_served_says_so_and_an_unknown_one_does_not(pod: Pod) -> None:
     await pod.service.put(a_document(1, serve=None))
-    assert pod.service.not_ready("a") == "The adapter `a` is declared but not served yet (Pending); try again."
+    why = pod.service.not_ready("a")
+    assert why == "The adapter `a` is declared but not served yet (Pending): the status of its LoRAAdapter says why."
     assert pod.service.not_ready("b") is None
     pod.service.attach_engine(pod.engine)
     await pod.service.put(a_document(2))

@@ -146,8 +146,11 @@ def _history(
 def _verdicts(outcome: Outcome, delivered: Delivery) -> Iterator[Verdict]:
     steps = tuple(_steps(outcome))
     yield from steps
-    yield delivered.available_verdict()
     failing = next((step for step in steps if not step.is_true), None)
+    if failing is None or delivered.available:
+        yield delivered.available_verdict()
+    else:
+        yield Verdict(AdapterCondition.AVAILABLE, ConditionStatus.FALSE, failing.reason, "no pod serves it")
     if failing is None:
         yield delivered.ready_verdict()
     else:

@@ -96,6 +96,8 @@ class Delivery:
         if not self.serving_pods:
             return self._no_ready_pods()
         progress = f"{self.updated} of {self.desired_pods} pods serve revision {self.wanted}"
+        if self.available > self.updated:
+            progress += "; an earlier revision is served meanwhile"
         if self.serving_pods < self.desired_pods:
             progress += f"; only {self.serving_pods} are ready"
         return Reason.LOADING, "; ".join(filter(None, (progress, self._words(Reason.LOADING))))

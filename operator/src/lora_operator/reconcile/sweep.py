@@ -10,11 +10,12 @@ from lora_operator.domain.observed import ModelKey
 
 _logger = logging.getLogger(__name__)
 
-_EVERY_SECONDS = 300.0
+_EVERY_SECONDS = 30.0
+"""Children other than pods are not watched: a Service that somebody deletes is back after this long at most."""
 
 
 async def sweep_for_ever(kube: Kube, namespaces: Sequence[str], ring: Callable[[ModelKey], None]) -> None:
-    """Rings for each model that exists or that an adapter names, every five minutes."""
+    """Rings for each model that exists or that an adapter names, every half minute."""
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         try:

@@ -33,6 +33,9 @@ _LOAD_TIMEOUT_SECONDS = 600.0
 
 _REMOVE_TIMEOUT_SECONDS = 60.0
 
+_NAMED = 20
+"""So many names are listed to who asked for one that does not exist."""
+
 _SEPARATOR = "@"
 """Between served name and revision in an engine name; no served name may contain it."""
 
@@ -147,13 +150,17 @@ def observe_requests(in_flight: InFlight, not_ready: Callable[[str], str | None]
     @wraps(check_model)
     async def _check_model(self: Any, request: Any) -> Any:
         error = await check_model(self, request)
-        if error is not None and request.model and (why := not_ready(request.model)) is not None:
+        if error is None or not request.model:
+            return error
+        if (why := not_ready(request.model)) is not None:
             return self.create_error_response(
                 message=why,
                 err_type="ServiceUnavailableError",
                 status_code=HTTPStatus.SERVICE_UNAVAILABLE,
                 param="model",
             )
+        # vLLM names the base model alone, as if no adapter were served.
+        error.error.message = f"The model `{request.model}` does not exist. {_served(self.models)}"
         return error
 
     @wraps(get_adapters)
@@ -164,6 +171,12 @@ def observe_requests(in_flight: InFlight, not_ready: Callable[[str], str | None]
         return found
 
     BaseServing._check_model, BaseServing._maybe_get_adapters = _check_model, _maybe_get_adapters
+
+
+def _served(models: OpenAIServingModels) -> str:
+    names = [path.name for path in models.base_model_paths] + sorted(models.lora_requests)
+    more = f" and {len(names) - _NAMED} more, see /v1/models" if len(names) > _NAMED else ""
+    return f"Served here: {', '.join(names[:_NAMED])}{more}."
 
 
 def check(client: EngineClient, state: State, args: Namespace) -> None:

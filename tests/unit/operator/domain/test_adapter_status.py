@@ -169,7 +169,7 @@ def test_a_name_whose_earlier_owner_is_still_served_does_not_make_the_new_object
 def test_the_loser_of_a_name_conflict_is_not_available_although_the_name_is_served() -> None:
     status = status_of(Rejected(Reason.NAME_CONFLICT, "older wins"), a_pod_with("a", old=SERVING), entry=None)
 
-    assert in_words(status)["Available"] == "False Loading"
+    assert in_words(status)["Available"] == "False NameConflict"
     assert status.revision is None
 
 
@@ -181,7 +181,9 @@ def test_an_update_in_preparation_is_loading_and_names_who_is_late() -> None:
 
     assert in_words(status)["Available"] == "True Serving"
     assert ready(status).reason == Reason.LOADING
-    assert ready(status).message == f"0 of 2 pods serve revision {NEW.spec.revision}; pod b has it Loading"
+    assert ready(status).message == (
+        f"0 of 2 pods serve revision {NEW.spec.revision}; an earlier revision is served meanwhile; pod b has it Loading"
+    )
     assert status.failures == ()
 
 
