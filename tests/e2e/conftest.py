@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local_cluster import preflight
+from local_cluster import binaries, preflight
 from local_cluster.cluster import Cluster
 from local_cluster.layout import cache_root
 from local_cluster.progress import Terminal
@@ -99,6 +101,35 @@ class World:
         """Waits until each is Ready for its current generation."""
         for name in names:
             self.kubectl("wait", "--for=condition=Ready", f"loraadapter/{name}", f"--timeout={CHANGE_SECONDS:.0f}s")
+
+    @contextmanager
+    def watching(self, name: str) -> Iterator[list[tuple[str, str]]]:
+        """Every state an adapter goes through, as a watch tells it: (generation, "status observedGeneration" of Ready)."""
+        ready = '{.status.conditions[?(@.type=="Ready")].%s}'
+        columns = f'{{.metadata.generation}},{ready % "status"} {ready % "observedGeneration"}{{"\\n"}}'
+        kubectl = binaries.ensure(["kubectl"], cache_root(), Terminal())["kubectl"]
+        seen: list[tuple[str, str]] = []
+        with subprocess.Popen(
+            [kubectl, f"--kubeconfig={self.cluster.kubeconfig}", "-n", NAMESPACE, "get", "loraadapter", name, "--watch",
+             f"--output=jsonpath={columns}"],
+            stdout=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            lines = process.stdout
+
+            def follow() -> None:
+                for line in lines:
+                    generation, _, readiness = line.strip().partition(",")
+                    seen.append((generation, readiness))
+
+            reader = threading.Thread(target=follow)
+            reader.start()
+            self.until("the watch to begin", lambda: bool(seen))
+            try:
+                yield seen
+            finally:
+                process.terminate()
+                reader.join(10)
 
     def until(self, what: str, holds: Callable[[], bool], seconds: float = CHANGE_SECONDS) -> None:
         deadline = time.monotonic() + seconds
