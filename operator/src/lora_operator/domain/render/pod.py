@@ -138,8 +138,6 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile) -> list[dict[s
         "LORA_MODEL_SOURCE": spec.source.model_dump_json(by_alias=True, exclude_none=True),
         "LORA_SERVED_NAME": served_name,
         "LORA_MAX_RANK": str(spec.adapters.max_rank),
-        "LORA_MAX_RESIDENT": str(spec.adapters.max_resident),
-        "LORA_MAX_CACHED": str(spec.adapters.max_cached),
         "LORA_STORE": mounts.STORE,
         "LORA_DESIRED_FILE": mounts.DESIRED_FILE,
         "LORA_VOLUMES_ROOT": mounts.VOLUMES,
