@@ -86,6 +86,13 @@ class AdapterLoop:
         """What is here."""
         return AdapterReport(name=self.name, revisions=tuple(held.report() for held in self._held))
 
+    def trouble(self, adapter: LoadedAdapter, message: str | None) -> None:
+        """The engine could not load what is in service for a request; None: it can again."""
+        for held in self._held:
+            if held.loaded == adapter:
+                held.trouble = message
+                self._changed()
+
     def settled(self) -> bool:
         """Whether a starting pod need not wait for this name any longer."""
         serve = self._wanted.serve if self._wanted is not None else None

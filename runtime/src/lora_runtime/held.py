@@ -31,6 +31,8 @@ class Held:
     message: str = ""
     rank: int | None = None
     size_bytes: int | None = None
+    trouble: str | None = None
+    """Why the engine could not load it for a request, although it is in service."""
     tries: int = 0
     """Failures in a row."""
     retry_at: float = 0.0
@@ -64,6 +66,16 @@ class Held:
     def report(self) -> RevisionReport:
         """What the operator is told about it."""
         fetching = self.state is RevisionState.FETCHING
+        if self.trouble is not None:
+            # In service by name only: every request for it is refused.
+            return RevisionReport(
+                revision=self.spec.revision,
+                state=RevisionState.FAILED,
+                reason=Reason.LOAD_FAILED,
+                message=f"the engine refused it when a request wanted it: {self.trouble}",
+                rank=self.rank,
+                size_bytes=self.size_bytes,
+            )
         return RevisionReport(
             revision=self.spec.revision,
             state=self.state,

@@ -57,6 +57,6 @@ class LoRAEndpointPlugin:
 
         if engine_client is None:
             raise Unsupported("this server has no engine")
-        engine = VllmEngine(engine_client, state, args, self._in_flight)
-        observe_requests(self._in_flight, self._service.not_ready)
+        engine = VllmEngine(engine_client, state, args, self._in_flight, self._service.tell_trouble)
+        observe_requests(engine, self._in_flight, self._service.not_ready)
         self._service.attach_engine(engine)

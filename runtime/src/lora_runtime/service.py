@@ -10,7 +10,7 @@ from typing import Protocol
 
 from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, RevisionSpec, RevisionState
 from lora_runtime.adapter_loop import AdapterLoop, EngineTurn, Maker
-from lora_runtime.engine.protocol import Engine
+from lora_runtime.engine.protocol import Engine, LoadedAdapter
 from lora_runtime.resolutions import Resolutions, Resolver
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,15 @@ class Service:
             self._changed()
 
         self._loop.call_soon_threadsafe(attach)
+
+    def tell_trouble(self, adapter: LoadedAdapter, message: str | None) -> None:
+        """Any thread: an adapter in service could not be loaded for a request, or can again."""
+
+        def tell() -> None:
+            if (loop := self._loops.get(adapter.served_name)) is not None:
+                loop.trouble(adapter, message)
+
+        self._loop.call_soon_threadsafe(tell)
 
     def not_ready(self, name: str) -> str | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed
+from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed, Tier
 
 
 class FakeEngine:
@@ -59,3 +59,7 @@ class FakeEngine:
             raise TimeoutError("the engine does not answer")
         del self.loaded[adapter.engine_name]
         self.log.append(f"remove {adapter.engine_name.rpartition('.')[0]}")
+
+    def tier(self, adapter: LoadedAdapter) -> Tier:
+        """See Engine.tier."""
+        return Tier.HOST if adapter.engine_name in self.loaded else Tier.DISK

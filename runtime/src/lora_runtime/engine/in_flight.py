@@ -6,12 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
+
+from lora_runtime.engine.tiers import Lease
 
 
 @dataclass(eq=False, slots=True)
-class _Request:
+class HttpRequest:
+    """One HTTP request, from its first byte to the last one of its answer."""
+
     number: int
     engine_names: set[str] = field(default_factory=set)
+    leases: list[Lease] = field(default_factory=list)
+    """Released when it ends, at the latest."""
+    admitted: Lease | None = None
+    """Of these the one that its first generation will take."""
+    chosen: dict[str, Any] = field(default_factory=dict)
+    """What each model name meant when it was looked up first: it means the same to the end of the request."""
 
 
 class InFlight:
@@ -19,14 +30,19 @@ class InFlight:
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._active: set[_Request] = set()
-        self._current: ContextVar[_Request | None] = ContextVar("lora_request", default=None)
+        self._active: set[HttpRequest] = set()
+        self._current: ContextVar[HttpRequest | None] = ContextVar("lora_request", default=None)
         self._changed = asyncio.Event()
+
+    @property
+    def current(self) -> HttpRequest | None:
+        """The request that this code works for."""
+        return self._current.get()
 
     @contextmanager
     def request(self) -> Iterator[None]:
         """Spans one HTTP request, to the last byte of its answer."""
-        request = _Request(next(self._numbers))
+        request = HttpRequest(next(self._numbers))
         self._active.add(request)
         token = self._current.set(request)
         try:
@@ -34,6 +50,8 @@ class InFlight:
         finally:
             self._current.reset(token)
             self._active.discard(request)
+            for lease in request.leases:
+                lease.release()
             self._changed.set()
 
     def uses(self, engine_name: str) -> None:

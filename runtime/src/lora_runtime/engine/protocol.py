@@ -1,6 +1,7 @@
 """What the runtime needs of an engine."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,15 @@ class LoadedAdapter:
     path: Path
 
 
+class Tier(StrEnum):
+    """Where an adapter waits for its next request."""
+
+    DISK = "Disk"
+    """Registered: its next request waits for one load."""
+    HOST = "Host"
+    """In the engine."""
+
+
 class LoadFailed(Exception):
     """The engine refused an adapter that passed our own checks; it holds nothing of it."""
 
@@ -26,7 +36,10 @@ class Engine(Protocol):
     """Loads adapters and decides which one answers for a served name. Every call may come from any event loop."""
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
-        """Loads and warms an adapter under a name that no client can ask for.
+        """Takes an adapter under a name that no client can ask for, loaded and warm if there is room for it.
+
+        If there is not, it waits on disk, and is loaded for the first request that wants it; unless it is to replace
+        what is in use, for which room is made.
 
         Args:
             served_name: the public name that it will answer for.
@@ -52,4 +65,8 @@ class Engine(Protocol):
 
     async def remove(self, adapter: LoadedAdapter) -> None:
         """Gives the adapter's memory back."""
+        ...
+
+    def tier(self, adapter: LoadedAdapter) -> Tier:
+        """Any thread: where the adapter is now."""
         ...

@@ -6,6 +6,7 @@ What must never happen is kept here: no `load_inplace`, no pinning, no engine na
 
 import asyncio
 import inspect
+import time
 import uuid
 from argparse import Namespace
 from collections.abc import Callable, Coroutine
@@ -17,14 +18,19 @@ from typing import Any, TypeVar
 import vllm
 from starlette.datastructures import State
 from vllm.engine.protocol import EngineClient
+from vllm.entrypoints.generate.base.serving import GenerateBaseServing
 from vllm.entrypoints.openai.models.serving import OpenAIServingModels
 from vllm.entrypoints.serve.engine.protocol import ModelCard
 from vllm.entrypoints.serve.engine.serving import BaseServing
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import SamplingParams
+from vllm.v1.engine.output_processor import RequestOutputCollector
 
+from lora_runtime.engine.admission import Admission
+from lora_runtime.engine.host_cache import HostCache
 from lora_runtime.engine.in_flight import InFlight
-from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed
+from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed, Tier
+from lora_runtime.engine.tiers import Lease, Tiers, Trouble
 
 T = TypeVar("T")
 
@@ -47,7 +53,9 @@ class Unsupported(RuntimeError):
 class VllmEngine:
     """Drives the engine of the server this process runs, from any thread."""
 
-    def __init__(self, client: EngineClient, state: State, args: Namespace, in_flight: InFlight) -> None:
+    def __init__(
+        self, client: EngineClient, state: State, args: Namespace, in_flight: InFlight, trouble: Trouble
+    ) -> None:
         """Must be called on the server's event loop, once the server's state is set up.
 
         Raises:
@@ -58,8 +66,16 @@ class VllmEngine:
         self._models: OpenAIServingModels = state.openai_serving_models
         self._in_flight = in_flight
         self._loop = asyncio.get_running_loop()
+        self._known: dict[str, LoadedAdapter] = {}
+        """By engine name: every adapter that was loaded or registered and not removed."""
+        limits, scheduler = self._client.vllm_config.lora_config, self._client.vllm_config.scheduler_config
+        # A few more than the engine computes at once, so that it never waits for us to send the next.
+        admission = Admission(slots=limits.max_loras, sequences=scheduler.max_num_seqs * 5 // 4 + 1)
+        self._tiers = Tiers(admission, HostCache(limits.max_cpu_loras), self, time.monotonic, trouble)
         self._models.model_name = _public_model_name(self._models)
         self._models.show_available_models = self._public_models
+        self._enqueue = self._client.add_request
+        self._client.add_request = self._add_request
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""
@@ -81,40 +97,98 @@ class VllmEngine:
         """See Engine.remove."""
         await self._on_loop(self._remove(adapter))
 
+    def tier(self, adapter: LoadedAdapter) -> Tier:
+        """See Engine.tier."""
+        return Tier.HOST if adapter.engine_name in self._tiers else Tier.DISK
+
+    async def admit(self, model: str) -> None:
+        """Waits until the HTTP request under way may generate with a served name, whose adapter is then loaded.
+
+        The name means the same adapter from now on to the end of the request.
+
+        Raises:
+            LoadFailed: its adapter cannot be loaded now.
+        """
+        request = self._in_flight.current
+        if request is None or request.admitted is not None:
+            return
+        chosen = self._models.lora_requests.get(model)
+        if chosen is not None:
+            self._in_flight.uses(chosen.lora_name)
+            request.chosen[model] = chosen
+        request.admitted = await self._enter(chosen)
+        request.leases.append(request.admitted)
+
+    async def add(self, adapter: LoadedAdapter) -> None:
+        """See Loader.add."""
+        try:
+            async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
+                await self._client.add_lora(_lora_request(adapter))
+        except Exception as error:
+            # A failed load leaves a half-written entry, which may sit in a slot: it has to go, whatever the cause was.
+            await self.take_out(adapter)
+            raise LoadFailed(str(error) or type(error).__name__) from error
+
+    async def take_out(self, adapter: LoadedAdapter) -> None:
+        """See Loader.take_out."""
+        async with asyncio.timeout(_REMOVE_TIMEOUT_SECONDS):
+            await self._client.remove_lora(adapter.lora_id)
+
     async def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def _load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         lora_id = self._models.lora_id_counter.inc(1)
         engine_name = f"{served_name}{_SEPARATOR}{revision}.{lora_id}"
-        request = LoRARequest(lora_name=engine_name, lora_int_id=lora_id, lora_path=str(path))
-        try:
-            async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
-                await self._client.add_lora(request)
-                await self._warm(request)
-        except Exception as error:
-            # A failed load leaves a half-written entry, which may sit in a slot: it has to go, whatever the cause was.
-            async with asyncio.timeout(_REMOVE_TIMEOUT_SECONDS):
-                await self._client.remove_lora(lora_id)
-            raise LoadFailed(str(error) or type(error).__name__) from error
-        return LoadedAdapter(served_name, engine_name, lora_id, path)
+        adapter = LoadedAdapter(served_name, engine_name, lora_id, path)
+        before = self._models.lora_requests.get(served_name)
+        # What nobody asks for may wait on disk; what replaces a name in use must not make its next request wait.
+        if not self._tiers.full or (before is not None and before.lora_name in self._tiers):
+            await self._tiers.load(adapter)
+            try:
+                await self._warm(adapter)
+            except Exception as error:
+                await self._tiers.remove(adapter)
+                raise LoadFailed(str(error) or type(error).__name__) from error
+        self._known[engine_name] = adapter
+        return adapter
 
     async def _remove(self, adapter: LoadedAdapter) -> None:
-        async with asyncio.timeout(_REMOVE_TIMEOUT_SECONDS):
-            await self._client.remove_lora(adapter.lora_id)
+        await self._tiers.remove(adapter)
+        self._known.pop(adapter.engine_name, None)
 
-    async def _warm(self, request: LoRARequest) -> None:
+    async def _warm(self, adapter: LoadedAdapter) -> None:
         """Computes one token with it, so that the first client does not pay for a slot and cold kernels."""
         sampling = SamplingParams(max_tokens=1, temperature=0.0, detokenize=False, skip_clone=True)
         prompt = {"prompt_token_ids": [0]}
-        async for _ in self._client.generate(prompt, sampling, f"warm-{uuid.uuid4().hex}", lora_request=request):
-            pass
+        lora = _lora_request(adapter)
+        async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
+            async for _ in self._client.generate(prompt, sampling, f"warm-{uuid.uuid4().hex}", lora_request=lora):
+                pass
+
+    async def _enter(self, lora_request: LoRARequest | None) -> Lease:
+        if lora_request is None:
+            return await self._tiers.enter(str(self._models.base_model_paths[0].name), None)
+        adapter = self._known[lora_request.lora_name]
+        return await self._tiers.enter(adapter.served_name, adapter)
+
+    async def _add_request(self, *args: Any, lora_request: LoRARequest | None = None, **kwargs: Any) -> Any:
+        """Stands before AsyncLLM.add_request: each generation of a client takes a lease until the engine is done."""
+        request = self._in_flight.current
+        if request is None:
+            return await self._enqueue(*args, lora_request=lora_request, **kwargs)
+        wanted = None if lora_request is None else lora_request.lora_name
+        lease, request.admitted = request.admitted, None
+        if lease is None or lease.adapter != wanted:
+            lease = await self._enter(lora_request)
+            request.leases.append(lease)
+        collector = await self._enqueue(*args, lora_request=lora_request, **kwargs)
+        collector.put = _releasing(collector.put, lease)
+        return collector
 
     async def _publish(self, adapter: LoadedAdapter) -> None:
         # One store in one dict on the loop that admits requests: this is the switch.
-        self._models.lora_requests[adapter.served_name] = LoRARequest(
-            lora_name=adapter.engine_name, lora_int_id=adapter.lora_id, lora_path=str(adapter.path)
-        )
+        self._models.lora_requests[adapter.served_name] = _lora_request(adapter)
 
     async def _withdraw(self, served_name: str) -> None:
         self._models.lora_requests.pop(served_name, None)
@@ -138,10 +212,26 @@ def _public_model_name(models: OpenAIServingModels) -> Callable[..., str]:
     return model_name
 
 
-def observe_requests(in_flight: InFlight, not_ready: Callable[[str], str | None]) -> None:
+def _lora_request(adapter: LoadedAdapter) -> LoRARequest:
+    return LoRARequest(lora_name=adapter.engine_name, lora_int_id=adapter.lora_id, lora_path=str(adapter.path))
+
+
+def _releasing(put: Callable[[Any], None], lease: Lease) -> Callable[[Any], None]:
+    """The engine's way to hand over outputs, which ends the lease with the last, however slowly a client reads."""
+
+    def wrapped(output: Any) -> None:
+        put(output)
+        if isinstance(output, Exception) or output.finished:
+            lease.release()
+
+    return wrapped
+
+
+def observe_requests(engine: VllmEngine, in_flight: InFlight, not_ready: Callable[[str], str | None]) -> None:
     """Hooks the two places where vLLM's handlers look a model up.
 
     Args:
+        engine: admits each request that generates.
         in_flight: told which adapter each request uses.
         not_ready: for a name that is declared but not served, why; None for any other name.
     """
@@ -150,27 +240,42 @@ def observe_requests(in_flight: InFlight, not_ready: Callable[[str], str | None]
     @wraps(check_model)
     async def _check_model(self: Any, request: Any) -> Any:
         error = await check_model(self, request)
-        if error is None or not request.model:
+        if error is None:
+            if not isinstance(self, GenerateBaseServing):
+                return None
+            try:
+                await engine.admit(request.model)
+            except LoadFailed as failed:
+                return _unavailable(self, f"The adapter `{request.model}` cannot be loaded now: {failed}.")
+            return None
+        if not request.model:
             return error
         if (why := not_ready(request.model)) is not None:
-            return self.create_error_response(
-                message=why,
-                err_type="ServiceUnavailableError",
-                status_code=HTTPStatus.SERVICE_UNAVAILABLE,
-                param="model",
-            )
+            return _unavailable(self, why)
         # vLLM names the base model alone, as if no adapter were served.
         error.error.message = f"The model `{request.model}` does not exist. {_served(self.models)}"
         return error
 
     @wraps(get_adapters)
-    def _maybe_get_adapters(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found = get_adapters(self, *args, **kwargs)
+    def _maybe_get_adapters(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        under_way = in_flight.current
+        if under_way is not None and (chosen := under_way.chosen.get(request.model)) is not None:
+            return chosen
+        found = get_adapters(self, request, *args, **kwargs)
         if found is not None:
             in_flight.uses(found.lora_name)
         return found
 
     BaseServing._check_model, BaseServing._maybe_get_adapters = _check_model, _maybe_get_adapters
+
+
+def _unavailable(serving: Any, why: str) -> Any:
+    return serving.create_error_response(
+        message=why,
+        err_type="ServiceUnavailableError",
+        status_code=HTTPStatus.SERVICE_UNAVAILABLE,
+        param="model",
+    )
 
 
 def _served(models: OpenAIServingModels) -> str:
@@ -190,6 +295,9 @@ def check(client: EngineClient, state: State, args: Namespace) -> None:
         "EngineClient.add_lora": hasattr(client, "add_lora"),
         "AsyncLLM.remove_lora": hasattr(client, "remove_lora"),
         "AsyncLLM.generate(lora_request=)": _takes(client, "generate", "lora_request"),
+        "AsyncLLM.add_request(lora_request=)": _takes(client, "add_request", "lora_request"),
+        "RequestOutputCollector.put": _takes(RequestOutputCollector, "put", "output"),
+        "LoRAConfig.max_loras, .max_cpu_loras": _limited(client),
         "OpenAIServingModels.lora_requests": isinstance(getattr(models, "lora_requests", None), dict),
         "OpenAIServingModels.lora_id_counter.inc": hasattr(getattr(models, "lora_id_counter", None), "inc"),
         "OpenAIServingModels.model_name": _takes(models, "model_name", "lora_request"),
@@ -208,6 +316,13 @@ def check(client: EngineClient, state: State, args: Namespace) -> None:
         raise Unsupported(
             f"--api-server-count is {args.api_server_count}, but API servers do not share their adapters: set it to 1"
         )
+
+
+def _limited(client: Any) -> bool:
+    limits = getattr(getattr(client, "vllm_config", None), "lora_config", None)
+    return isinstance(getattr(limits, "max_loras", None), int) and isinstance(
+        getattr(limits, "max_cpu_loras", None), int
+    )
 
 
 def _takes(owner: object, function: str, parameter: str) -> bool:
