@@ -1,5 +1,6 @@
 """One real vLLM with the tiny base, shared by the tests of this folder: they speak to it as clients and operator do."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,6 +47,17 @@ class World:
     @property
     def base(self) -> Path:
         return self.volumes / "models" / "base"
+
+    @property
+    def store(self) -> Path:
+        """The runtime's own folder."""
+        return self.runtime.log.parent / "store"
+
+    def under_way(self) -> int:
+        """Requests that the engine computes or that wait for it, by vLLM's own metrics."""
+        text = httpx.get(f"{self.runtime.url}/metrics", timeout=10).text
+        found = re.findall(r"^vllm:num_requests_(?:running|waiting)\{[^}]*\} (\S+)$", text, re.MULTILINE)
+        return int(sum(map(float, found)))
 
     def adapter(self, name: str) -> Path:
         return self.volumes / "adapters" / name

@@ -1,0 +1,96 @@
+"""More adapters than the engine holds, and more than it can compute with at once."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import pytest
+
+from engine.conftest import SECONDS, World
+from lora_api.runtime_api import Inventory, RevisionReport, RevisionSpec, RevisionState
+
+BATCH = 16
+"""Requests that the engine computes at once."""
+
+NAMES = 14
+"""The engine of this folder holds ten adapters, of which five can take part in a batch."""
+
+
+def weight_of(number: int) -> float:
+    return round(0.2 + number / 20, 2)
+
+
+@pytest.fixture
+def many(world: World) -> Iterator[dict[str, RevisionSpec]]:
+    """Many served names, each with another revision; the one served longest ago is out of the engine."""
+    specs = {f"n{number}": world.spec(("a", weight_of(number))) for number in range(NAMES)}
+    world.serve(**specs)
+    yield specs
+    world.serve()
+
+
+def test_every_one_of_more_adapters_than_fit_answers_as_peft_does(world: World, many: dict[str, RevisionSpec]) -> None:
+    expected = {f"n{n}": world.reference(("a", weight_of(n))) for n in range(NAMES)}
+    for _ in range(2):
+        assert {name: world.tokens(name) for name in many} == expected
+
+
+def test_more_adapters_at_once_than_slots_are_all_answered(world: World, many: dict[str, RevisionSpec]) -> None:
+    expected = {f"n{n}": world.reference(("a", weight_of(n))) for n in range(NAMES)}
+    with ThreadPoolExecutor(2 * NAMES) as pool:
+        asked = [(name, pool.submit(world.tokens, name)) for name in list(many) * 3]
+        wrong = [name for name, answer in asked if answer.result(SECONDS) != expected[name]]
+    assert wrong == []
+
+
+def test_a_cold_adapter_is_updated_without_a_wrong_answer(world: World, many: dict[str, RevisionSpec]) -> None:
+    cold = "n0"
+    for name in list(many)[1:]:
+        world.tokens(name)
+    world.serve(**{**many, cold: world.spec(("b", 1.0))})
+    assert world.tokens(cold) == world.reference(("b", 1.0))
+
+
+def test_one_adapters_flood_leaves_the_others_their_share(world: World, many: dict[str, RevisionSpec]) -> None:
+    flood, quiet = 60, 4
+    with ThreadPoolExecutor(flood + quiet) as pool:
+        asked = {pool.submit(world.complete, "n1", max_tokens=100): "flood" for _ in range(flood)}
+        deadline = time.monotonic() + SECONDS
+        while world.under_way() < BATCH and time.monotonic() < deadline:
+            time.sleep(0.01)
+        asked |= {pool.submit(world.complete, "n2", max_tokens=100): "quiet" for _ in range(quiet)}
+        ended = [asked[answer] for answer in as_completed(asked)]
+    last_quiet = max(place for place, who in enumerate(ended) if who == "quiet")
+    assert last_quiet < flood * 2 // 3, "first come, first served would end them last"
+
+
+def test_an_adapter_that_cannot_be_loaded_is_refused_alone_reported_and_served_again_when_it_can(
+    world: World, many: dict[str, RevisionSpec]
+) -> None:
+    cold, revision = "n0", many["n0"].revision
+    for name in list(many)[1:]:
+        world.tokens(name)
+    (version,) = world.store.glob(f"versions/{revision}-*")
+    hidden = version.with_name("hidden")
+    version.rename(hidden)
+    try:
+        answer = world.complete(cold)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert cold in answer.json()["error"]["message"]
+        assert world.tokens("n1") == world.reference(("a", weight_of(1)))
+        reported = world.until(lambda found: _report(found, cold).state is RevisionState.FAILED)
+        assert "when a request wanted it" in _report(reported, cold).message
+    finally:
+        hidden.rename(version)
+    deadline = time.monotonic() + SECONDS
+    while world.complete(cold).status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    world.until(lambda found: _report(found, cold).state is RevisionState.SERVING)
+
+
+def _report(inventory: Inventory, name: str) -> RevisionReport:
+    adapter = inventory.adapter(name)
+    assert adapter is not None
+    return adapter.revisions[0]
