@@ -1,14 +1,20 @@
 """From a recipe to a folder the engine can load: fetch, verify, check against the base, scale and blend."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from lora_api.runtime_api import AdapterFacts, ResolveRequest, RevisionSpec
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.adapters.compatibility import check_blend_rank, validate
+from lora_runtime.adapters.inspect import Inspection
 from lora_runtime.store.content import ContentStore
 from lora_runtime.store.versions import Published
+
+_CHECKED_KEPT = 256
+"""So many adapters need not be read again when only a weight changes."""
 
 
 @dataclass(slots=True)
@@ -36,6 +42,8 @@ class Workshop:
         self._store = store
         self._max_rank = max_rank
         self._base: asyncio.Future[BaseModel] = asyncio.get_running_loop().create_future()
+        self._checked: OrderedDict[str, Inspection] = OrderedDict()
+        """By digest: what was found to fit. Other bytes have another digest."""
 
     def set_base(self, base: BaseModel) -> None:
         """Tells the modules and shapes that adapters must fit."""
@@ -48,8 +56,7 @@ class Workshop:
             Refused: a part cannot be had, or does not fit.
         """
         folders = [await self._store.ensure(part.source, part.digest, progress.part()) for part in spec.parts]
-        base = await asyncio.shield(self._base)
-        inspections = [await asyncio.to_thread(validate, folder, base, self._max_rank) for folder in folders]
+        inspections = [await self._check(part.digest, folder) for part, folder in zip(spec.parts, folders, strict=True)]
         check_blend_rank(inspections, self._max_rank)
         return await self._store.publish(spec, inspections)
 
@@ -60,7 +67,7 @@ class Workshop:
             Refused: it cannot be had, or does not fit.
         """
         found = await self._store.resolve(request.source, request.digest, progress.part())
-        inspection = await asyncio.to_thread(validate, found.folder, await asyncio.shield(self._base), self._max_rank)
+        inspection = await self._check(found.digest, found.folder)
         return AdapterFacts(
             source=found.source,
             resolved=found.resolved,
@@ -68,3 +75,14 @@ class Workshop:
             rank=inspection.rank,
             size_bytes=found.size_bytes,
         )
+
+    async def _check(self, digest: str, folder: Path) -> Inspection:
+        checked = self._checked.get(digest)
+        if checked is None:
+            base = await asyncio.shield(self._base)
+            checked = await asyncio.to_thread(validate, folder, base, self._max_rank)
+            if len(self._checked) >= _CHECKED_KEPT:
+                self._checked.popitem(last=False)
+        self._checked[digest] = checked
+        self._checked.move_to_end(digest)
+        return checked
