@@ -1,9 +1,9 @@
 """One real vLLM with the tiny base, shared by the tests of this folder: they speak to it as clients and operator do."""
 
-import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -43,6 +43,10 @@ class World:
     runtime: RuntimeProcess
     volumes: Path
     sequence: int = 0
+    http: httpx.Client = field(
+        default_factory=lambda: httpx.Client(timeout=60, limits=httpx.Limits(max_connections=None))
+    )
+    """One for all: to make one takes longer than most requests."""
 
     @property
     def base(self) -> Path:
@@ -53,11 +57,8 @@ class World:
         """The runtime's own folder."""
         return self.runtime.log.parent / "store"
 
-    def under_way(self) -> int:
-        """Requests that the engine computes or that wait for it, by vLLM's own metrics."""
-        text = httpx.get(f"{self.runtime.url}/metrics", timeout=10).text
-        found = re.findall(r"^vllm:num_requests_(?:running|waiting)\{[^}]*\} (\S+)$", text, re.MULTILINE)
-        return int(sum(map(float, found)))
+    def close(self) -> None:
+        self.http.close()
 
     def adapter(self, name: str) -> Path:
         return self.volumes / "adapters" / name
@@ -121,7 +122,7 @@ class World:
             "return_token_ids": True,
             **options,
         }
-        return httpx.post(f"{self.runtime.url}/v1/completions", json=body, timeout=60)
+        return self.http.post(f"{self.runtime.url}/v1/completions", json=body)
 
     def tokens(self, model: str, prompt: tuple[int, ...] = PROMPT) -> list[int]:
         answer = self.complete(model, prompt)
@@ -148,6 +149,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     runtime = start_runtime(folder / "pod", volumes=volumes)
     try:
         runtime.wait_until_ready()
-        yield World(runtime, volumes)
+        with closing(World(runtime, volumes)) as made:
+            yield made
     finally:
         runtime.stop()
