@@ -41,7 +41,9 @@ class Timeline:
 
     def allowed(self, started: float, answered_by: float) -> set[Recipe | None]:
         """What a request may be answered with that was sent at `started` and was under way at `answered_by`."""
-        return {reign.recipe for reign, ended in self._with_ends() if reign.wanted_at <= answered_by and ended > started}
+        return {
+            reign.recipe for reign, ended in self._with_ends() if reign.wanted_at <= answered_by and ended > started
+        }
 
     def ever(self) -> set[Recipe | None]:
         """All that was ever asked for."""
