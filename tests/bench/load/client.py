@@ -1,0 +1,78 @@
+"""Sends one request and notes when what came back."""
+
+import json
+import time
+from typing import Any
+
+import httpx
+
+from bench.load.arrivals import Ask, Form
+from bench.load.responses import Response
+
+REQUEST_SECONDS = 120.0
+
+
+class Client:
+    """A client of one server's OpenAI API."""
+
+    def __init__(self, url: str, form: Form) -> None:
+        """Takes the server's URL and what is the same in every request."""
+        self._form = form
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        self._http = httpx.AsyncClient(base_url=url, timeout=REQUEST_SECONDS, limits=limits)
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        await self._http.aclose()
+
+    async def send(self, ask: Ask, due: float) -> Response:
+        """One request; never raises for what the server or the connection does."""
+        body = {
+            "model": ask.model,
+            "prompt": list(self._form.prompts[ask.prompt]),
+            "max_tokens": self._form.max_tokens,
+            "temperature": 0,
+            "ignore_eos": True,
+            "return_token_ids": True,
+            "stream": ask.stream,
+        }
+        started = time.monotonic()
+        try:
+            if ask.stream:
+                return await self._stream(ask, body, due, started)
+            answer = await self._http.post("/v1/completions", json=body)
+            ended = time.monotonic()
+            if answer.status_code != 200:
+                return Response(ask, due, started, ended, answer.status_code, error=answer.text[:500])
+            value = answer.json()
+            choice = value["choices"][0]
+            tokens = tuple(choice["token_ids"])
+            return Response(ask, due, started, ended, 200, tokens, value["model"], choice["text"])
+        except (httpx.HTTPError, ValueError, KeyError, IndexError) as error:
+            return Response(ask, due, started, time.monotonic(), None, error=f"{type(error).__name__}: {error}")
+
+    async def _stream(self, ask: Ask, body: dict[str, Any], due: float, started: float) -> Response:
+        tokens: list[int] = []
+        times: list[float] = []
+        text, model, error = "", "", "the stream ended without [DONE]"
+        async with self._http.stream("POST", "/v1/completions", json=body) as answer:
+            if answer.status_code != 200:
+                said = (await answer.aread()).decode(errors="replace")
+                return Response(ask, due, started, time.monotonic(), answer.status_code, error=said[:500])
+            async for line in answer.aiter_lines():
+                if line == "data: [DONE]":
+                    error = ""
+                elif line.startswith("data: "):
+                    value = json.loads(line[6:])
+                    if "error" in value:
+                        error = str(value["error"])
+                        break
+                    choice = value["choices"][0]
+                    model, text = value["model"], text + choice["text"]
+                    if choice["token_ids"]:
+                        times.append(time.monotonic())
+                        tokens += choice["token_ids"]
+        status = None if error else 200
+        return Response(
+            ask, due, started, time.monotonic(), status, tuple(tokens), model, text, error, tuple(times)
+        )  # fmt: skip

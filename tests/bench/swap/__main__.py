@@ -1,0 +1,5 @@
+"""`python -m bench.swap`."""
+
+from bench.swap.command import app
+
+app()
