@@ -60,6 +60,17 @@ class Admin:
         answer.raise_for_status()
         return Inventory.model_validate_json(answer.content)
 
+    @property
+    def declared(self) -> frozenset[str]:
+        """The served names in the document."""
+        return frozenset(self._adapters)
+
+    async def look(self) -> Inventory:
+        """The inventory as it is."""
+        answer = await self._http.get(INVENTORY_PATH)
+        answer.raise_for_status()
+        return Inventory.model_validate_json(answer.content)
+
     async def resolve(self, source: AdapterSource) -> None:
         """Has the runtime find, pin and check a source, as the operator does when a source changed."""
         deadline = time.monotonic() + _LONGEST_SECONDS

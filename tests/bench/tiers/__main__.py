@@ -1,0 +1,5 @@
+"""`python -m bench.tiers`."""
+
+from bench.tiers.command import app
+
+app()
