@@ -12,7 +12,7 @@ from bench.checking.timeline import Timeline
 from bench.load import generator
 from bench.load.arrivals import Form, Mix, asks, poisson, zipf
 from bench.load.client import Client
-from bench.load.responses import Response, ended_between
+from bench.load.responses import Response
 from bench.served.choice import usable_prompts
 from bench.served.recipes import BASE
 from bench.served.world import BASE_NAME, World
@@ -37,7 +37,7 @@ class Phase:
     responses: tuple[Response, ...]
     swaps_made: int
     cpu_seconds: Mapping[str, float]
-    """Of each process of the server."""
+    """Of each process of the server, and of the clients."""
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class _Runner:
         began = time.monotonic()
         deadline = began + self._settings.calibration_seconds
         found = await generator.closed_loop(self._client, endless, clients, deadline)
-        self._run.capacity = ended_between(found, began, deadline) / self._settings.calibration_seconds
+        self._run.capacity = len(found) / (max(r.ended for r in found) - began)
         self._run.others += found
         self._run.rate = self._run.capacity * self._settings.load
         self._tell(
@@ -146,16 +146,19 @@ class _Runner:
         random = Random(f"{self._settings.seed}/{self._part.title}/{pair}")
         schedule = poisson(self._mix, self._run.rate, self._part.phase_seconds, random)
         before = len(self._run.done)
-        cpu = self._sampler.look().cpu_seconds
+        cpu = self._cpu_seconds()
         swapping = asyncio.create_task(self._swap(swapper, swaps)) if swapper is not None else None
         responses = await generator.open_loop(self._client, schedule)
         if swapping is not None:
             await swapping
         made = len(self._run.done) - before
-        spent = {name: seconds - cpu.get(name, 0.0) for name, seconds in self._sampler.look().cpu_seconds.items()}
+        spent = {name: seconds - cpu.get(name, 0.0) for name, seconds in self._cpu_seconds().items()}
         phase = Phase(pair, swapper is not None, tuple(responses), made, spent)
         self._tell(self._line(phase))
         return phase
+
+    def _cpu_seconds(self) -> dict[str, float]:
+        return self._sampler.look().cpu_seconds | {"clients": time.process_time()}
 
     async def _swap(self, swapper: Swapper, swaps: Swaps) -> None:
         begun = time.monotonic()

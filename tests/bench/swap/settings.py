@@ -79,10 +79,10 @@ def settings(model: Model, *, seed: int, load: float, pairs: int, phase_seconds:
     evicting = replace(EVICTING, pairs=1 if quick else EVICTING.pairs, phase_seconds=resident.phase_seconds)
     return Settings(
         model=model,
-        max_tokens=24,
+        max_tokens=16,
         seed=seed,
         load=load,
-        calibration_seconds=6.0 if quick else 20.0,
+        calibration_seconds=10.0 if quick else 20.0,
         clients=16,
         parts=(resident, evicting),
     )
