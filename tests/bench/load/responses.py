@@ -60,3 +60,8 @@ def first_tokens(responses: Sequence[Response]) -> list[float]:
 def gaps(responses: Sequence[Response]) -> list[float]:
     """Of those that streamed, all together."""
     return [gap for r in responses if r.status == 200 for gap in r.gaps]
+
+
+def ended_between(responses: Sequence[Response], begin: float, end: float) -> int:
+    """How many were answered in that time: those cut off by its end are balanced by those under way at its begin."""
+    return sum(1 for r in responses if r.status == 200 and begin <= r.ended < end)
