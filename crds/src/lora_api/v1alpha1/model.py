@@ -94,7 +94,15 @@ class AdapterLimits(common.ApiModel):
         le=1024,
         description="Adapters that can take part in one batch (device slots); one more is added for swaps.",
     )
-    max_cached: int = Field(default=64, ge=1, le=65536, description="Adapters kept in host memory.")
+    max_cached: int = Field(
+        default=64,
+        ge=1,
+        le=65536,
+        description=(
+            "Adapters kept in the engine's host memory. More may be declared: the others wait on the pod's disk and are "
+            "loaded when a request wants them."
+        ),
+    )
 
 
 class CredentialsEntry(common.ApiModel):
