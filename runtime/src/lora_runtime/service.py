@@ -1,6 +1,7 @@
 """The runtime's heart: holds the desired document, one loop per served name, and tells what there is."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
@@ -285,3 +286,6 @@ def _keep(file: Path, document: Desired) -> None:
         os.replace(draft, file)
     except OSError as error:
         log.warning("document not kept file=%s why=%s", file.name, error)
+        with contextlib.suppress(OSError):
+            # Half of it is of no use, and takes room.
+            draft.unlink(missing_ok=True)

@@ -41,7 +41,7 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 DEFAULT_MAX_BYTES = 16 << 30
 
 _RECENT_KEPT = 16
-"""So many adapters are needed after they were fetched: the operator is about to ask for them."""
+"""So many adapters are needed after they were fetched, until somebody wants them by their digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,8 @@ class ContentStore:
         digest = await self._fetch(pinned, progress)
         if pin is not None and digest != pin:
             raise _mismatch(pinned, pin, digest, retryable=source.volume is not None)
+        self._not_recent(digest)
+        self._recent.append(digest)
         folder = self._folder(digest)
         size = (folder / TENSORS_FILE).stat().st_size
         return Resolved(pinned, pinned.describe(), digest, folder, size)
@@ -144,10 +146,10 @@ class ContentStore:
                 if found != digest:
                     # it was there when the operator asked: next time it is read afresh, not taken for known
                     self._downloads.forget(source)
-                    if found in self._recent:
-                        self._recent.remove(found)
+                    self._not_recent(found)
                     raise _mismatch(source, digest, found, retryable=True)
             self._room.used(folder)
+            self._not_recent(digest)
         return folder
 
     @contextmanager
@@ -235,6 +237,10 @@ class ContentStore:
         if known is not None and await self._is_here(known):
             return known
         return await self._downloads.get(pinned, progress)
+
+    def _not_recent(self, digest: str) -> None:
+        if digest in self._recent:
+            self._recent.remove(digest)
 
     async def _arrived(self, incoming: Path, digest: str) -> None:
         with self.hold(digest):
