@@ -150,6 +150,46 @@ async def test_a_version_is_published_once_and_named_by_all_that_decides_its_byt
     assert len(folders | {first.folder}) == 3
 
 
+def rot(file: Path, damage: str) -> None:
+    """What a failing disk or a lost write makes of it."""
+    data = bytearray(file.read_bytes())
+    if damage == "flipped bit":
+        data[-1] ^= 1
+    elif damage == "cut":
+        del data[len(data) // 2 :]
+    elif damage == "zeros":
+        data[:] = bytes(len(data))
+    file.write_bytes(data)
+    if damage == "gone":
+        file.unlink()
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "cut", "zeros", "gone"])
+@pytest.mark.parametrize("name", [*ADAPTER_FILES, "digest"])
+async def test_a_version_that_rotted_on_disk_is_made_again_before_an_engine_reads_it(
+    store: ContentStore, volumes: Path, pirate: Path, tmp_path: Path, hub: Hub, name: str, damage: str
+) -> None:
+    put(volumes, pirate)
+    spec = spec_of(digest_of(pirate), 0.4)
+    made = await publish(store, spec)
+    good = [(made.folder / file).read_bytes() for file in ADAPTER_FILES]
+    rot(made.folder / name, damage)
+
+    assert await publish(open_again(tmp_path, hub), spec) == made
+    assert [(made.folder / file).read_bytes() for file in ADAPTER_FILES] == good
+
+
+async def test_a_version_that_is_whole_after_a_restart_is_not_made_again(
+    store: ContentStore, volumes: Path, pirate: Path, tmp_path: Path, hub: Hub
+) -> None:
+    put(volumes, pirate)
+    spec = spec_of(digest_of(pirate), 0.4)
+    made = await publish(store, spec)
+    stamp = (made.folder / "adapter_model.safetensors").stat().st_mtime_ns
+    await publish(open_again(tmp_path, hub), spec)
+    assert (made.folder / "adapter_model.safetensors").stat().st_mtime_ns == stamp
+
+
 async def test_two_recipes_whose_short_names_collide_get_two_folders(
     store: ContentStore, volumes: Path, pirate: Path
 ) -> None:
