@@ -93,7 +93,7 @@ def some_facts(content: str = "pirate", *, rank: int = 8, size_bytes: int = 1000
 def a_resolution(adapter: ObservedAdapter, found: AdapterFacts | None = None) -> Resolution:
     """A pod's answer that the adapter's source is good."""
     answer = ResolveResponse(state=ResolveState.RESOLVED, facts=found or some_facts(adapter.meta.name))
-    return Resolution(facts.source_hash(adapter), answer, attempts=1)
+    return Resolution(facts.source_hash(adapter), answer, attempts=1, asked_at=NOW)
 
 
 def a_refusal(

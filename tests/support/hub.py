@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-_LARGE_BYTES = 1024
+_LARGE_BYTES = 4096
 """Larger files are LFS files, whose SHA-256 the hub knows."""
 
 _API_PATH = re.compile(r"(.+?)(?:/(revision|tree)/(.+))?")
@@ -60,6 +61,15 @@ class Hub:
     """The next download of a file by this name ends after so many bytes, and the connection with it."""
     dies_after_cut: bool = False
     """A cut download is followed by 503 for everything."""
+    stall_after: dict[str, int] = field(default_factory=dict)
+    """The next download of a file by this name pauses after so many bytes, until `go_on` is set."""
+    go_on: threading.Event = field(default_factory=threading.Event)
+    cdn: Hub | None = None
+    """Where large files are, as behind the real one: downloads of them are sent there."""
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    """Of such a place: files by the SHA-256 of their bytes."""
+    tokens: list[str | None] = field(default_factory=list)
+    """The Authorization header of each request."""
     tamper: bytes = b""
     """Sent in place of as many first bytes of each file."""
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -111,10 +121,14 @@ class _Handler(BaseHTTPRequestHandler):
         hub: Hub = self.server.hub  # type: ignore[attr-defined]
         path = unquote(self.path.split("?")[0]).strip("/")
         hub.requests.append((self.command, path, self.headers["Range"]))
+        hub.tokens.append(self.headers["Authorization"])
         if hub.fail_with is not None:
             return self._error(hub.fail_with)
         if hub.is_a_login_page:
             return self._send(200, b"<html>Log in</html>", {"Content-Type": "text/html"})
+        if path.startswith("blobs/"):
+            digest, name = path.removeprefix("blobs/").split("/")
+            return self._file(hub, "", name, hub.blobs[digest])
         if path.startswith("api/models/"):
             name, kind, revision = _API_PATH.fullmatch(path.removeprefix("api/models/")).groups()  # type: ignore[union-attr]
             return self._in_repo(hub, name, revision or "main", None, kind == "tree")
@@ -141,11 +155,17 @@ class _Handler(BaseHTTPRequestHandler):
             return self._info(name, commit, files)
         if file not in files:
             return self._error(404, "EntryNotFound")
-        return self._file(hub, commit, file, files[file])
+        data = files[file]
+        if hub.cdn is not None and _lfs(data):
+            hub.cdn.blobs[_etag(data)] = data
+            where = f"{hub.cdn.endpoint}/blobs/{_etag(data)}/{file.rsplit('/', 1)[-1]}"
+            return self._send(302, b"", {"Location": where, "X-Repo-Commit": commit})
+        return self._file(hub, commit, file, data)
 
     def _info(self, name: str, commit: str, files: dict[str, bytes]) -> None:
         siblings = [
-            {"rfilename": file, "size": len(data), "blobId": _etag(data), **_lfs(data)} for file, data in files.items()
+            {"rfilename": file, "size": len(data), "blobId": _git_hash(data), **_lfs(data)}
+            for file, data in files.items()
         ]
         info = {
             "_id": "1", "id": name, "modelId": name, "sha": commit, "private": False, "tags": [],
@@ -164,13 +184,16 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {start}-{whole - 1}/{whole}"
         body = (hub.tamper + data[len(hub.tamper) :])[start:]
         cut = hub.cut_after.pop(name, None) if self.command == "GET" else None
-        self._send(status, body, headers, cut)
+        stall = hub.stall_after.pop(name, None) if self.command == "GET" else None
+        self._send(status, body, headers, cut, stall)
 
     def _error(self, status: int, code: str = "") -> None:
         headers = {"X-Error-Code": code, "X-Error-Message": code} if code else {}
         self._send(status, b"{}", headers)
 
-    def _send(self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None) -> None:
+    def _send(
+        self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None, stall: int | None = None
+    ) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -181,13 +204,24 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             hub: Hub = self.server.hub  # type: ignore[attr-defined]
             hub.fail_with = 503 if hub.dies_after_cut else hub.fail_with
-        self.wfile.write(body if cut is None else body[:cut])
+        if stall is not None:
+            stalling: Hub = self.server.hub  # type: ignore[attr-defined]
+            self.wfile.write(body[:stall])
+            self.wfile.flush()
+            stalling.go_on.wait(timeout=60)
+            body = body[stall:]
+        with contextlib.suppress(ConnectionError):  # whoever asked has left
+            self.wfile.write(body if cut is None else body[:cut])
 
 
 def _etag(data: bytes) -> str:
     if len(data) > _LARGE_BYTES:
         return hashlib.sha256(data).hexdigest()
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+def _git_hash(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _lfs(data: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +16,7 @@ from lora_api.runtime_api import AdapterFacts, Desired, ResolveRequest, ResolveR
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.service import Files, Service, Work
+from lora_runtime.store.content import Needed
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 
@@ -37,7 +38,10 @@ class EverySourceExists:
 class NoFiles:
     """Keeps nothing, so nothing is collected."""
 
-    async def collect(self, keep_digests: Collection[str], keep: Collection[RevisionSpec]) -> None:
+    def keep(self, needed: Callable[[], Needed]) -> None:
+        return
+
+    async def collect(self) -> None:
         return
 
 

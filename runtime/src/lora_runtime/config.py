@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     max_rank: int = Field(ge=1)
     store: Path = Path("/var/lib/lora/store")
     """The pod's own; survives a restart of the container."""
+    state: Path = Path("/var/lib/lora")
+    """The volume that holds the store, and caches beside it."""
+    state_limit_bytes: int | None = Field(default=None, ge=1)
+    """What may be in that volume before the kubelet evicts the pod; unset for a volume without a limit."""
     desired_file: Path = Path("/etc/lora/desired/desired.json.gz")
     """The ConfigMap's copy of the desired document; may be missing."""
     volumes_root: Path = Path("/volumes")

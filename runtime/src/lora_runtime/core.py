@@ -14,6 +14,7 @@ from lora_runtime.config import Settings
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.service import Service
 from lora_runtime.store.content import open_store
+from lora_runtime.store.room import Volume
 from lora_runtime.workshop import Workshop
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,14 @@ async def _main(settings: Settings, started: "Future[Core]") -> None:
     loop = asyncio.get_running_loop()
     # Downloads wait in threads: slow hubs must not keep others from publishing.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="lora-files"))
+    limit = settings.state_limit_bytes
     store = open_store(
         settings.store,
         volumes_root=settings.volumes_root,
         credentials_root=settings.credentials_root,
         endpoint=settings.hf_endpoint,
         max_bytes=settings.max_adapter_bytes,
+        volume=None if limit is None else Volume(settings.state, limit),
     )
     workshop = Workshop(store, settings.max_rank)
     service = Service(

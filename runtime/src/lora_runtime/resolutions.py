@@ -14,7 +14,9 @@ from lora_runtime.workshop import Progress
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 256
-"""Questions and digests remembered at most; older ones are asked or fetched again."""
+"""Digests remembered at most; the files of older ones may be fetched again."""
+UNASKED_SECONDS = 60.0
+"""A question that nobody has repeated for so long is dropped, with its download and its answer."""
 
 
 class Resolver(Protocol):
@@ -29,13 +31,16 @@ class Resolver(Protocol):
 class _Job:
     task: asyncio.Task[ResolveResponse]
     progress: Progress
+    askers: int = 0
+    dropping: asyncio.TimerHandle | None = None
 
 
 class Resolutions:
     """Jobs by question. An answer is given once; asking again after that asks the source again."""
 
-    def __init__(self, workshop: Resolver) -> None:
+    def __init__(self, workshop: Resolver, unasked_seconds: float = UNASKED_SECONDS) -> None:
         self._workshop = workshop
+        self._unasked_seconds = unasked_seconds
         self._jobs: dict[bytes, _Job] = {}
         self.digests: deque[str] = deque(maxlen=_REMEMBERED)
         """Digests found lately: their files are about to be wanted."""
@@ -48,13 +53,20 @@ class Resolutions:
             progress = Progress()
             job = _Job(asyncio.create_task(self._work(request, progress)), progress)
             self._jobs[key] = job
-            self._forget()
-        await asyncio.wait({job.task}, timeout=wait_seconds)
+        job.askers += 1
+        if job.dropping is not None:
+            job.dropping.cancel()
+        try:
+            await asyncio.wait({job.task}, timeout=wait_seconds)
+        finally:
+            job.askers -= 1
+            if not job.askers:
+                job.dropping = asyncio.get_running_loop().call_later(self._unasked_seconds, self._drop, key, job)
         if not job.task.done():
             return ResolveResponse(
                 state=ResolveState.FETCHING, bytes_done=job.progress.done, bytes_total=job.progress.total
             )
-        self._jobs.pop(key, None)
+        self._drop(key, job)
         return job.task.result()
 
     async def _work(self, request: ResolveRequest, progress: Progress) -> ResolveResponse:
@@ -75,7 +87,9 @@ class Resolutions:
         self.digests.append(facts.digest)
         return ResolveResponse(state=ResolveState.RESOLVED, facts=facts)
 
-    def _forget(self) -> None:
-        """Drops the oldest finished answers that nobody came back for."""
-        for key in [key for key, job in self._jobs.items() if job.task.done()][: max(0, len(self._jobs) - _REMEMBERED)]:
+    def _drop(self, key: bytes, job: _Job) -> None:
+        if job.dropping is not None:
+            job.dropping.cancel()
+        if self._jobs.get(key) is job:
             del self._jobs[key]
+        job.task.cancel()

@@ -1,17 +1,19 @@
 """The runtime's heart: holds the desired document, one loop per served name, and tells what there is."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Protocol
 
-from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, RevisionSpec, RevisionState
+from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, RevisionState
 from lora_runtime.adapter_loop import AdapterLoop, EngineTurn, Maker
 from lora_runtime.engine.protocol import Engine, LoadedAdapter
 from lora_runtime.resolutions import Resolutions, Resolver
+from lora_runtime.store.content import Needed
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +37,12 @@ class Work(Maker, Resolver, Protocol):
 class Files(Protocol):
     """Where they are kept; see ContentStore."""
 
-    async def collect(self, keep_digests: Collection[str], keep: Collection[RevisionSpec]) -> None:
-        """Removes everything else."""
+    def keep(self, needed: Callable[[], Needed]) -> None:
+        """Sets who knows what must stay."""
+        ...
+
+    async def collect(self) -> None:
+        """Removes what need not stay, where its room is needed."""
         ...
 
 
@@ -68,6 +74,7 @@ class Service:
         self._boot_id = boot_id
         self._workshop = workshop
         self._files = files
+        files.keep(self._needed)
         self._kept_document = state_folder / "desired.json.gz"
         self._clock = clock
         self._resolutions = Resolutions(workshop)
@@ -239,17 +246,19 @@ class Service:
         news.set()
         self._untidy.set()
 
+    def _needed(self) -> Needed:
+        specs = [spec for loop in self._loops.values() for spec in loop.specs]
+        for adapter in self._desired.adapters if self._desired is not None else ():
+            specs += [spec for spec in (adapter.serve, adapter.prepare) if spec is not None]
+        return Needed(tuple(self._resolutions.digests), specs)
+
     async def _tidy(self) -> None:
         while True:
             await self._untidy.wait()
             await asyncio.sleep(self._tidy_after_seconds)
             self._untidy.clear()
-            specs = [spec for loop in self._loops.values() for spec in loop.specs]
-            for adapter in self._desired.adapters if self._desired is not None else ():
-                specs += [spec for spec in (adapter.serve, adapter.prepare) if spec is not None]
-            digests = {part.digest for spec in specs for part in spec.parts} | set(self._resolutions.digests)
             try:
-                await self._files.collect(digests, specs)
+                await self._files.collect()
             except OSError as error:
                 # A full or failing disk: what cannot be removed now is removed after the next change.
                 log.warning("not tidied why=%s", error)
@@ -277,3 +286,6 @@ def _keep(file: Path, document: Desired) -> None:
         os.replace(draft, file)
     except OSError as error:
         log.warning("document not kept file=%s why=%s", file.name, error)
+        with contextlib.suppress(OSError):
+            # Half of it is of no use, and takes room.
+            draft.unlink(missing_ok=True)

@@ -67,7 +67,8 @@ class Workshop:
             Refused: it cannot be had, or does not fit.
         """
         found = await self._store.resolve(request.source, request.digest, progress.part())
-        inspection = await self._check(found.digest, found.folder)
+        with self._store.hold(found.digest):
+            inspection = await self._check(found.digest, found.folder)
         return AdapterFacts(
             source=found.source,
             resolved=found.resolved,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.service import OutOfOrder, Service
+from lora_runtime.store.content import Needed
 from support.stand_in import EverySourceExists
 
 SOURCE = AdapterSource(volume=VolumeSource(name="shared", path="a"))
@@ -35,9 +36,13 @@ class Keeper:
     def __init__(self) -> None:
         self.kept: list[set[str]] = []
         self.full = False
+        self.needed: Callable[[], Needed] = Needed
 
-    async def collect(self, keep_digests: Collection[str], keep: Collection[RevisionSpec]) -> None:
-        self.kept.append({spec.revision for spec in keep})
+    def keep(self, needed: Callable[[], Needed]) -> None:
+        self.needed = needed
+
+    async def collect(self) -> None:
+        self.kept.append({spec.revision for spec in self.needed().specs})
         if self.full:
             raise OSError(28, "No space left on device")
 

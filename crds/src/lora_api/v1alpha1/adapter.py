@@ -1,7 +1,7 @@
 """LoRAAdapter: one name that clients can put in `model=`."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from pydantic import ConfigDict, Field
 
@@ -20,6 +20,21 @@ class AdapterSource(common.ModelSource):
             "because a running pod cannot gain a mount."
         ),
     )
+    poll_seconds: int | None = Field(
+        default=None,
+        ge=10,
+        le=31_536_000,
+        description=(
+            "Look this often whether the source holds other files: a branch or tag that moved, a folder that was "
+            "written to. What is served stays while that fails. Unset: never look; a change of the annotation "
+            "lora-operator.io/refresh asks once."
+        ),
+    )
+
+    @property
+    def place(self) -> Self:
+        """The same place, apart from how often to look there."""
+        return self.model_copy(update={"poll_seconds": None})
 
 
 class BlendMethod(StrEnum):

@@ -46,7 +46,7 @@ class HuggingFaceSource(ApiModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
         description=(
             "Branch, tag or commit. It is resolved to a commit once, and that commit is served until the source "
-            "is edited or the annotation lora-operator.io/refresh changes."
+            "is edited, the annotation lora-operator.io/refresh changes, or source.pollSeconds is set."
         ),
     )
     subfolder: str | None = Field(

@@ -47,16 +47,18 @@ def status_of(
     entry: DesiredAdapter | None,
     fleet: Fleet,
     now: datetime,
+    *,
+    unheeded: str = "",
 ) -> LoRAAdapterStatus:
     """The status to store.
 
     `known` are the facts of its own source; None for a blend. `entry` is the document's entry of this very object;
-    None when its name belongs to another.
+    None when its name belongs to another. `unheeded` is why a look for newer files was in vain.
     """
     history = _history(adapter.status.history, outcome, known, now)
     delivered = _delivery(adapter, outcome, entry, history, fleet, now)
     files = _files(adapter, outcome, known)
-    verdicts = tuple(_verdicts(outcome, delivered))
+    verdicts = tuple(_verdicts(outcome, delivered, unheeded))
     return LoRAAdapterStatus(
         conditions=conditions.with_verdicts(adapter.status.conditions, verdicts, adapter.meta.generation, now),
         observed_generation=adapter.meta.generation,
@@ -143,8 +145,8 @@ def _history(
     return (newest, *before)[:_HISTORY]
 
 
-def _verdicts(outcome: Outcome, delivered: Delivery) -> Iterator[Verdict]:
-    steps = tuple(_steps(outcome))
+def _verdicts(outcome: Outcome, delivered: Delivery, unheeded: str) -> Iterator[Verdict]:
+    steps = tuple(_steps(outcome, unheeded))
     yield from steps
     failing = next((step for step in steps if not step.is_true), None)
     if failing is None or delivered.available:
@@ -157,11 +159,14 @@ def _verdicts(outcome: Outcome, delivered: Delivery) -> Iterator[Verdict]:
         yield Verdict(AdapterCondition.READY, ConditionStatus.FALSE, failing.reason, failing.message)
 
 
-def _steps(outcome: Outcome) -> Iterator[Verdict]:
+def _steps(outcome: Outcome, unheeded: str) -> Iterator[Verdict]:
     """Accepted, Fetched and Compatible; Unknown after the first that does not hold."""
+    pinned = "the files are found and pinned"
+    if unheeded:
+        pinned += f"; they stay in service although the last look for newer ones failed: {unheeded}"
     passed = {
         AdapterCondition.ACCEPTED: (Reason.ACCEPTED, "the model exists and lists all that the adapter needs"),
-        AdapterCondition.FETCHED: (Reason.RESOLVED, "the files are found and pinned"),
+        AdapterCondition.FETCHED: (Reason.RESOLVED, pinned),
         AdapterCondition.COMPATIBLE: (Reason.VALIDATED, "the files fit the base model and its limits"),
     }
     stopped_at: AdapterCondition | None = None

@@ -1,7 +1,7 @@
 """What is known of an adapter's source: its pinned place, digest, rank and size.
 
 Facts are remembered in the LoRAAdapter's status, so that a restarted operator asks nothing again, and a moved
-branch is noticed only when the user asks for it.
+branch is noticed only when the user asks for it: once, by an annotation, or regularly, by `source.pollSeconds`.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from lora_operator.domain.outcome import Blocked
 def source_hash(adapter: ObservedAdapter) -> str:
     """Names the question `where are the files?`: 16 hex digits of source, digest and refresh annotation."""
     spec = adapter.spec
-    place = spec.source and spec.source.model_dump(mode="json", by_alias=True, exclude_none=True)
+    place = spec.source and spec.source.place.model_dump(mode="json", by_alias=True, exclude_none=True)
     question = [place, spec.digest, adapter.meta.annotations.get(labels.REFRESH)]
     return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -39,10 +39,11 @@ def facts_of(adapter: ObservedAdapter, snapshot: Snapshot) -> AdapterFacts | Blo
     """The facts of an adapter with a source, or why there are none."""
     if adapter.spec.source is None:
         return Blocked(AdapterCondition.FETCHED, Reason.SOURCE_NOT_FOUND, "spec must set source or blend")
-    remembered = _remembered(adapter)
-    if remembered is not None:
-        return remembered
     resolution = current_resolution(adapter, snapshot)
+    news = None if resolution is None else _facts_in(resolution)
+    known = news or remembered(adapter)
+    if known is not None:
+        return known
     if resolution is not None:
         return _answered(resolution.answer)
     if answering(snapshot.pods):
@@ -55,7 +56,17 @@ def facts_of(adapter: ObservedAdapter, snapshot: Snapshot) -> AdapterFacts | Blo
     )
 
 
-def _remembered(adapter: ObservedAdapter) -> AdapterFacts | None:
+def unheeded(adapter: ObservedAdapter, snapshot: Snapshot) -> str:
+    """Why the last look for newer files changed nothing, although it did not find the same ones; else empty."""
+    resolution = current_resolution(adapter, snapshot)
+    if resolution is None or remembered(adapter) is None or isinstance(resolution.answer, Unreachable):
+        return ""
+    refusal = resolution.answer.refusal
+    return "" if refusal is None else f"{refusal.reason}: {refusal.message}"
+
+
+def remembered(adapter: ObservedAdapter) -> AdapterFacts | None:
+    """The facts in its status, if they answer today's question."""
     status = adapter.status
     if status.source_hash != source_hash(adapter):
         return None
@@ -70,6 +81,10 @@ def _remembered(adapter: ObservedAdapter) -> AdapterFacts | None:
         rank=status.rank,
         size_bytes=status.size_bytes,
     )
+
+
+def _facts_in(resolution: Resolution) -> AdapterFacts | None:
+    return None if isinstance(resolution.answer, Unreachable) else resolution.answer.facts
 
 
 def _answered(answer: ResolveResponse | Unreachable) -> AdapterFacts | Blocked:

@@ -113,6 +113,8 @@ class Resolution:
     attempts: int
     retry_at: datetime | None = None
     """When to ask again; None while an answer is awaited or when it is final."""
+    asked_at: datetime | None = None
+    """The source was not looked at before this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class Snapshot:
     """Whether the ConfigMap holds `desired`."""
     resolutions: Mapping[str, Resolution] = field(default_factory=dict)
     """By UID of the adapter."""
+    asking_since: datetime | None = None
+    """Since when answers are remembered: the start of the operator."""
     resolving: Mapping[str, str] = field(default_factory=dict)
     """Questions to pods that are under way: UID of the adapter to the hash of the source that is asked about."""
     applied: Mapping[str, str] = field(default_factory=dict)

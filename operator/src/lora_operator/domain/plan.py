@@ -15,6 +15,7 @@ from lora_operator.domain import (
     adapter_status,
     facts,
     model_status,
+    polling,
     replicas,
     resolving,
     revisions,
@@ -71,6 +72,7 @@ def make_plan(
     rejected = acceptance.model_rejection(snapshot, policy, render_error)
     concluded = _conclude(snapshot, policy, hands_off=rejected is not None and rejected.reason in _HANDS_OFF)
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
+    known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
     applied = () if snapshot.model is None or rejected is not None else tuple(_applied(snapshot, children))
     statuses = _adapter_statuses(snapshot, concluded, now)
     model_written = _model_written(snapshot, rejected, applied, statuses, now)
@@ -83,10 +85,11 @@ def make_plan(
     actions.extend(applied)
     if concluded.document is not None:
         actions.extend(resolving.questions(snapshot, unknown, now))
+        actions.extend(resolving.looks(snapshot, polling.due(snapshot, known, now)))
     actions.extend(model_written)
     for adapter in snapshot.adapters:
         actions.extend(_adapter_written(adapter, statuses[adapter.meta.uid]))
-    return Plan(tuple(actions), _look_again_at(snapshot, concluded, unknown, statuses, now))
+    return Plan(tuple(actions), _look_again_at(snapshot, concluded, unknown, known, statuses, now))
 
 
 def _conclude(snapshot: Snapshot, policy: acceptance.Policy, *, hands_off: bool) -> _Conclusions:
@@ -148,6 +151,7 @@ def _adapter_statuses(snapshot: Snapshot, concluded: _Conclusions, now: datetime
             entries.get(adapter.meta.uid),
             fleet,
             now,
+            unheeded=facts.unheeded(adapter, snapshot),
         )
         for adapter in snapshot.adapters
     }
@@ -196,11 +200,12 @@ def _look_again_at(
     snapshot: Snapshot,
     concluded: _Conclusions,
     unknown: tuple[ObservedAdapter, ...],
+    known: tuple[ObservedAdapter, ...],
     statuses: Mapping[str, LoRAAdapterStatus],
     now: datetime,
 ) -> datetime | None:
     """The earliest moment at which time alone changes what to do or say."""
-    moments = [resolving.next_question_at(snapshot, unknown, now)]
+    moments = [resolving.next_question_at(snapshot, (*unknown, *known), now), polling.next_due_at(known, now)]
     entries = {} if concluded.document is None else {entry.uid: entry for entry in concluded.document.adapters}
     for adapter in snapshot.adapters:
         entry = entries.get(adapter.meta.uid)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from lora_api.runtime_api import ResolveRequest, ResolveResponse
+from lora_api.v1alpha1.adapter import AdapterSource
 from lora_operator.domain import facts
 from lora_operator.domain.actions import ResolveSource
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Resolution, Snapshot, Unreachable
@@ -43,26 +44,50 @@ def next_question_at(snapshot: Snapshot, unknown: Iterable[ObservedAdapter], now
     return min((time for time in times if time is not None and time > now), default=None)
 
 
+def looks(snapshot: Snapshot, due: Iterable[ObservedAdapter]) -> tuple[ResolveSource, ...]:
+    """The questions to ask now about adapters whose files are known, in case there are newer ones."""
+    pods = facts.answering(snapshot.pods)
+    asked = (_look(adapter, snapshot, pods) for adapter in due if pods)
+    return tuple(question for question in asked if question is not None)
+
+
+def _look(adapter: ObservedAdapter, snapshot: Snapshot, pods: tuple[ObservedPod, ...]) -> ResolveSource | None:
+    source = adapter.spec.source
+    if source is None or snapshot.resolving.get(adapter.meta.uid) == facts.source_hash(adapter):
+        return None
+    resolution = facts.current_resolution(adapter, snapshot)
+    unheard = resolution is not None and isinstance(resolution.answer, Unreachable)
+    # the pod that was asked the last time has the files already, unless it does not answer
+    attempt = resolution.attempts + 1 if resolution is not None and unheard else 1
+    return _ask(adapter, source, pods, attempt, f"whether {source.describe()} holds other files by now")
+
+
 def _question(
     adapter: ObservedAdapter, snapshot: Snapshot, pods: tuple[ObservedPod, ...], now: datetime
 ) -> ResolveSource | None:
-    uid, source, source_hash = adapter.meta.uid, adapter.spec.source, facts.source_hash(adapter)
+    source = adapter.spec.source
     # a question about a source that was corrected since must not hold up the one about today's
-    if source is None or snapshot.resolving.get(uid) == source_hash:
+    if source is None or snapshot.resolving.get(adapter.meta.uid) == facts.source_hash(adapter):
         return None
     attempt = _due_attempt(facts.current_resolution(adapter, snapshot), now)
     if attempt is None:
         return None
-    pod = _pod_for(uid, attempt, pods)
+    tries = f", attempt {attempt}" if attempt > 1 else ""
+    return _ask(adapter, source, pods, attempt, f"{source.describe()} is not pinned yet{tries}")
+
+
+def _ask(
+    adapter: ObservedAdapter, source: AdapterSource, pods: tuple[ObservedPod, ...], attempt: int, why: str
+) -> ResolveSource:
+    pod = _pod_for(adapter.meta.uid, attempt, pods)
     return ResolveSource(
-        adapter_uid=uid,
-        source_hash=source_hash,
+        adapter_uid=adapter.meta.uid,
+        source_hash=facts.source_hash(adapter),
         pod=pod.name,
         ip=pod.ip,
-        request=ResolveRequest(source=source, digest=adapter.spec.digest),
+        request=ResolveRequest(source=source.place, digest=adapter.spec.digest),
         attempt=attempt,
-        why=f"{adapter.meta.name}: {source.describe()} is not pinned yet"
-        + (f", attempt {attempt}" if attempt > 1 else ""),
+        why=f"{adapter.meta.name}: {why}",
     )
 
 

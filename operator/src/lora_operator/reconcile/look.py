@@ -83,6 +83,7 @@ class Look:
             desired=seen.desired if not conflicting else None,
             desired_stored=seen.desired_stored,
             resolutions=self._resolutions.answers(key),
+            asking_since=self._resolutions.since,
             resolving=self._resolutions.under_way(key),
             applied={child: self._applied.hash(key, child, stored) for child, stored in own.items()},
             conflicting=conflicting,

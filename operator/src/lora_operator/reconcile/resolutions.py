@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from lora_api.runtime_api import ResolveResponse, ResolveState
 from lora_operator.clients.clock import Clock
@@ -29,6 +30,8 @@ class Resolutions:
         self._clock = clock
         self._spawn = spawn
         self._ring = ring
+        self.since = clock.now()
+        """No answer is older."""
         self._answers: dict[ModelKey, dict[str, Resolution]] = {}
         self._asking: dict[ModelKey, dict[str, _Asking]] = {}
 
@@ -70,19 +73,23 @@ class Resolutions:
         self._asking.clear()
 
     async def _ask(self, key: ModelKey, pod: PodAddress, question: ResolveSource) -> None:
+        asked_at = self._clock.now()
         while True:
             answer = await self._admin.resolve(pod, question.request, _WAIT_SECONDS)
-            self._note(key, question, answer)
+            self._note(key, question, answer, asked_at)
             if isinstance(answer, Unreachable) or answer.state is not ResolveState.FETCHING:
                 break
             self._ring(key)
         self._asking.get(key, {}).pop(question.adapter_uid, None)
         self._ring(key)
 
-    def _note(self, key: ModelKey, question: ResolveSource, answer: ResolveResponse | Unreachable) -> None:
+    def _note(
+        self, key: ModelKey, question: ResolveSource, answer: ResolveResponse | Unreachable, asked_at: datetime
+    ) -> None:
         self._answers.setdefault(key, {})[question.adapter_uid] = Resolution(
             source_hash=question.source_hash,
             answer=answer,
             attempts=question.attempt,
             retry_at=resolving.retry_at(answer, question.attempt, self._clock.now()),
+            asked_at=asked_at,
         )

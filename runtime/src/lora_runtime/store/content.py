@@ -1,19 +1,21 @@
 """The adapters on this pod, by the digest of their bytes.
 
     <root>/sha256/<hex>/      the two files of an adapter, verified
-    <root>/versions/<name>/   what engines read
+    <root>/versions/<name>/   what engines read, and the digest of it
     <root>/incoming/<key>/    downloads that are not complete; they survive a restart, to be gone on with
     <root>/scratch/           whatever is being made or removed; emptied at start
 
 One process owns a root, and calls it from one event loop. Only whole folders ever appear under their final names,
-so a process may be killed at any point.
+so a process may be killed at any point. What a process finds there at its start is verified before it is used.
+What nobody needs stays until its room is needed; then the least recently used goes first.
 """
 
 import asyncio
-import hashlib
+import logging
 import shutil
-from collections import deque
-from collections.abc import Collection, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,21 +25,23 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.blend import BlendPart
 from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
 from lora_runtime.adapters.inspect import Inspection
-from lora_runtime.store.digest import digest_of, hex_of
-from lora_runtime.store.disk import disk_refused, hide, reveal
-from lora_runtime.store.flights import Flights
+from lora_runtime.store.digest import digest_of, digests_of_parts, hex_of
+from lora_runtime.store.disk import disk_refused, reveal
+from lora_runtime.store.downloads import Downloads, key_of
+from lora_runtime.store.flights import Flights, to_the_end
+from lora_runtime.store.room import Room, Volume
 from lora_runtime.store.sources.huggingface import HuggingFaceHub
 from lora_runtime.store.sources.source import Progress, Sources
 from lora_runtime.store.sources.volume import VolumeFiles
 from lora_runtime.store.versions import Published, Versions
 
+_log = logging.getLogger(__name__)
+
 DEFAULT_ENDPOINT = "https://huggingface.co"
 DEFAULT_MAX_BYTES = 16 << 30
 
 _RECENT_KEPT = 16
-"""So many adapters outlive a collection after they were fetched: the operator is about to ask for them."""
-_INCOMING_KEPT = 4
-"""So many interrupted downloads are kept to go on with."""
+"""So many adapters are needed after they were fetched, until somebody wants them by their digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +58,51 @@ class Resolved:
     """Size of the tensors' file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What must stay in the store."""
+
+    digests: Collection[str] = ()
+    specs: Collection[RevisionSpec] = ()
+    """Their versions, and all that these are made of."""
+
+
 class ContentStore:
     """Fetches adapters, verifies them, and publishes versions of them."""
 
-    def __init__(self, root: Path, sources: Sources) -> None:
-        """Takes over `root`, which nothing else uses; blocks briefly on the disk."""
+    def __init__(self, root: Path, sources: Sources, volume: Volume | None = None) -> None:
+        """Takes over `root`, which nothing else uses; blocks briefly on the disk.
+
+        Args:
+            root: Folder that this process alone uses.
+            sources: Where adapters come from.
+            volume: What `root` lies on; `root` alone, with the whole disk, when unset.
+        """
         self._root = root.resolve()
-        self._sources = sources
         self._contents = self._root / "sha256"
-        self._incoming = self._root / "incoming"
         self._scratch = self._root / "scratch"
-        versions = self._root / "versions"
+        incoming, versions = self._root / "incoming", self._root / "versions"
         shutil.rmtree(self._scratch, ignore_errors=True)
-        for folder in (self._contents, self._incoming, self._scratch, versions):
+        for folder in (self._contents, self._scratch, incoming, versions):
             folder.mkdir(parents=True, exist_ok=True)
-        self._versions = Versions(versions, self._scratch)
-        self._fetches: Flights[str] = Flights()
+        own = (self._contents, versions, incoming)
+        self._room = Room(volume or Volume(self._root), own, self._scratch, self._needed_folders)
+        self._downloads = Downloads(incoming, sources, self._room, self._arrived)
+        self._versions = Versions(versions, self._scratch, self._room)
+        self._ensuring: Flights[tuple[str, str | Refused]] = Flights()
         self._checks: Flights[bool] = Flights()
         self._verified: set[str] = set()
-        self._commits: dict[str, str] = {}
-        self._wanted: dict[str, int] = {}
+        self._held: Counter[str] = Counter()
         self._recent: deque[str] = deque(maxlen=_RECENT_KEPT)
+        self._needed: Callable[[], Needed] = Needed
+        self._needed_before: set[Path] = set()
+
+    def keep(self, needed: Callable[[], Needed]) -> None:
+        """Sets who knows what must stay; asked whenever something is about to be removed.
+
+        An engine re-reads the versions it knows at any time: they must be among what is needed.
+        """
+        self._needed = needed
 
     async def resolve(
         self, source: AdapterSource, pin: str | None = None, progress: Progress | None = None
@@ -89,10 +117,12 @@ class ContentStore:
         Raises:
             Refused: it cannot be found, read or stored, or its digest is not `pin`.
         """
-        pinned = await self._sources.of(source).pin(source)
+        pinned = await self._downloads.pin(source)
         digest = await self._fetch(pinned, progress)
         if pin is not None and digest != pin:
-            raise _mismatch(pinned, pin, digest)
+            raise _mismatch(pinned, pin, digest, retryable=source.volume is not None)
+        self._not_recent(digest)
+        self._recent.append(digest)
         folder = self._folder(digest)
         size = (folder / TENSORS_FILE).stat().st_size
         return Resolved(pinned, pinned.describe(), digest, folder, size)
@@ -100,17 +130,36 @@ class ContentStore:
     async def ensure(self, source: AdapterSource, digest: str, progress: Progress | None = None) -> Path:
         """The folder with exactly the files of `digest`, fetched from the pinned `source` unless they are here.
 
+        Callers that want the same digest at once cost one download, wherever each would take it from.
+
         Raises:
             Refused: they cannot be had, or the source holds other bytes.
         """
-        folder = self._folder(digest)
-        with _Want(self._wanted, digest):
-            if await self._is_here(digest):
-                return folder
-            found = await self._fetch(source, progress)
-        if found != digest:
-            raise _mismatch(source, digest, found)
+        folder, place = self._folder(digest), key_of(source)
+        with self.hold(digest):
+            while not await self._is_here(digest):
+                taken_from, found = await self._ensuring.join(digest, lambda tell: self._try(source, tell), progress)
+                if taken_from != place:
+                    continue  # whatever went wrong at another place says nothing about this one
+                if isinstance(found, Refused):
+                    raise found
+                if found != digest:
+                    # it was there when the operator asked: next time it is read afresh, not taken for known
+                    self._downloads.forget(source)
+                    self._not_recent(found)
+                    raise _mismatch(source, digest, found, retryable=True)
+            self._room.used(folder)
+            self._not_recent(digest)
         return folder
+
+    @contextmanager
+    def hold(self, digest: str) -> Iterator[None]:
+        """Keeps the files of a digest from being removed meanwhile."""
+        self._held[digest] += 1
+        try:
+            yield
+        finally:
+            self._held[digest] -= 1
 
     async def publish(self, spec: RevisionSpec, inspections: Sequence[Inspection]) -> Published:
         """The version of `spec` for an engine to read; made atomically, once.
@@ -120,7 +169,7 @@ class ContentStore:
             inspections: Of its parts, in the same order.
 
         Raises:
-            Refused: a value does not fit the precision, or the disk is full.
+            Refused: a value does not fit the precision, or there is no room.
         """
         parts = [
             BlendPart(self._folder(part.digest), inspection, part.weight)
@@ -128,91 +177,79 @@ class ContentStore:
         ]
         return await self._versions.publish(spec, parts)
 
-    async def collect(self, keep_digests: Collection[str], keep: Collection[RevisionSpec]) -> None:
-        """Removes everything else, except what is being fetched or made, or just was.
+    async def collect(self) -> None:
+        """Removes what is not needed, as far as the budget is exceeded."""
+        needed = set(self._needed_folders())
+        for folder in self._needed_before - needed:
+            if folder in self._room:
+                # needed until now
+                self._room.used(folder)
+        self._needed_before = needed
+        await self._room.remove(self._downloads.abandoned())
+        await self._room.tidy()
 
-        An engine re-reads the versions it knows at any time: `keep` must hold all of them.
-        """
-        digests = {*keep_digests, *self._wanted, *self._recent}
-        digests.update(part.digest for spec in keep for part in spec.parts)
-        kept = {hex_of(digest) for digest in digests}
-        # on the loop's own thread: nothing can begin to use a folder between the decision and its disappearance
-        hidden = self._versions.hide_all_but(keep)
-        for folder in self._contents.iterdir():
-            if folder.name not in kept:
-                self._verified.discard(f"sha256:{folder.name}")
-                hidden.append(hide(folder, self._scratch))
-        idle = [folder for folder in self._incoming.iterdir() if folder.name not in self._fetches]
-        idle.sort(key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
-        hidden.extend(hide(folder, self._scratch) for folder in idle[_INCOMING_KEPT:])
-        for aside in hidden:
-            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+    def _needed_folders(self) -> Collection[Path]:
+        """On the loop's own thread: nothing can begin to use a folder between this and its disappearance."""
+        needed = self._needed()
+        digests = {*needed.digests, *(+self._held), *self._recent}
+        digests.update(*map(digests_of_parts, needed.specs))
+        return {
+            *map(self._folder, digests),
+            *self._versions.folders(needed.specs),
+            *self._downloads.folders(),
+        }
 
     def _folder(self, digest: str) -> Path:
         return self._contents / hex_of(digest)
 
     async def _is_here(self, digest: str) -> bool:
-        if digest in self._verified:
+        if digest in self._verified and self._folder(digest).exists():
             return True
-        return await self._checks.join(digest, lambda _: asyncio.to_thread(self._check, digest))
+        with disk_refused(self._root):
+            return await self._checks.join(digest, lambda _: to_the_end(self._check(digest)))
 
-    def _check(self, digest: str) -> bool:
+    async def _check(self, digest: str) -> bool:
         folder = self._folder(digest)
-        if not folder.exists():
-            return False
-        try:
-            found = digest_of(folder)
-        except OSError:
-            found = "unreadable"
-        if found == digest:
+        if await asyncio.to_thread(self._is_whole, digest):
             self._verified.add(digest)
             return True
-        shutil.rmtree(hide(folder, self._scratch), ignore_errors=True)
+        self._verified.discard(digest)
+        if folder.exists():
+            _log.warning("damaged content=%s; it is fetched again", digest)
+            await self._room.remove([folder])
         return False
 
-    async def _fetch(self, pinned: AdapterSource, progress: Progress | None) -> str:
-        key = hashlib.sha256(pinned.model_dump_json().encode()).hexdigest()[:32]
-        known = self._commits.get(key)
-        if known in self._verified:
-            return known
-        return await self._fetches.join(key, lambda tell: self._fetch_once(key, pinned, tell), progress)
-
-    async def _fetch_once(self, key: str, pinned: AdapterSource, progress: Progress) -> str:
-        incoming = self._incoming / key
+    def _is_whole(self, digest: str) -> bool:
         try:
-            with disk_refused(self._root):
-                incoming.mkdir(exist_ok=True)
-                await self._sources.of(pinned).fetch(pinned, incoming, progress)
-                digest = await asyncio.to_thread(digest_of, incoming)
-                with _Want(self._wanted, digest):
-                    # a damaged copy must not stay in the way of the good one
-                    await self._is_here(digest)
-                    await asyncio.to_thread(reveal, incoming, self._folder(digest))
-                    self._verified.add(digest)
-                    self._recent.append(digest)
+            return digest_of(self._folder(digest)) == digest
+        except OSError:
+            return False
+
+    async def _try(self, pinned: AdapterSource, progress: Progress) -> tuple[str, str | Refused]:
+        """Which place was tried, and the digest that it holds or why it cannot be had."""
+        try:
+            return key_of(pinned), await self._fetch(pinned, progress)
         except Refused as refused:
-            if refused.refusal.reason is Reason.STORE_FULL:
-                await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
-            raise
-        if pinned.hugging_face is not None:
-            # a commit never changes; a volume may
-            self._commits[key] = digest
-        return digest
+            return key_of(pinned), refused
 
+    async def _fetch(self, pinned: AdapterSource, progress: Progress | None) -> str:
+        known = self._downloads.known(pinned)
+        if known is not None and await self._is_here(known):
+            return known
+        return await self._downloads.get(pinned, progress)
 
-class _Want:
-    """Keeps a digest from being collected."""
+    def _not_recent(self, digest: str) -> None:
+        if digest in self._recent:
+            self._recent.remove(digest)
 
-    def __init__(self, wanted: dict[str, int], digest: str) -> None:
-        self._wanted, self._digest = wanted, digest
-
-    def __enter__(self) -> None:
-        self._wanted[self._digest] = self._wanted.get(self._digest, 0) + 1
-
-    def __exit__(self, *_: object) -> None:
-        self._wanted[self._digest] -= 1
-        if not self._wanted[self._digest]:
-            del self._wanted[self._digest]
+    async def _arrived(self, incoming: Path, digest: str) -> None:
+        with self.hold(digest):
+            # a damaged copy must not stay in the way of the good one
+            await self._is_here(digest)
+            await asyncio.to_thread(reveal, incoming, self._folder(digest))
+            self._verified.add(digest)
+            self._recent.append(digest)
+            self._room.used(self._folder(digest))
 
 
 def open_store(
@@ -222,6 +259,7 @@ def open_store(
     credentials_root: Path,
     endpoint: str = DEFAULT_ENDPOINT,
     max_bytes: int = DEFAULT_MAX_BYTES,
+    volume: Volume | None = None,
 ) -> ContentStore:
     """A store with the sources of this pod.
 
@@ -231,17 +269,18 @@ def open_store(
         credentials_root: Holds each mounted Secret under its name.
         endpoint: URL of the Hugging Face Hub or of a mirror.
         max_bytes: Largest adapter that is fetched.
+        volume: What `root` lies on, and how much may be on it.
     """
     sources = Sources(
         hugging_face=HuggingFaceHub(endpoint.rstrip("/"), credentials_root, max_bytes),
         volume=VolumeFiles(volumes_root, max_bytes),
     )
-    return ContentStore(root, sources)
+    return ContentStore(root, sources, volume)
 
 
-def _mismatch(source: AdapterSource, wanted: str, found: str) -> Refused:
+def _mismatch(source: AdapterSource, wanted: str, found: str, *, retryable: bool) -> Refused:
     return not_fetched(
         Reason.DIGEST_MISMATCH,
         f"{source.describe()} holds {found}, but {wanted} is wanted; put the wanted files back, or correct spec.digest",
-        retryable=source.volume is not None,
+        retryable=retryable,
     )

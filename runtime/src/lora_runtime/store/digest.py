@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from lora_api.runtime_api import Digest, RevisionSpec
 from lora_runtime.adapters.errors import ADAPTER_FILES
 
 _ALGORITHM = "sha256:"
@@ -26,3 +27,8 @@ def digest_of(folder: Path) -> str:
 def hex_of(digest: str) -> str:
     """The hexadecimal part: the name of the folder."""
     return digest.removeprefix(_ALGORITHM)
+
+
+def digests_of_parts(spec: RevisionSpec) -> frozenset[Digest]:
+    """The digests of all trained adapters that a revision is made of."""
+    return frozenset(part.digest for part in spec.parts)

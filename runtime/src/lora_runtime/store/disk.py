@@ -1,19 +1,22 @@
-"""Changes of folders that are seen whole or not at all, also after a crash."""
+"""Changes of folders that are seen whole or not at all, also after a crash, and what they take of the disk."""
 
 import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from lora_api.v1alpha1.conditions import Reason
-from lora_runtime.adapters.errors import not_fetched
+from lora_runtime.adapters.errors import Refused, not_fetched
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_BLOCK_BYTES = 512
+"""Unit of `st_blocks`, whatever the filesystem."""
 
 
 def reveal(folder: Path, target: Path) -> None:
@@ -34,10 +37,11 @@ def reveal(folder: Path, target: Path) -> None:
 
 
 def hide(folder: Path, scratch: Path) -> Path:
-    """Takes a folder out of sight in one step; returns where it is now, for the caller to remove."""
-    aside = Path(tempfile.mkdtemp(dir=scratch))
-    folder.rename(aside / folder.name)
-    return aside
+    """Takes a folder out of sight in one step; returns where it is now, for the caller to remove.
+
+    Needs no room, so that a full disk can be emptied.
+    """
+    return folder.rename(scratch / f"{folder.name}.{uuid.uuid4().hex}")
 
 
 @contextmanager
@@ -50,6 +54,31 @@ def scratch_folder(scratch: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def size_of(folder: Path, without: Collection[Path] = ()) -> int:
+    """Bytes that a folder takes on the disk, with all in it; links count as themselves.
+
+    What vanishes meanwhile counts as nothing.
+    """
+    if folder in without:
+        return 0
+    try:
+        taken = _taken(folder.lstat())
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    taken += size_of(Path(entry.path), without)
+                else:
+                    taken += _taken(entry.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return 0
+    return taken
+
+
+def _taken(stat: os.stat_result) -> int:
+    # blocks of what was just written may not be assigned yet
+    return max(stat.st_size, stat.st_blocks * _BLOCK_BYTES)
+
+
 @contextmanager
 def disk_refused(root: Path) -> Iterator[None]:
     """Turns trouble with files into a refusal; for a full disk it says whose limit to raise."""
@@ -60,13 +89,15 @@ def disk_refused(root: Path) -> Iterator[None]:
             raise not_fetched(
                 Reason.SOURCE_UNREACHABLE, f"files cannot be put into the pod's store: {error}", retryable=True
             ) from error
-        free = shutil.disk_usage(root).free
-        raise not_fetched(
-            Reason.STORE_FULL,
-            f"the pod's store {root} is full ({free >> 20} MiB free); raise spec.cache.sizeLimit of the LoRAModel or "
-            f"remove adapters",
-            retryable=True,
+        raise store_full(
+            f"the pod's store {root} is full ({shutil.disk_usage(root).free >> 20} MiB free); raise "
+            f"spec.cache.sizeLimit of the LoRAModel or remove adapters"
         ) from error
+
+
+def store_full(message: str) -> Refused:
+    """There is no room; there may be later."""
+    return not_fetched(Reason.STORE_FULL, message, retryable=True)
 
 
 def is_full(error: Exception) -> bool:

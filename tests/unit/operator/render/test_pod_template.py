@@ -112,3 +112,22 @@ def test_what_the_runtime_sets_itself_is_not_said_twice() -> None:
     names = {entry["name"] for entry in container["env"]}
     assert names.isdisjoint({"VLLM_WORKER_MULTIPROC_METHOD", "VLLM_CPU_KVCACHE_SPACE"})
     assert "LORA_SERVED_NAME" in names
+
+
+@pytest.mark.parametrize(
+    ("size_limit", "expected"),
+    [("20Gi", 20 << 30), ("1.5Mi", 3 << 19), ("2G", 2 * 10**9), ("100k", 100_000), ("4096", 4096), ("1Ti", 1 << 40)],
+)
+def test_the_runtime_is_told_what_it_may_keep_before_the_kubelet_evicts_it(size_limit: str, expected: int) -> None:
+    template = rendered_pod({"cache": {"sizeLimit": size_limit}})
+    env = {entry["name"]: entry.get("value") for entry in runtime(template)["env"]}
+    (state,) = (volume for volume in template["spec"]["volumes"] if volume["name"] == "state")
+    assert state["emptyDir"]["sizeLimit"] == size_limit
+    assert env["LORA_STATE_LIMIT_BYTES"] == str(expected)
+    (mount,) = (mount for mount in runtime(template)["volumeMounts"] if mount["name"] == "state")
+    assert env["LORA_STATE"] == mount["mountPath"]
+
+
+def test_without_a_limit_the_runtime_is_told_none() -> None:
+    env = [entry["name"] for entry in runtime(rendered_pod({}))["env"]]
+    assert "LORA_STATE_LIMIT_BYTES" not in env

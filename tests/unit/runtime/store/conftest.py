@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from lora_runtime.store.content import ContentStore, open_store
+from lora_runtime.store.room import Volume
+from lora_runtime.store.sources.source import Sources
 from support.hub import Hub, running_hub
 from support.models import tiny_adapter, tiny_base
+from unit.runtime.store.sources import ScriptedSource
 
 
 @pytest.fixture
@@ -41,7 +44,17 @@ def store(tmp_path: Path, hub: Hub, volumes: Path) -> ContentStore:
     return open_again(tmp_path, hub)
 
 
-def open_again(tmp_path: Path, hub: Hub, max_bytes: int = 64 << 20) -> ContentStore:
+@pytest.fixture
+def scripted(pirate: Path) -> ScriptedSource:
+    return ScriptedSource(pirate)
+
+
+@pytest.fixture
+def slow_store(tmp_path: Path, scripted: ScriptedSource) -> ContentStore:
+    return ContentStore(tmp_path / "store", Sources(hugging_face=scripted, volume=scripted))
+
+
+def open_again(tmp_path: Path, hub: Hub, max_bytes: int = 64 << 20, limit_bytes: int | None = None) -> ContentStore:
     """The store as a restarted process opens it."""
     return open_store(
         tmp_path / "store",
@@ -49,4 +62,5 @@ def open_again(tmp_path: Path, hub: Hub, max_bytes: int = 64 << 20) -> ContentSt
         credentials_root=tmp_path / "credentials",
         endpoint=hub.endpoint,
         max_bytes=max_bytes,
+        volume=Volume(tmp_path / "store", limit_bytes),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,11 @@ import pytest
 from lora_api.runtime_api import Part, Refusal, RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import HuggingFaceSource, SecretRef, VolumeSource
-from lora_runtime.adapters.errors import Refused
+from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
+from lora_runtime.adapters.inspect import inspect
 from lora_runtime.store.content import ContentStore
+from lora_runtime.store.sources.source import Progress
+from lora_runtime.store.versions import Published
 
 REPO = "team/pirate"
 
@@ -32,8 +37,10 @@ def put(volumes: Path, adapter: Path, path: str = "pirate") -> Path:
     return shutil.copytree(adapter, volumes / "shared" / path, dirs_exist_ok=True)
 
 
-def spec_of(digest: str, weight: float = 1.0, precision: Precision = Precision.AUTO) -> RevisionSpec:
-    part = Part(source=from_volume(), digest=digest, weight=weight)
+def spec_of(
+    digest: str, weight: float = 1.0, precision: Precision = Precision.AUTO, path: str = "pirate"
+) -> RevisionSpec:
+    part = Part(source=from_volume(path), digest=digest, weight=weight)
     return RevisionSpec.of((part,), BlendMethod.CONCAT, precision)
 
 
@@ -41,3 +48,44 @@ async def refusal_of(store: ContentStore, source: AdapterSource) -> Refusal:
     with pytest.raises(Refused) as caught:
         await store.resolve(source)
     return caught.value.refusal
+
+
+async def publish(store: ContentStore, spec: RevisionSpec) -> Published:
+    """As the workshop does it, without a base model to check against."""
+    folders = [await store.ensure(part.source, part.digest) for part in spec.parts]
+    return await store.publish(spec, [inspect(folder) for folder in folders])
+
+
+def contents(root: Path) -> list[str]:
+    return sorted(folder.name for folder in (root / "sha256").iterdir())
+
+
+def versions(root: Path) -> list[str]:
+    return sorted(folder.name for folder in (root / "versions").iterdir())
+
+
+class ScriptedSource:
+    """Copies one folder; `act` runs after each file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fetches = 0
+        self.act: Callable[[], None] = lambda: None
+        self.began = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def pin(self, source: AdapterSource) -> AdapterSource:
+        return source
+
+    async def fetch(self, source: AdapterSource, into: Path, progress: Progress) -> None:
+        self.fetches += 1
+        self.began.set()
+        size = sum((self.folder / name).stat().st_size for name in ADAPTER_FILES)
+        progress(0, size)
+        await self.gate.wait()
+        done = 0
+        for name in ADAPTER_FILES:
+            done += (into / name).write_bytes((self.folder / name).read_bytes())
+            progress(done, size)
+            self.act()

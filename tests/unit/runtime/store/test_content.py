@@ -4,71 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lora_api.runtime_api import Part, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
 from lora_runtime.adapters.inspect import inspect
 from lora_runtime.store.content import ContentStore
 from lora_runtime.store.digest import digest_of
-from lora_runtime.store.sources.source import Progress, Sources
-from lora_runtime.store.versions import Published
+from lora_runtime.store.sources.source import Sources
 from support.hub import Hub
 from support.models import tiny_adapter
 from unit.runtime.store.conftest import open_again
-from unit.runtime.store.sources import from_volume, put, spec_of
-
-
-class ScriptedSource:
-    """Copies one folder; `act` runs after each file."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.fetches = 0
-        self.act: Callable[[], None] = lambda: None
-        self.began = asyncio.Event()
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def pin(self, source: AdapterSource) -> AdapterSource:
-        return source
-
-    async def fetch(self, source: AdapterSource, into: Path, progress: Progress) -> None:
-        self.fetches += 1
-        self.began.set()
-        await self.gate.wait()
-        for done, name in enumerate(ADAPTER_FILES, start=1):
-            (into / name).write_bytes((self.folder / name).read_bytes())
-            progress(done, len(ADAPTER_FILES))
-            self.act()
-
-
-@pytest.fixture
-def scripted(pirate: Path) -> ScriptedSource:
-    return ScriptedSource(pirate)
-
-
-@pytest.fixture
-def slow_store(tmp_path: Path, scripted: ScriptedSource) -> ContentStore:
-    return ContentStore(tmp_path / "store", Sources(hugging_face=scripted, volume=scripted))
-
-
-async def publish(store: ContentStore, spec: RevisionSpec) -> Published:
-    folders = [await store.ensure(part.source, part.digest) for part in spec.parts]
-    return await store.publish(spec, [inspect(folder) for folder in folders])
-
-
-def contents(root: Path) -> list[str]:
-    return sorted(folder.name for folder in (root / "sha256").iterdir())
-
-
-def versions(root: Path) -> list[str]:
-    return sorted(folder.name for folder in (root / "versions").iterdir())
+from unit.runtime.store.sources import ScriptedSource, contents, from_volume, publish, put, spec_of, versions
 
 
 async def test_callers_at_once_share_one_fetch_and_all_hear_of_its_progress(
@@ -87,7 +38,8 @@ async def test_callers_at_once_share_one_fetch_and_all_hear_of_its_progress(
     scripted.gate.set()
     assert len(set(await asyncio.gather(*tasks))) == 1
     assert scripted.fetches == 1
-    assert told[0] == told[1] == [1, 2]
+    assert told[0] == told[1]
+    assert told[0][-1] == sum((pirate / name).stat().st_size for name in ADAPTER_FILES)
 
 
 async def test_a_caller_that_gives_up_does_not_stop_the_fetch_of_the_others(
@@ -198,6 +150,46 @@ async def test_a_version_is_published_once_and_named_by_all_that_decides_its_byt
     assert len(folders | {first.folder}) == 3
 
 
+def rot(file: Path, damage: str) -> None:
+    """What a failing disk or a lost write makes of it."""
+    data = bytearray(file.read_bytes())
+    if damage == "flipped bit":
+        data[-1] ^= 1
+    elif damage == "cut":
+        del data[len(data) // 2 :]
+    elif damage == "zeros":
+        data[:] = bytes(len(data))
+    file.write_bytes(data)
+    if damage == "gone":
+        file.unlink()
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "cut", "zeros", "gone"])
+@pytest.mark.parametrize("name", [*ADAPTER_FILES, "digest"])
+async def test_a_version_that_rotted_on_disk_is_made_again_before_an_engine_reads_it(
+    store: ContentStore, volumes: Path, pirate: Path, tmp_path: Path, hub: Hub, name: str, damage: str
+) -> None:
+    put(volumes, pirate)
+    spec = spec_of(digest_of(pirate), 0.4)
+    made = await publish(store, spec)
+    good = [(made.folder / file).read_bytes() for file in ADAPTER_FILES]
+    rot(made.folder / name, damage)
+
+    assert await publish(open_again(tmp_path, hub), spec) == made
+    assert [(made.folder / file).read_bytes() for file in ADAPTER_FILES] == good
+
+
+async def test_a_version_that_is_whole_after_a_restart_is_not_made_again(
+    store: ContentStore, volumes: Path, pirate: Path, tmp_path: Path, hub: Hub
+) -> None:
+    put(volumes, pirate)
+    spec = spec_of(digest_of(pirate), 0.4)
+    made = await publish(store, spec)
+    stamp = (made.folder / "adapter_model.safetensors").stat().st_mtime_ns
+    await publish(open_again(tmp_path, hub), spec)
+    assert (made.folder / "adapter_model.safetensors").stat().st_mtime_ns == stamp
+
+
 async def test_two_recipes_whose_short_names_collide_get_two_folders(
     store: ContentStore, volumes: Path, pirate: Path
 ) -> None:
@@ -205,49 +197,6 @@ async def test_two_recipes_whose_short_names_collide_get_two_folders(
     one = spec_of(digest_of(pirate), 0.4)
     other = spec_of(digest_of(pirate), 0.5).model_copy(update={"revision": one.revision})
     assert (await publish(store, one)).folder != (await publish(store, other)).folder
-
-
-async def test_collecting_keeps_what_is_named_and_removes_the_rest(
-    store: ContentStore, volumes: Path, pirate: Path, base: Path, tmp_path: Path
-) -> None:
-    put(volumes, pirate)
-    digest = digest_of(pirate)
-    kept, dropped = spec_of(digest, 0.4), spec_of(digest, 0.5)
-    folder = (await publish(store, kept)).folder
-    await publish(store, dropped)
-
-    await store.collect([], [kept])
-
-    assert versions(tmp_path / "store") == [folder.name]
-    assert contents(tmp_path / "store") == [digest.removeprefix("sha256:")]
-    assert list((tmp_path / "store" / "scratch").iterdir()) == []
-
-
-async def test_content_that_nobody_names_goes_once_newer_resolutions_have_come(
-    store: ContentStore, volumes: Path, pirate: Path, base: Path, tmp_path: Path, hub: Hub
-) -> None:
-    put(volumes, pirate)
-    digest = (await store.resolve(from_volume())).digest
-    await store.collect([], [])
-    assert contents(tmp_path / "store") == [digest.removeprefix("sha256:")], "the operator is about to ask for it"
-
-    restarted = open_again(tmp_path, hub)
-    await restarted.collect([digest], [])
-    assert contents(tmp_path / "store") == [digest.removeprefix("sha256:")]
-    await restarted.collect([], [])
-    assert contents(tmp_path / "store") == []
-    assert digest_of(await restarted.ensure(from_volume(), digest)) == digest
-
-
-async def test_collecting_leaves_a_fetch_in_flight_alone(
-    slow_store: ContentStore, scripted: ScriptedSource, pirate: Path
-) -> None:
-    scripted.gate.clear()
-    fetch = asyncio.create_task(slow_store.ensure(from_volume(), digest_of(pirate)))
-    await scripted.began.wait()
-    await slow_store.collect([], [])
-    scripted.gate.set()
-    assert digest_of(await fetch) == digest_of(pirate)
 
 
 async def test_a_blend_of_two_sources_is_published(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,11 @@ from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
 from lora_runtime.store.content import ContentStore
 from lora_runtime.store.digest import digest_of
 from lora_runtime.store.sources.hub_errors import explain
-from support.hub import Hub
+from support.hub import Hub, running_hub
 from unit.runtime.store.conftest import open_again
 from unit.runtime.store.sources import REPO, from_hub, refusal_of
 
-CHUNK = 10 << 20
+CHUNK = 1 << 20
 """What the client writes at once: of what came after the last whole chunk, nothing is kept."""
 
 
@@ -109,6 +111,88 @@ async def test_a_download_that_failed_goes_on_where_it_stopped_even_after_a_rest
 
     assert (await restarted.resolve(from_hub())).digest == digest_of(large)
     assert hub.downloads() == [("adapter_model.safetensors", f"bytes={CHUNK}-")]
+
+
+async def test_a_download_that_nobody_wants_any_more_ends_and_is_gone_on_with_later(
+    hub: Hub, store: ContentStore, large: Path, tmp_path: Path
+) -> None:
+    (large / "adapter_model.safetensors").write_bytes(b"\7" * (4 * CHUNK))
+    commit = hub.repo(REPO).commit(large)
+    hub.stall_after = {"adapter_model.safetensors": 2 * CHUNK + 5}
+    half = threading.Event()
+
+    def heard(done: int, total: int | None) -> None:
+        if done >= 2 * CHUNK:
+            half.set()
+
+    wanted = asyncio.create_task(store.ensure(from_hub(commit), digest_of(large), heard))
+    assert await asyncio.to_thread(half.wait, 10)
+    wanted.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(wanted, timeout=5)
+    hub.go_on.set()
+
+    assert digest_of(await store.ensure(from_hub(commit), digest_of(large))) == digest_of(large)
+    (name, sent) = hub.downloads()[-1]
+    assert name == "adapter_model.safetensors"
+    assert sent == f"bytes={2 * CHUNK}-", "the rest was not fetched for nobody, and the first half is not fetched twice"
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 1093, b"{}"], ids=["empty", "zeros", "other"])
+async def test_a_file_that_lost_its_bytes_with_the_power_is_fetched_again(
+    hub: Hub, store: ContentStore, pirate: Path, tmp_path: Path, left: bytes
+) -> None:
+    # small files have no SHA-256 on the hub: what an earlier process left is compared with what git hashes
+    hub.repo(REPO).commit(pirate)
+    hub.cut_after, hub.dies_after_cut = {"adapter_model.safetensors": 5}, True
+    await refusal_of(store, from_hub())
+    (incoming,) = (tmp_path / "store" / "incoming").iterdir()
+    assert (incoming / "adapter_config.json").exists()
+    (incoming / "adapter_config.json").write_bytes(left)
+
+    hub.fail_with = None
+    assert (await open_again(tmp_path, hub).resolve(from_hub())).digest == digest_of(pirate)
+
+
+async def test_a_small_file_that_is_whole_is_not_fetched_twice(
+    hub: Hub, store: ContentStore, pirate: Path, tmp_path: Path
+) -> None:
+    hub.repo(REPO).commit(pirate)
+    hub.cut_after, hub.dies_after_cut = {"adapter_model.safetensors": 5}, True
+    await refusal_of(store, from_hub())
+    hub.fail_with = None
+    await open_again(tmp_path, hub).resolve(from_hub())
+    assert [name for name, _ in hub.downloads()].count("adapter_config.json") == 1
+
+
+async def test_the_token_goes_to_the_hub_and_not_to_where_it_keeps_large_files(
+    hub: Hub, store: ContentStore, pirate: Path, tmp_path: Path
+) -> None:
+    hub.repo(REPO).commit(pirate)
+    hub.repo(REPO).token = "hf_right"
+    put_token(tmp_path, "hf-team", "hf_right")
+    with running_hub("127.0.0.2") as cdn:
+        hub.cdn = cdn
+        assert (await store.resolve(from_hub(secret="hf-team"))).digest == digest_of(pirate)
+    assert set(hub.tokens) == {"Bearer hf_right"}
+    assert cdn.tokens == [None]
+
+
+async def test_a_mirror_may_be_named_with_a_slash_at_its_end(hub: Hub, pirate: Path, tmp_path: Path) -> None:
+    hub.repo(REPO).commit(pirate)
+    hub.endpoint += "/"
+    assert (await open_again(tmp_path, hub).resolve(from_hub())).digest == digest_of(pirate)
+    assert not any("//" in path for _, path, _ in hub.requests)
+
+
+async def test_looking_whether_a_branch_has_moved_downloads_nothing_while_it_has_not(
+    hub: Hub, store: ContentStore, pirate: Path, tmp_path: Path
+) -> None:
+    first = hub.repo(REPO).commit(pirate)
+    await store.resolve(from_hub())
+    hub.requests.clear()
+    assert (await store.resolve(from_hub())).source.hugging_face == HuggingFaceSource(repo=REPO, revision=first)
+    assert len(hub.requests) == 1
 
 
 async def test_damaged_bytes_are_thrown_away_and_fetched_anew(hub: Hub, store: ContentStore, pirate: Path) -> None:

@@ -11,6 +11,7 @@ from lora_operator.domain.render.accelerators import PROFILES, Profile
 from lora_operator.domain.render.config import RenderConfig
 from lora_operator.domain.render.engine_flags import DRAIN_SECONDS, SERVING_PORT, engine_flags
 from lora_operator.domain.render.errors import RenderError
+from lora_operator.domain.render.quantities import quantity_bytes
 
 CONTAINER = "runtime"
 ADMIN_PORT = 8001
@@ -144,10 +145,18 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile) -> list[dict[s
         "LORA_CREDENTIALS_ROOT": mounts.CREDENTIALS,
         "LORA_TLS_DIR": mounts.CERTIFICATE,
         "LORA_ADMIN_PORT": str(ADMIN_PORT),
+        **_state_limit(spec),
         **profile.env,
     }
     pod_name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return [pod_name, *({"name": name, "value": value} for name, value in values.items())]
+
+
+def _state_limit(spec: LoRAModelSpec) -> dict[str, str]:
+    """How much the pod may keep before the kubelet evicts it, for the runtime to stay below."""
+    if spec.cache.size_limit is None:
+        return {}
+    return {"LORA_STATE": mounts.STATE, "LORA_STATE_LIMIT_BYTES": str(quantity_bytes(spec.cache.size_limit))}
 
 
 def _check(template: Mapping[str, Any], model: str) -> None:

@@ -11,7 +11,11 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import Refused, not_fetched
 
 Progress = Callable[[int, int | None], None]
-"""Takes bytes done and bytes in total (None: unknown). Called from worker threads: it may only store them."""
+"""Takes bytes done and bytes in total (None: unknown); to be told before the first byte is written, and after each chunk.
+
+May be called from worker threads. What it raises ends the fetch and is to be let through: there is no room for so
+many bytes, or nobody wants them any more.
+"""
 
 
 class Source(Protocol):
@@ -28,7 +32,7 @@ class Source(Protocol):
     async def fetch(self, source: AdapterSource, into: Path, progress: Progress) -> None:
         """Copies the two files of a pinned source into an existing folder.
 
-        What an interrupted call left in the folder may be used to go on from there.
+        What an interrupted call left in the folder may be used to go on from there, once it is known to be whole.
 
         Raises:
             Refused: it cannot be found, read, or is too large.

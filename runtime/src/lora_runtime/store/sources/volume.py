@@ -12,6 +12,7 @@ from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused, incomplete, list_files, not_fetched
 from lora_runtime.store.sources.source import Progress, too_large
+from lora_runtime.store.threads import in_thread
 
 _CHUNK_BYTES = 4 << 20
 _NAMED_AT_MOST = 8
@@ -31,12 +32,13 @@ class VolumeFiles:
 
     async def fetch(self, source: AdapterSource, into: Path, progress: Progress) -> None:
         """Copies the files; refuses when they are written to meanwhile."""
-        await asyncio.to_thread(self._copy, source, into, progress)
+        await in_thread(lambda tell: self._copy(source, into, tell), progress)
 
     def _copy(self, source: AdapterSource, into: Path, progress: Progress) -> None:
         files = self._files(source)
         before = [_stamp(file) for file in files]
         total, done = sum(size for size, _ in before), 0
+        progress(done, total)
         for file, (size, _) in zip(files, before, strict=True):
             with (into / file.name).open("wb") as copy:
                 for chunk in _chunks(file, size, source):
