@@ -10,6 +10,7 @@ from pathlib import Path
 from lora_api.runtime_api import RevisionSpec
 from lora_runtime.adapters.blend import BlendPart, publish
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE
+from lora_runtime.adapters.size import element_count
 from lora_runtime.store.disk import disk_refused, hide, reveal, scratch_folder
 from lora_runtime.store.flights import Flights
 
@@ -26,6 +27,8 @@ class Published:
     rank: int
     size_bytes: int
     """Size of the tensors' file."""
+    elements: int
+    """Of all its matrices."""
 
 
 class Versions:
@@ -59,7 +62,8 @@ class Versions:
                 publish(parts, spec.precision, made)
                 reveal(made, folder)
         rank = int(json.loads((folder / CONFIG_FILE).read_bytes())["r"])
-        return Published(folder, rank, (folder / TENSORS_FILE).stat().st_size)
+        tensors = folder / TENSORS_FILE
+        return Published(folder, rank, tensors.stat().st_size, element_count(tensors))
 
 
 def _name(spec: RevisionSpec) -> str:
