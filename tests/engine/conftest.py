@@ -146,7 +146,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     tiny_adapter(volumes / "adapters" / "a", base, seed=1)
     tiny_adapter(volumes / "adapters" / "b", base, seed=2, r=4, target_modules=("k_proj", "o_proj", "down_proj"))
     tiny_adapter(volumes / "adapters" / "rs", base, seed=3, use_rslora=True)
-    runtime = start_runtime(folder / "pod", volumes=volumes)
+    # A variable that turns vLLM's /metrics into something else: what is in a pod's environment must not hide ours.
+    (folder / "prometheus").mkdir()
+    stray = {"PROMETHEUS_MULTIPROC_DIR": str(folder / "prometheus")}
+    runtime = start_runtime(folder / "pod", volumes=volumes, environment=stray)
     try:
         runtime.wait_until_ready()
         with closing(World(runtime, volumes)) as made:

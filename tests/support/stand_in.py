@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
+from prometheus_client import CollectorRegistry
 
 from lora_api.runtime_api import AdapterFacts, Desired, ResolveRequest, ResolveResponse, RevisionSpec
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.http.admin import admin_app, admin_server
+from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.service import Files, Service, Work
 from lora_runtime.store.content import Needed
 from lora_runtime.store.versions import Published
@@ -32,7 +34,7 @@ class EverySourceExists:
         return AdapterFacts(source=request.source, resolved=words, digest=digest, rank=8, size_bytes=1000)
 
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
-        return Published(folder=Path("/versions") / spec.revision, rank=8, size_bytes=1000)
+        return Published(folder=Path("/versions") / spec.revision, rank=8, size_bytes=1000, elements=240)
 
 
 class NoFiles:
@@ -125,7 +127,7 @@ class StandIn:
         )
         await service.restore(self._document)
         service.attach_engine(self.engine)
-        self._server = admin_server(admin_app(service), *self._address)
+        self._server = admin_server(admin_app(service, Lifecycle(CollectorRegistry())), *self._address)
         await self._server.serve()
         # TLS would wait for the other side's goodbye, and the operator is in the middle of a poll.
         for connection in list(self._server.server_state.connections):

@@ -89,6 +89,7 @@ KINDS = (
             _column("Digest", ".status.digest", wide=True),
             _column("Rank", ".status.rank", "integer", wide=True),
             _column("Size", ".status.sizeBytes", "integer", wide=True),
+            _column("Host", ".status.memory.hostBytes", "integer", wide=True),
         ),
         rules=(
             (

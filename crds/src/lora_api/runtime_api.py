@@ -3,6 +3,7 @@
     PUT  /v1/desired                          the whole desired document; answers the inventory
     GET  /v1/inventory?after=<etag>&wait=<s>  long poll: answers as soon as the etag differs, else after `wait` seconds
     POST /v1/resolve?wait=<s>                 pin one source to a commit and a digest, and check it against the base
+    GET  /v1/memory                           the engine's own account of the tensors it holds; asks the engine
 
 The desired document is also written to a ConfigMap, from which a starting pod reads it.
 """
@@ -23,6 +24,7 @@ from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 DESIRED_PATH = "/v1/desired"
 INVENTORY_PATH = "/v1/inventory"
 RESOLVE_PATH = "/v1/resolve"
+MEMORY_PATH = "/v1/memory"
 
 CONFIG_MAP_KEY = "desired.json.gz"
 """Key under `binaryData` of the ConfigMap that holds the desired document."""
@@ -143,7 +145,9 @@ class RevisionReport(WireModel):
     message: str = ""
     rank: int | None = None
     size_bytes: int | None = None
-    """Bytes of the published tensors."""
+    """Bytes of the published tensors, on the pod's disk."""
+    host_bytes: int | None = None
+    """Bytes it takes in the engine's host cache while it is there, over all workers; unset before it was loaded."""
     bytes_done: int | None = None
     bytes_total: int | None = None
     """Download progress in bytes while Fetching; the total is unset while unknown."""
@@ -166,6 +170,17 @@ class AdapterReport(WireModel):
         return min(found, key=lambda r: r.state is RevisionState.DRAINING, default=None)
 
 
+class Capacity(WireModel):
+    """Room for adapters in one pod's engine, as the engine was started."""
+
+    slots: int
+    """Adapters that can take part in one batch."""
+    slot_bytes: int
+    """Device memory of one slot, over all devices: the same for every adapter, whatever its rank."""
+    max_cached: int
+    """Adapters that the engine holds in host memory."""
+
+
 class Inventory(WireModel):
     """What one pod has, and what it serves."""
 
@@ -178,11 +193,24 @@ class Inventory(WireModel):
     desired_sequence: int | None = None
     """The document the pod works on; None before the first."""
     desired_etag: str | None = None
+    capacity: Capacity | None = None
+    """None until the engine is there."""
     adapters: tuple[AdapterReport, ...] = ()
 
     def adapter(self, name: str) -> AdapterReport | None:
         """The report for a served name."""
         return next((adapter for adapter in self.adapters if adapter.name == name), None)
+
+
+class EngineMemory(WireModel):
+    """What the engine's own tensors take now, over all its workers."""
+
+    host_bytes: dict[str, int]
+    """By the engine's name of each adapter in the host cache, `<served name>@<revision>.<n>`."""
+    resident: tuple[str, ...]
+    """Engine names of the adapters that have a slot, sorted."""
+    slots_bytes: int
+    """Device memory of all slots, used or not."""
 
 
 class ResolveRequest(WireModel):

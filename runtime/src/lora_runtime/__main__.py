@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lora_runtime import core, plugin
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings
+from lora_runtime.engine import worker_memory
 from lora_runtime.store.base_model import ensure_base
 
 log = logging.getLogger("lora_runtime")
@@ -27,6 +27,8 @@ _ENVIRONMENT = {
     # A response made in the background outlives its HTTP request, and so what keeps its adapter from being removed.
     "VLLM_ENABLE_RESPONSES_API_STORE": "0",
 }
+_FORGOTTEN = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+"""For servers with several API processes; with it vLLM shows what lies in files there, and not what we know."""
 _PLUGINS = ("lora_runtime", "lora_runtime_cpu_kernels")
 
 
@@ -38,8 +40,13 @@ def main() -> None:
         settings = Settings()
     except ValidationError as error:
         sys.exit(f"lora_runtime: the environment is wrong: {_in_one_line(error)}")
+    for name in _FORGOTTEN:
+        os.environ.pop(name, None)
+    # Here, not above: prometheus_client looks at the environment when it is imported.
+    from lora_runtime import core, plugin
+
     running = core.start(settings)
-    plugin.join(running.service)
+    plugin.join(running.service, running.metrics)
     try:
         folder = asyncio.run(_base_folder(settings))
         log.info("base model folder=%s", folder)
@@ -73,6 +80,8 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str]) -> None:
         "--served-model-name",
         served_name,
         "--disable-fastapi-docs",
+        "--worker-extension-cls",
+        worker_memory.CLASS,
         *flags,
     ]
     entry.main()

@@ -11,6 +11,7 @@ from lora_runtime import plan
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, LoadFailed
 from lora_runtime.held import Held, retry_delay
+from lora_runtime.observer import Nobody, Observer, Stage
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 
@@ -45,6 +46,7 @@ class AdapterLoop:
         turn: EngineTurn,
         changed: Callable[[], None],
         clock: Callable[[], float],
+        observer: Observer = Nobody(),  # noqa: B008  (holds nothing)
     ) -> None:
         """Takes what it shares with the loops of other names.
 
@@ -54,12 +56,14 @@ class AdapterLoop:
             turn: the engine, and the right to load into it.
             changed: called after every change that a report would show.
             clock: monotonic time in seconds.
+            observer: told how long things take, and what fails.
         """
         self.name = name
         self._workshop = workshop
         self._turn = turn
         self._changed = changed
         self._clock = clock
+        self._observer = observer
         self._wanted: DesiredAdapter | None = None
         self._uid = ""
         self._held: list[Held] = []
@@ -81,6 +85,11 @@ class AdapterLoop:
     def specs(self) -> tuple[RevisionSpec, ...]:
         """Every recipe whose files must stay: what the engine may read again, and what is under way."""
         return tuple(held.spec for held in self._held)
+
+    @property
+    def loaded(self) -> tuple[LoadedAdapter, ...]:
+        """What the engine was given of it and not asked to remove yet."""
+        return tuple(held.loaded for held in self._held if held.loaded is not None)
 
     def report(self) -> AdapterReport:
         """What is here."""
@@ -192,11 +201,15 @@ class AdapterLoop:
         return isinstance(step, plan.Prepare) and step.spec == spec
 
     async def _prepare(self, held: Held) -> None:
+        began = self._clock()
         try:
             made = await self._workshop.make(held.spec, held.progress)
             held.made(made)
             self._changed()
+            waits = self._clock()
             engine = await asyncio.shield(self._turn.engine)
+            # An engine that starts takes its minutes once, whatever is prepared meanwhile.
+            began += self._clock() - waits
             async with self._turn.lock:
                 held.in_engine = True
                 loaded = await engine.load(self.name, held.spec.revision, made.folder)
@@ -209,7 +222,8 @@ class AdapterLoop:
             log.exception("unexpected adapter=%s revision=%s", self.name, held.spec.revision)
             self._fail(held, Reason.LOAD_FAILED, f"unexpected {type(error).__name__}: {error}", retryable=True)
         else:
-            held.prepared(loaded)
+            held.prepared(loaded, engine.host_bytes(made.elements))
+            self._observer.took(Stage.PREPARE, self._clock() - began)
             log.info("prepared adapter=%s revision=%s rank=%s", self.name, held.spec.revision, held.rank)
         finally:
             held.in_engine = False
@@ -217,6 +231,7 @@ class AdapterLoop:
 
     def _fail(self, held: Held, reason: Reason, message: str, *, retryable: bool) -> None:
         held.failed(reason, message, retryable=retryable, now=self._clock())
+        self._observer.failed(reason)
         log.warning(
             "failed adapter=%s revision=%s reason=%s retryable=%s why=%s",
             self.name, held.spec.revision, reason, retryable, message,
@@ -226,7 +241,9 @@ class AdapterLoop:
         held = self._live(revision)
         assert held is not None and held.loaded is not None  # noqa: S101, PT018  # a prepared revision is loaded
         engine = await asyncio.shield(self._turn.engine)
+        began = self._clock()
         await engine.publish(held.loaded)
+        self._observer.took(Stage.FLIP, self._clock() - began)
         before = [other for other in self._held if other.state is RevisionState.SERVING]
         held.state = RevisionState.SERVING
         self._uid = self._wanted.uid if self._wanted is not None else self._uid
@@ -253,11 +270,13 @@ class AdapterLoop:
     async def _drain(self, held: Held) -> None:
         assert held.loaded is not None  # noqa: S101  # only what the engine has is retired
         engine = await asyncio.shield(self._turn.engine)
+        began = self._clock()
         await engine.drained(held.loaded)
         tries = 0
         while not await self._removed(engine, held.loaded):
             tries += 1
             await asyncio.sleep(retry_delay(tries))
+        self._observer.took(Stage.DRAIN, self._clock() - began)
         self._held.remove(held)
         log.info("removed adapter=%s revision=%s", self.name, held.spec.revision)
         self._wake.set()

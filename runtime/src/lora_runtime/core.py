@@ -1,6 +1,7 @@
 """Runs the service and its admin server on a thread of their own, so that they work while the engine starts."""
 
 import asyncio
+import functools
 import logging
 import os
 import threading
@@ -9,12 +10,16 @@ import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from prometheus_client import REGISTRY
+
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.config import Settings
 from lora_runtime.http.admin import admin_app, admin_server
+from lora_runtime.metrics.runtime import Metrics
 from lora_runtime.service import Service
 from lora_runtime.store.content import open_store
 from lora_runtime.store.room import Volume
+from lora_runtime.store.usage import store_bytes
 from lora_runtime.workshop import Workshop
 
 log = logging.getLogger(__name__)
@@ -28,6 +33,7 @@ class Core:
 
     service: Service
     workshop: Workshop
+    metrics: Metrics
     loop: asyncio.AbstractEventLoop
 
     def attach_base(self, base: BaseModel) -> None:
@@ -71,9 +77,18 @@ async def _main(settings: Settings, started: "Future[Core]") -> None:
         volume=None if limit is None else Volume(settings.state, limit),
     )
     workshop = Workshop(store, settings.max_rank)
+    # The registry that vLLM's /metrics shows.
+    metrics = Metrics(settings.served_name, REGISTRY)
     service = Service(
-        boot_id=uuid.uuid4().hex, workshop=workshop, files=store, state_folder=settings.store, clock=time.monotonic
+        boot_id=uuid.uuid4().hex,
+        workshop=workshop,
+        files=store,
+        state_folder=settings.store,
+        clock=time.monotonic,
+        observer=metrics,
     )
+    metrics.read(service.inventory, service.tiers, functools.partial(store_bytes, settings.store))
     await service.restore(settings.desired_file)
-    started.set_result(Core(service, workshop, loop))
-    await admin_server(admin_app(service), settings.admin_host, settings.admin_port, settings.tls_dir).serve()
+    started.set_result(Core(service, workshop, metrics, loop))
+    app = admin_app(service, metrics.lifecycle)
+    await admin_server(app, settings.admin_host, settings.admin_port, settings.tls_dir).serve()

@@ -31,6 +31,8 @@ class Held:
     message: str = ""
     rank: int | None = None
     size_bytes: int | None = None
+    host_bytes: int | None = None
+    """What it takes in the engine's host cache."""
     trouble: str | None = None
     """Why the engine could not load it for a request, although it is in service."""
     tries: int = 0
@@ -47,9 +49,9 @@ class Held:
         self.state = RevisionState.LOADING
         self.rank, self.size_bytes = published.rank, published.size_bytes
 
-    def prepared(self, loaded: LoadedAdapter) -> None:
+    def prepared(self, loaded: LoadedAdapter, host_bytes: int) -> None:
         """It is in the engine, warm and invisible."""
-        self.state, self.loaded = RevisionState.PREPARED, loaded
+        self.state, self.loaded, self.host_bytes = RevisionState.PREPARED, loaded, host_bytes
         self.reason, self.message, self.tries = None, "", 0
 
     def failed(self, reason: Reason, message: str, *, retryable: bool, now: float) -> None:
@@ -75,6 +77,7 @@ class Held:
                 message=f"the engine refused it when a request wanted it: {self.trouble}",
                 rank=self.rank,
                 size_bytes=self.size_bytes,
+                host_bytes=self.host_bytes,
             )
         return RevisionReport(
             revision=self.spec.revision,
@@ -83,6 +86,7 @@ class Held:
             message=self.message,
             rank=self.rank,
             size_bytes=self.size_bytes,
+            host_bytes=self.host_bytes,
             bytes_done=self.progress.done if fetching else None,
             bytes_total=self.progress.total if fetching else None,
         )

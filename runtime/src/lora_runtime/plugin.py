@@ -9,6 +9,7 @@ from starlette.datastructures import State
 
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.http.guard import Guard
+from lora_runtime.metrics.runtime import Metrics
 from lora_runtime.service import Service
 
 if TYPE_CHECKING:
@@ -16,16 +17,16 @@ if TYPE_CHECKING:
 
 READY_PATH = "/ready"
 
-_service: Service | None = None
+_joined: tuple[Service, Metrics] | None = None
 
 
-def join(service: Service) -> None:
+def join(service: Service, metrics: Metrics) -> None:
     """Says which service the server of this process belongs to, before the server is built.
 
     A global, because vLLM makes the plugin itself and hands it nothing.
     """
-    global _service
-    _service = service
+    global _joined
+    _joined = (service, metrics)
 
 
 class LoRAEndpointPlugin:
@@ -35,14 +36,14 @@ class LoRAEndpointPlugin:
     required_tasks = ("generate",)
 
     def __init__(self) -> None:
-        if _service is None:
+        if _joined is None:
             raise RuntimeError("the plugin lora_runtime only works in a server started by `python -m lora_runtime`")
-        self._service = _service
+        self._service, self._metrics = _joined
         self._in_flight = InFlight()
 
     def attach_router(self, app: FastAPI) -> None:
         """See vLLM's EndpointPlugin."""
-        app.add_middleware(Guard, in_flight=self._in_flight)
+        app.add_middleware(Guard, in_flight=self._in_flight, traffic=self._metrics.traffic)
         service = self._service
 
         @app.get(READY_PATH)
@@ -57,6 +58,8 @@ class LoRAEndpointPlugin:
 
         if engine_client is None:
             raise Unsupported("this server has no engine")
-        engine = VllmEngine(engine_client, state, args, self._in_flight, self._service.tell_trouble)
+        told = self._service.tell_trouble
+        engine = VllmEngine(engine_client, state, args, self._in_flight, told, self._metrics)
+        await engine.measure()
         observe_requests(engine, self._in_flight, self._service.not_ready)
         self._service.attach_engine(engine)

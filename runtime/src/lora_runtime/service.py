@@ -5,13 +5,22 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, RevisionState
+from lora_api.runtime_api import (
+    Desired,
+    EngineMemory,
+    Inventory,
+    ResolveRequest,
+    ResolveResponse,
+    RevisionState,
+)
 from lora_runtime.adapter_loop import AdapterLoop, EngineTurn, Maker
-from lora_runtime.engine.protocol import Engine, LoadedAdapter
+from lora_runtime.engine.protocol import Engine, LoadedAdapter, Tier
+from lora_runtime.observer import Nobody, Observer
 from lora_runtime.resolutions import Resolutions, Resolver
 from lora_runtime.store.content import Needed
 
@@ -58,6 +67,7 @@ class Service:
         state_folder: Path,
         clock: Clock,
         tidy_after_seconds: float = TIDY_AFTER_SECONDS,
+        observer: Observer = Nobody(),  # noqa: B008  (holds nothing)
     ) -> None:
         """Must be called on the loop it will live on.
 
@@ -68,7 +78,9 @@ class Service:
             state_folder: keeps the last document over a restart of the container.
             clock: monotonic time in seconds.
             tidy_after_seconds: how long after a change files are collected.
+            observer: told what happens to adapters.
         """
+        self._observer = observer
         self._tidy_after_seconds = tidy_after_seconds
         self._loop = asyncio.get_running_loop()
         self._boot_id = boot_id
@@ -157,14 +169,17 @@ class Service:
                 await asyncio.to_thread(_keep, self._kept_document, document)
 
     def inventory(self) -> Inventory:
-        """What there is now."""
+        """Any thread: what there is now."""
+        engine = self._turn.engine
         return Inventory(
             boot_id=self._boot_id,
             etag=f"{self._boot_id}-{self._version}",
             version=self._version,
             desired_sequence=self._desired.sequence if self._desired is not None else None,
             desired_etag=self._desired.etag if self._desired is not None else None,
-            adapters=tuple(loop.report() for _, loop in sorted(self._loops.items())),
+            capacity=engine.result().capacity if engine.done() else None,
+            # A copy, made in one step: other threads look, too.
+            adapters=tuple(loop.report() for _, loop in sorted(self._loops.copy().items())),
         )
 
     async def inventory_after(self, etag: str | None, wait_seconds: float) -> Inventory:
@@ -177,6 +192,22 @@ class Service:
                 break
         return found
 
+    def tiers(self) -> Mapping[Tier, int]:
+        """Any thread: how many of all loaded or registered revisions wait where for their next request.
+
+        Not in the inventory: it changes with traffic, and each change there wakes the operator.
+        """
+        engine = self._turn.engine
+        if not engine.done():
+            return {}
+        loaded = [adapter for loop in self._loops.copy().values() for adapter in loop.loaded]
+        return Counter(engine.result().tier(adapter) for adapter in loaded)
+
+    async def memory(self) -> EngineMemory | None:
+        """What the engine's own tensors take now; None until the engine is there."""
+        engine = self._turn.engine
+        return await engine.result().memory() if engine.done() else None
+
     async def resolve(self, request: ResolveRequest, wait_seconds: float) -> ResolveResponse:
         """Finds, pins and checks one source; says Fetching if that takes longer than `wait_seconds`."""
         return await self._resolutions.answer(request, wait_seconds)
@@ -186,7 +217,7 @@ class Service:
         wanted = {adapter.name: adapter for adapter in document.adapters}
         for name in wanted.keys() - self._loops.keys():
             told = functools.partial(self._loop_changed, name)
-            loop = AdapterLoop(name, self._workshop, self._turn, told, self._clock)
+            loop = AdapterLoop(name, self._workshop, self._turn, told, self._clock, self._observer)
             self._loops[name] = loop
             self._spawn(self._run(loop))
         for name, loop in self._loops.items():
@@ -215,6 +246,7 @@ class Service:
             if loop.wanted is None:
                 break
         del self._loops[loop.name]
+        self._observer.forget(loop.name)
         if self._unsettled:
             self._unsettled.discard(loop.name)
         self._changed()

@@ -19,6 +19,7 @@ from lora_api.runtime_api import (
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_runtime import observer
 from lora_runtime.adapter_loop import AdapterLoop, EngineTurn
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.fake import FakeEngine
@@ -56,7 +57,24 @@ class ScriptedMaker:
             raise self.breaks[spec.revision]
         if spec.revision in self.refusals:
             raise Refused(self.refusals[spec.revision])
-        return Published(folder=Path("/versions") / spec.revision, rank=8, size_bytes=100)
+        return Published(folder=Path("/versions") / spec.revision, rank=8, size_bytes=100, elements=20)
+
+
+class Told:
+    """Writes down what an observer is told."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[observer.Stage, float]] = []
+        self.failures: list[Reason] = []
+
+    def took(self, stage: observer.Stage, seconds: float) -> None:
+        self.stages.append((stage, seconds))
+
+    def failed(self, reason: Reason) -> None:
+        self.failures.append(reason)
+
+    def forget(self, name: str) -> None:
+        raise AssertionError("a loop does not know when it is over")
 
 
 @dataclass
@@ -66,12 +84,13 @@ class Stage:
     maker: ScriptedMaker = field(default_factory=ScriptedMaker)
     engine: FakeEngine = field(default_factory=FakeEngine)
     now: float = 100.0
+    told: Told = field(default_factory=Told)
     changes: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        turn = EngineTurn()
-        turn.engine.set_result(self.engine)
-        self.loop = AdapterLoop("x", self.maker, turn, self.changes.set, lambda: self.now)
+        self.turn = EngineTurn()
+        self.turn.engine.set_result(self.engine)
+        self.loop = AdapterLoop("x", self.maker, self.turn, self.changes.set, lambda: self.now, self.told)
         self.task: asyncio.Task[None] | None = None
 
     def want(self, serve: RevisionSpec | None = None, prepare: RevisionSpec | None = None, uid: str = "u1") -> None:
@@ -249,3 +268,43 @@ async def test_an_adapter_that_the_engine_does_not_remove_is_removed_later(stage
     stage.want(serve=V2)
     await stage.until((V2, RevisionState.SERVING))
     assert set(stage.engine.loaded) == {stage.engine.published["x"].engine_name}
+
+
+async def test_an_observer_is_told_how_long_each_stage_of_a_swap_took(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.SERVING))
+    stage.engine.busy[stage.engine.published["x"].engine_name] = busy = asyncio.Event()
+    stage.want(serve=V2)
+    await stage.until((V1, RevisionState.DRAINING), (V2, RevisionState.SERVING))
+    stage.now += 7
+    busy.set()
+    await stage.until((V2, RevisionState.SERVING))
+    swap = [(observer.Stage.PREPARE, 0.0), (observer.Stage.FLIP, 0.0)]
+    assert stage.told.stages == [*swap, *swap, (observer.Stage.DRAIN, 7.0)]
+
+
+async def test_the_wait_for_an_engine_that_starts_is_no_part_of_a_preparation(stage: Stage) -> None:
+    stage.turn.engine = asyncio.get_running_loop().create_future()
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.LOADING))
+    stage.now += 300
+    stage.turn.engine.set_result(stage.engine)
+    await stage.until((V1, RevisionState.SERVING))
+    assert stage.told.stages[0] == (observer.Stage.PREPARE, 0.0)
+
+
+async def test_an_observer_is_told_why_a_preparation_failed(stage: Stage) -> None:
+    stage.maker.breaks[V1.revision] = RuntimeError("out of memory")
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.FAILED))
+    assert stage.told.failures == [Reason.LOAD_FAILED]
+    assert stage.told.stages == []
+
+
+async def test_a_revision_says_what_it_takes_once_the_engine_has_it(stage: Stage) -> None:
+    stage.engine.gate.clear()
+    stage.want(serve=V1)
+    assert (await stage.until((V1, RevisionState.LOADING))).revisions[0].host_bytes is None
+    stage.engine.gate.set()
+    report = (await stage.until((V1, RevisionState.SERVING))).revisions[0]
+    assert (report.size_bytes, report.host_bytes) == (100, stage.engine.host_bytes(20))

@@ -1,6 +1,13 @@
-import pytest
+import asyncio
 
-from lora_runtime.http.guard import is_hidden
+import pytest
+from prometheus_client import CollectorRegistry
+
+from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.http.guard import App, Guard, Message, Receive, Scope, Send, is_hidden
+from lora_runtime.metrics.labels import AdapterLabels
+from lora_runtime.metrics.traffic import Traffic
+from lora_runtime.observer import Outcome
 
 
 @pytest.mark.parametrize("path", [
@@ -14,3 +21,110 @@ def test_what_changes_the_engine_or_answers_for_another_model_is_hidden(path: st
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions", "/health", "/ready", "/metrics", "/adaptersx"])
 def test_what_clients_and_kubelets_need_is_not(path: str) -> None:
     assert not is_hidden(path)
+
+
+class Server:
+    """A guarded app that does what the test says, and what was counted of it."""
+
+    def __init__(self, app: App) -> None:
+        self.registry = CollectorRegistry()
+        self.in_flight = InFlight()
+        self.guard = Guard(app, self.in_flight, Traffic(AdapterLabels("base", 5), self.registry))
+        self.sent: list[Message] = []
+
+    async def ask(self, *incoming: str) -> None:
+        messages = iter(incoming)
+
+        async def receive() -> Message:
+            return {"type": next(messages)}
+
+        async def send(message: Message) -> None:
+            self.sent.append(message)
+
+        await self.guard({"type": "http", "path": "/v1/completions"}, receive, send)
+
+    @property
+    def outcomes(self) -> dict[str, float]:
+        samples = [sample for family in self.registry.collect() for sample in family.samples]
+        return {s.labels["outcome"]: s.value for s in samples if s.name == "lora_runtime_requests_total" and s.value}
+
+
+def an_answer(server: list[Server], status: int, *, asks: str | None = "a", hears: int = 0) -> App:
+    """Answers with a status; `hears` so many messages of the client before."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if asks is not None:
+            server[0].in_flight.asks(asks)
+        for _ in range(hears):
+            await receive()
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"null"})
+
+    return app
+
+
+async def answered(status: int, *, asks: str | None = "a", incoming: tuple[str, ...] = ()) -> Server:
+    servers: list[Server] = []
+    servers.append(Server(an_answer(servers, status, asks=asks, hears=len(incoming))))
+    await servers[0].ask(*incoming)
+    return servers[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(200, "ok"), (400, "refused"), (404, "refused"), (500, "failed"), (503, "failed")]
+)
+async def test_a_request_for_a_model_is_counted_by_its_answer(status: int, outcome: str) -> None:
+    assert (await answered(status)).outcomes == {outcome: 1}
+
+
+async def test_a_client_that_leaves_before_its_answer_aborts_whatever_is_answered_to_nobody() -> None:
+    assert (await answered(200, incoming=("http.request", "http.disconnect"))).outcomes == {"aborted": 1}
+
+
+async def test_a_client_that_leaves_with_its_whole_answer_has_had_it() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        server.in_flight.asks("a")
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+        await receive()
+
+    server = Server(app)
+    await server.ask("http.disconnect")
+    assert server.outcomes == {"ok": 1}
+
+
+async def test_requests_for_no_model_are_not_counted() -> None:
+    assert (await answered(200, asks=None)).outcomes == {}
+
+
+async def test_a_client_is_told_when_to_come_again() -> None:
+    server = await answered(503)
+    assert (b"retry-after", b"1") in server.sent[0]["headers"]
+
+
+async def test_what_a_generation_says_comes_before_the_status() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = server.in_flight.current
+        assert request is not None
+        request.asked, request.outcome = "a", Outcome.FAILED
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+
+    server = Server(app)
+    await server.ask()
+    assert server.outcomes == {"failed": 1}
+
+
+async def test_an_app_that_breaks_has_failed_and_one_that_is_cancelled_was_aborted() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        server.in_flight.asks("a")
+        raise error
+
+    server = Server(app)
+    error: BaseException = RuntimeError("a bug")
+    with pytest.raises(RuntimeError):
+        await server.ask()
+    error = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError):
+        await server.ask()
+    assert server.outcomes == {"failed": 1, "aborted": 1}

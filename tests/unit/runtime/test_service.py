@@ -11,6 +11,8 @@ from lora_api.runtime_api import Desired, DesiredAdapter, Part, RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.engine.fake import FakeEngine
+from lora_runtime.engine.protocol import Tier
+from lora_runtime.observer import Nobody
 from lora_runtime.service import OutOfOrder, Service
 from lora_runtime.store.content import Needed
 from support.stand_in import EverySourceExists
@@ -47,6 +49,16 @@ class Keeper:
             raise OSError(28, "No space left on device")
 
 
+class Forgotten(Nobody):
+    """Writes down who is forgotten."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def forget(self, name: str) -> None:
+        self._names.append(name)
+
+
 class Pod:
     """A service with what it talks to; `again` is the same pod after its container restarted."""
 
@@ -54,9 +66,10 @@ class Pod:
         self.folder = folder
         self.mounted = folder / "mounted.json.gz"
         self.engine, self.files = FakeEngine(), Keeper()
+        self.forgotten: list[str] = []
         self.service = Service(
             boot_id="boot", workshop=EverySourceExists(), files=self.files, state_folder=folder / "state",
-            clock=time.monotonic, tidy_after_seconds=0.01,
+            clock=time.monotonic, tidy_after_seconds=0.01, observer=Forgotten(self.forgotten),
         )  # fmt: skip
 
     def again(self) -> "Pod":
@@ -166,6 +179,40 @@ async def test_a_declared_name_that_is_not_served_says_so_and_an_unknown_one_doe
     await pod.service.put(a_document(2))
     await pod.serving(V1)
     assert pod.service.not_ready("a") is None
+
+
+async def test_the_room_in_the_engine_is_told_once_it_is_there(pod: Pod) -> None:
+    assert pod.service.inventory().capacity is None
+    assert await pod.service.memory() is None
+    pod.service.attach_engine(pod.engine)
+    await pod.until(lambda: pod.service.inventory().capacity is not None)
+    assert pod.service.inventory().capacity == pod.engine.capacity
+    assert await pod.service.memory() == await pod.engine.memory()
+
+
+async def test_where_revisions_wait_is_counted_and_no_part_of_the_inventory(pod: Pod) -> None:
+    assert pod.service.tiers() == {}
+    await pod.service.put(a_document(1))
+    pod.service.attach_engine(pod.engine)
+    await pod.serving(V1)
+    etag = pod.service.inventory().etag
+    assert pod.service.tiers() == {Tier.HOST: 1}
+    pod.engine.loaded.clear()
+    assert pod.service.tiers() == {Tier.DISK: 1}
+    assert pod.service.inventory().etag == etag
+
+
+async def test_an_adapter_is_forgotten_when_nothing_of_it_is_left(pod: Pod) -> None:
+    await pod.service.put(a_document(1))
+    pod.service.attach_engine(pod.engine)
+    await pod.serving(V1)
+    pod.engine.busy[pod.engine.published["a"].engine_name] = busy = asyncio.Event()
+    await pod.service.put(Desired(sequence=2))
+    await pod.until(lambda: pod.service.inventory().adapters[0].serving is None)
+    assert pod.forgotten == [], "a request still uses it"
+    busy.set()
+    await pod.until(lambda: pod.forgotten == ["a"])
+    assert pod.service.inventory().adapters == ()
 
 
 async def test_files_of_a_revision_stay_while_requests_still_use_it(pod: Pod) -> None:

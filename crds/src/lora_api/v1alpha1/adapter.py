@@ -142,6 +142,29 @@ class PodCounts(common.ApiModel):
     available: int = Field(default=0, ge=0, description="Ready pods that serve some revision of it.")
 
 
+class AdapterMemory(common.ApiModel):
+    """What the served revision takes in each pod that serves it; of several pods, the largest."""
+
+    disk_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        json_schema_extra={"format": "int64"},
+        description="Its published tensors on the pod's disk.",
+    )
+    host_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        json_schema_extra={"format": "int64"},
+        description="Its copy in the engine's host memory, while it is one of the model's maxCached.",
+    )
+    slot_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        json_schema_extra={"format": "int64"},
+        description="The device slot it takes part in batches from; the same for every adapter, whatever its rank.",
+    )
+
+
 class PodFailure(common.ApiModel):
     """Why one pod does not serve the wanted revision."""
 
@@ -187,6 +210,9 @@ class LoRAAdapterStatus(common.ApiModel):
     rank: int | None = Field(default=None, ge=0, description="Rank of the adapter or of the whole blend.")
     size_bytes: int | None = Field(
         default=None, ge=0, json_schema_extra={"format": "int64"}, description="Size of the adapter's files in bytes."
+    )
+    memory: AdapterMemory | None = Field(
+        default=None, description="What it takes in a pod; unset while no pod serves it."
     )
     pods: PodCounts = Field(default=PodCounts(), description="How many pods serve it.")
     failures: tuple[PodFailure, ...] = Field(

@@ -194,6 +194,18 @@ class LoRAModelSpec(common.ApiModel):
     )
 
 
+class ModelCapacity(common.ApiModel):
+    """Room for adapters in one pod, as its engine measures it."""
+
+    slots: int = Field(ge=0, description="Adapters that can take part in one batch; one more than maxResident.")
+    slot_bytes: int = Field(
+        ge=0,
+        json_schema_extra={"format": "int64"},
+        description="Device memory of one slot, over all devices of the pod.",
+    )
+    max_cached: int = Field(ge=0, description="Adapters that the engine holds in host memory.")
+
+
 class ModelSummary(common.ApiModel):
     """Words for the columns of `kubectl get`."""
 
@@ -214,6 +226,9 @@ class LoRAModelStatus(common.ApiModel):
     selector: str = Field(default="", max_length=1024, description="Label selector of the pods; read by autoscalers.")
     adapters: int = Field(default=0, ge=0, description="LoRAAdapters that name this model.")
     ready_adapters: int = Field(default=0, ge=0, description="LoRAAdapters of this model that are Ready.")
+    capacity: ModelCapacity | None = Field(
+        default=None, description="Room for adapters in each pod; unset while no pod serves."
+    )
     url: str = Field(
         default="", max_length=1024, description="Where the OpenAI-compatible API answers inside the cluster."
     )

@@ -8,7 +8,7 @@ from lora_api.runtime_api import AdapterFacts, DesiredAdapter
 from lora_api.v1alpha1.adapter import AdapterSource, AdapterSummary, HistoryEntry, LoRAAdapterStatus, PodCounts
 from lora_api.v1alpha1.common import ConditionStatus
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_operator.domain import conditions, delivery, facts
+from lora_operator.domain import conditions, delivery, facts, memory
 from lora_operator.domain.conditions import Verdict
 from lora_operator.domain.delivery import Delivery
 from lora_operator.domain.observed import ObservedAdapter
@@ -68,6 +68,7 @@ def status_of(
         source_hash=files.source_hash,
         rank=files.rank,
         size_bytes=files.size_bytes,
+        memory=None if entry is None else memory.of_adapter(adapter.served_name, fleet.replicas),
         pods=PodCounts(desired=fleet.desired_pods, updated=delivered.updated, available=delivered.available),
         failures=delivered.failures(),
         history=history,

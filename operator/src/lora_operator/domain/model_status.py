@@ -9,7 +9,7 @@ from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.common import ConditionStatus
 from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus, ModelSummary
-from lora_operator.domain import conditions, render
+from lora_operator.domain import conditions, memory, render
 from lora_operator.domain.conditions import Verdict
 from lora_operator.domain.observed import ObservedDeployment, ObservedModel, ObservedPod
 from lora_operator.domain.outcome import Rejected
@@ -51,6 +51,7 @@ def status_of(rollout: Rollout, adapters: Iterable[LoRAAdapterStatus], now: date
         selector=",".join(f"{key}={value}" for key, value in labels.selector(model.meta.name).items()),
         adapters=len(ready),
         ready_adapters=sum(ready),
+        capacity=memory.of_model(rollout.pods),
         url=f"http://{model.meta.name}.{model.meta.namespace}.svc:{render.SERVING_PORT}/v1",
         summary=ModelSummary(
             source=conditions.cut(model.spec.source.describe(), 1024),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lora_api.runtime_api import AdapterReport, RevisionReport
+from lora_api.runtime_api import AdapterReport, Capacity, RevisionReport
 from lora_operator.domain.observed import ObservedPod, Unreachable
 
 
@@ -16,6 +16,8 @@ class Replica:
     """Its report by served name."""
     document: str | None = None
     """The etag of the desired document that it reports on."""
+    capacity: Capacity | None = None
+    """Room in its engine; None when it does not answer."""
 
     def serving(self, served_name: str) -> str | None:
         """The revision that it serves under a name; None also when it does not answer."""
@@ -40,4 +42,4 @@ def _replica(pod: ObservedPod) -> Replica:
     if isinstance(pod.inventory, Unreachable):
         return Replica(pod.name, pod.inventory)
     reports = {report.name: report for report in pod.inventory.adapters}
-    return Replica(pod.name, reports, pod.inventory.desired_etag)
+    return Replica(pod.name, reports, pod.inventory.desired_etag, pod.inventory.capacity)

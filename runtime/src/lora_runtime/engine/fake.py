@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from lora_api.runtime_api import Capacity, EngineMemory
 from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed, Tier
 
 
@@ -63,3 +64,17 @@ class FakeEngine:
     def tier(self, adapter: LoadedAdapter) -> Tier:
         """See Engine.tier."""
         return Tier.HOST if adapter.engine_name in self.loaded else Tier.DISK
+
+    @property
+    def capacity(self) -> Capacity:
+        """See Engine.capacity."""
+        return Capacity(slots=4, slot_bytes=1000, max_cached=8)
+
+    def host_bytes(self, elements: int) -> int:
+        """See Engine.host_bytes."""
+        return elements * 2
+
+    async def memory(self) -> EngineMemory:
+        """See Engine.memory."""
+        names = tuple(sorted(self.loaded))
+        return EngineMemory(host_bytes=dict.fromkeys(names, 0), resident=names, slots_bytes=4000)

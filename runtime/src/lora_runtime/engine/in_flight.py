@@ -2,13 +2,15 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from lora_runtime.engine.tiers import Lease
+from lora_runtime.observer import Outcome
 
 
 @dataclass(eq=False, slots=True)
@@ -16,6 +18,12 @@ class HttpRequest:
     """One HTTP request, from its first byte to the last one of its answer."""
 
     number: int
+    began: float | None
+    """When it came, in monotonic seconds; None once a generation has taken it for its own beginning."""
+    asked: str | None = None
+    """The served name it asked for; None if it is not for a model."""
+    outcome: Outcome | None = None
+    """How the first of its generations ended that did not end well."""
     engine_names: set[str] = field(default_factory=set)
     leases: list[Lease] = field(default_factory=list)
     """Released when it ends, at the latest."""
@@ -28,7 +36,8 @@ class HttpRequest:
 class InFlight:
     """Counts requests by the adapter they use. Lives on one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._numbers = itertools.count()
         self._active: set[HttpRequest] = set()
         self._current: ContextVar[HttpRequest | None] = ContextVar("lora_request", default=None)
@@ -40,19 +49,25 @@ class InFlight:
         return self._current.get()
 
     @contextmanager
-    def request(self) -> Iterator[None]:
+    def request(self) -> Iterator[HttpRequest]:
         """Spans one HTTP request, to the last byte of its answer."""
-        request = HttpRequest(next(self._numbers))
+        request = HttpRequest(next(self._numbers), self._clock())
         self._active.add(request)
         token = self._current.set(request)
         try:
-            yield
+            yield request
         finally:
             self._current.reset(token)
             self._active.discard(request)
             for lease in request.leases:
                 lease.release()
             self._changed.set()
+
+    def asks(self, name: str) -> None:
+        """The request under way in this context is for this served name."""
+        request = self._current.get()
+        if request is not None:
+            request.asked = name
 
     def uses(self, engine_name: str) -> None:
         """The request under way in this context uses this adapter, whatever it asks for next."""

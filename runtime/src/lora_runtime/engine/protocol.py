@@ -5,6 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from lora_api.runtime_api import Capacity, EngineMemory
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedAdapter:
@@ -69,4 +71,17 @@ class Engine(Protocol):
 
     def tier(self, adapter: LoadedAdapter) -> Tier:
         """Any thread: where the adapter is now."""
+        ...
+
+    @property
+    def capacity(self) -> Capacity:
+        """Any thread: room for adapters, as the engine was started."""
+        ...
+
+    def host_bytes(self, elements: int) -> int:
+        """Any thread: what an adapter of so many matrix elements takes in the host cache, over all workers."""
+        ...
+
+    async def memory(self) -> EngineMemory:
+        """What the engine's own tensors take now; asks its workers, between two of their steps."""
         ...

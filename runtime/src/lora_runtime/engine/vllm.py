@@ -26,11 +26,16 @@ from vllm.lora.request import LoRARequest
 from vllm.sampling_params import SamplingParams
 from vllm.v1.engine.output_processor import RequestOutputCollector
 
+from lora_api.runtime_api import Capacity, EngineMemory
+from lora_runtime.engine import memory
 from lora_runtime.engine.admission import Admission
+from lora_runtime.engine.generations import observed
 from lora_runtime.engine.host_cache import HostCache
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed, Tier
 from lora_runtime.engine.tiers import Lease, Tiers, Trouble
+from lora_runtime.metrics.labels import UNKNOWN
+from lora_runtime.metrics.runtime import Metrics
 
 T = TypeVar("T")
 
@@ -54,7 +59,13 @@ class VllmEngine:
     """Drives the engine of the server this process runs, from any thread."""
 
     def __init__(
-        self, client: EngineClient, state: State, args: Namespace, in_flight: InFlight, trouble: Trouble
+        self,
+        client: EngineClient,
+        state: State,
+        args: Namespace,
+        in_flight: InFlight,
+        trouble: Trouble,
+        metrics: Metrics,
     ) -> None:
         """Must be called on the server's event loop, once the server's state is set up.
 
@@ -76,6 +87,14 @@ class VllmEngine:
         self._models.show_available_models = self._public_models
         self._enqueue = self._client.add_request
         self._client.add_request = self._add_request
+        self._loads = metrics.lifecycle
+        served_name = self._models.model_name
+        self._client.generate = observed(self._client.generate, in_flight, metrics.traffic, served_name, time.monotonic)
+        self._measured = memory.WorkerMemory.unknown()
+
+    async def measure(self) -> None:
+        """Asks the engine once what its slots take; before anything else is asked of this object."""
+        self._measured = await memory.ask(self._client)
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""
@@ -101,6 +120,22 @@ class VllmEngine:
         """See Engine.tier."""
         return Tier.HOST if adapter.engine_name in self._tiers else Tier.DISK
 
+    @property
+    def capacity(self) -> Capacity:
+        """See Engine.capacity."""
+        limits = self._client.vllm_config.lora_config
+        slot_bytes = self._measured.slots_bytes // limits.max_loras
+        return Capacity(slots=limits.max_loras, slot_bytes=slot_bytes, max_cached=limits.max_cpu_loras)
+
+    def host_bytes(self, elements: int) -> int:
+        """See Engine.host_bytes."""
+        # Each worker reads the whole adapter, and cuts its part out when it copies it into a slot.
+        return int(elements * self._client.vllm_config.lora_config.lora_dtype.itemsize * self._measured.workers)
+
+    async def memory(self) -> EngineMemory:
+        """See Engine.memory."""
+        return await self._on_loop(self._memory())
+
     async def admit(self, model: str) -> None:
         """Waits until the HTTP request under way may generate with a served name, whose adapter is then loaded.
 
@@ -121,6 +156,7 @@ class VllmEngine:
 
     async def add(self, adapter: LoadedAdapter) -> None:
         """See Loader.add."""
+        began = time.monotonic()
         try:
             async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
                 await self._client.add_lora(_lora_request(adapter))
@@ -128,6 +164,7 @@ class VllmEngine:
             # A failed load leaves a half-written entry, which may sit in a slot: it has to go, whatever the cause was.
             await self.take_out(adapter)
             raise LoadFailed(str(error) or type(error).__name__) from error
+        self._loads.loaded(time.monotonic() - began)
 
     async def take_out(self, adapter: LoadedAdapter) -> None:
         """See Loader.take_out."""
@@ -156,6 +193,19 @@ class VllmEngine:
     async def _remove(self, adapter: LoadedAdapter) -> None:
         await self._tiers.remove(adapter)
         self._known.pop(adapter.engine_name, None)
+
+    async def _memory(self) -> EngineMemory:
+        found = await memory.ask(self._client)
+        names = {adapter.lora_id: adapter.engine_name for adapter in self._known.values()}
+
+        def name(lora_id: int) -> str:
+            return names.get(lora_id, f"{_SEPARATOR}{lora_id}")
+
+        return EngineMemory(
+            host_bytes={name(lora_id): size for lora_id, size in sorted(found.host.items())},
+            resident=tuple(sorted(map(name, found.resident))),
+            slots_bytes=found.slots_bytes,
+        )
 
     async def _warm(self, adapter: LoadedAdapter) -> None:
         """Computes one token with it, so that the first client does not pay for a slot and cold kernels."""
@@ -243,6 +293,7 @@ def observe_requests(engine: VllmEngine, in_flight: InFlight, not_ready: Callabl
         if error is None:
             if not isinstance(self, GenerateBaseServing):
                 return None
+            in_flight.asks(request.model or self.models.model_name())
             try:
                 await engine.admit(request.model)
             except LoadFailed as failed:
@@ -251,7 +302,9 @@ def observe_requests(engine: VllmEngine, in_flight: InFlight, not_ready: Callabl
         if not request.model:
             return error
         if (why := not_ready(request.model)) is not None:
+            in_flight.asks(request.model)
             return _unavailable(self, why)
+        in_flight.asks(UNKNOWN)
         # vLLM names the base model alone, as if no adapter were served.
         error.error.message = f"The model `{request.model}` does not exist. {_served(self.models)}"
         return error

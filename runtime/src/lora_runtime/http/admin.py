@@ -11,20 +11,25 @@ from lora_api.runtime_api import (
     DESIRED_PATH,
     INVENTORY_PATH,
     MAX_WAIT_SECONDS,
+    MEMORY_PATH,
     RESOLVE_PATH,
     Desired,
+    EngineMemory,
     Inventory,
     ResolveRequest,
     ResolveResponse,
 )  # fmt: skip
+from lora_runtime.http.counted import Counted
+from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.service import OutOfOrder, Service
 
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)]
 
 
-def admin_app(service: Service) -> FastAPI:
+def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
     """The routes, as an ASGI app."""
     app = FastAPI(title="lora-runtime admin", openapi_url=None)
+    app.add_middleware(Counted, counts=counts)
 
     @app.put(DESIRED_PATH, response_model_exclude_none=True)
     async def put_desired(document: Desired) -> Inventory:
@@ -41,6 +46,13 @@ def admin_app(service: Service) -> FastAPI:
     @app.post(RESOLVE_PATH, response_model_exclude_none=True)
     async def resolve(question: ResolveRequest, wait: Wait = 0) -> ResolveResponse:
         return await service.resolve(question, wait)
+
+    @app.get(MEMORY_PATH)
+    async def memory() -> EngineMemory:
+        found = await service.memory()
+        if found is None:
+            raise HTTPException(503, "the engine is not there yet: ask again when the pod is ready")
+        return found
 
     return app
 

@@ -1,11 +1,14 @@
 """ASGI middleware in front of vLLM's own server: counts requests, hides what is not for clients."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.responses import JSONResponse
 
 from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.metrics.traffic import Traffic
+from lora_runtime.observer import Outcome
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -34,9 +37,10 @@ RETRY_AFTER_SECONDS = 1
 class Guard:
     """Spans every HTTP request, to the last byte of its answer."""
 
-    def __init__(self, app: App, in_flight: InFlight) -> None:
+    def __init__(self, app: App, in_flight: InFlight, traffic: Traffic) -> None:
         self._app = app
         self._in_flight = in_flight
+        self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one ASGI connection."""
@@ -48,8 +52,22 @@ class Guard:
             else:
                 await _not_found(scope["path"])(scope, receive, send)
         else:
-            with self._in_flight.request():
-                await self._app(scope, receive, _with_retry_after(send))
+            await self._counted(scope, receive, send)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(receive, send)
+        with self._in_flight.request() as request:
+            outcome = Outcome.FAILED
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+                outcome = request.outcome or exchange.outcome
+            except asyncio.CancelledError:
+                outcome = Outcome.ABORTED
+                raise
+            finally:
+                # Still inside: an adapter is not gone before its last request is counted.
+                if request.asked is not None:
+                    self._traffic.ended(request.asked, outcome)
 
 
 def is_hidden(path: str) -> bool:
@@ -64,13 +82,46 @@ def _not_found(path: str) -> JSONResponse:
     return JSONResponse({"error": error}, status_code=404)
 
 
-def _with_retry_after(send: Send) -> Send:
-    async def wrapped(message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 503:
-            headers = list(message.get("headers", ()))
-            if not any(name.lower() == b"retry-after" for name, _ in headers):
-                headers.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
-            message = {**message, "headers": headers}
-        await send(message)
+class Exchange:
+    """One request and its answer: notes how it ends, and tells clients when to come again after a 503."""
 
-    return wrapped
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._status: int | None = None
+        self._whole = False
+        self._left = False
+
+    async def receive(self) -> Message:
+        """See ASGI."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._whole:
+            self._left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """See ASGI."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            if self._status == 503:
+                message = _with_retry_after(message)
+        elif message["type"] == "websocket.accept":
+            self._status = 101
+        elif message["type"] == "http.response.body":
+            self._whole = not message.get("more_body", False)
+        await self._send(message)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the status says, unless the client left before: vLLM answers 200 to nobody then."""
+        if self._left or self._status is None:
+            return Outcome.ABORTED
+        if self._status >= 500:
+            return Outcome.FAILED
+        return Outcome.REFUSED if self._status >= 400 else Outcome.OK
+
+
+def _with_retry_after(message: Message) -> Message:
+    headers = list(message.get("headers", ()))
+    if not any(name.lower() == b"retry-after" for name, _ in headers):
+        headers.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
+    return {**message, "headers": headers}

@@ -14,6 +14,7 @@ from lora_api.runtime_api import RevisionSpec
 from lora_api.v1alpha1.adapter import Precision
 from lora_runtime.adapters.blend import BlendPart, publish
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE
+from lora_runtime.adapters.size import element_count
 from lora_runtime.store.digest import digest_of
 from lora_runtime.store.disk import disk_refused, hide, reveal, scratch_folder
 from lora_runtime.store.flights import Flights, to_the_end
@@ -38,6 +39,8 @@ class Published:
     rank: int
     size_bytes: int
     """Size of the tensors' file."""
+    elements: int
+    """Of all its matrices."""
 
 
 class Versions:
@@ -104,7 +107,8 @@ class Versions:
 
 def _read(folder: Path) -> Published:
     rank = int(json.loads((folder / CONFIG_FILE).read_bytes())["r"])
-    return Published(folder, rank, (folder / TENSORS_FILE).stat().st_size)
+    tensors = folder / TENSORS_FILE
+    return Published(folder, rank, tensors.stat().st_size, element_count(tensors))
 
 
 def _size_of_sum(parts: Sequence[BlendPart], precision: Precision) -> int:

@@ -1,0 +1,49 @@
+"""All series of this runtime, in one registry."""
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry
+
+from lora_api.runtime_api import Inventory
+from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.engine.protocol import Tier
+from lora_runtime.metrics.inventory import InventoryCollector
+from lora_runtime.metrics.labels import AdapterLabels
+from lora_runtime.metrics.lifecycle import Lifecycle
+from lora_runtime.metrics.traffic import Traffic
+from lora_runtime.observer import Stage
+
+ADAPTERS = 100
+"""So many adapters have a label of their own; each costs about forty series."""
+
+
+class Metrics:
+    """An Observer, and the series of those who know what they count."""
+
+    def __init__(self, base: str, registry: CollectorRegistry) -> None:
+        """Takes the base model's served name, and the registry that the serving port's /metrics shows."""
+        self._registry = registry
+        self._labels = AdapterLabels(base, ADAPTERS)
+        self.traffic = Traffic(self._labels, registry)
+        self.lifecycle = Lifecycle(registry)
+
+    def read(
+        self,
+        inventory: Callable[[], Inventory],
+        tiers: Callable[[], Mapping[Tier, int]],
+        store_bytes: Callable[[], Mapping[str, int]],
+    ) -> None:
+        """From now on shows what there is, too; all are called from any thread, at each scrape."""
+        self._registry.register(InventoryCollector(self._labels, inventory, tiers, store_bytes))
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        """See Observer.took."""
+        self.lifecycle.took(stage, seconds)
+
+    def failed(self, reason: Reason) -> None:
+        """See Observer.failed."""
+        self.lifecycle.failed(reason)
+
+    def forget(self, name: str) -> None:
+        """See Observer.forget."""
+        self.traffic.forget(name)
