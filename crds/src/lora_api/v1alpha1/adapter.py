@@ -63,7 +63,10 @@ class Blend(common.ApiModel):
     model_config = ConfigDict(
         json_schema_extra=common.cel(
             ("!has(self.rank) || self.method != 'Concat'", "rank may only be set with method SVD, TIES or DARE"),
-            ("!has(self.density) || self.method in ['TIES', 'DARE']", "density may only be set with method TIES or DARE"),
+            (
+                "!has(self.density) || self.method in ['TIES', 'DARE']",
+                "density may only be set with method TIES or DARE",
+            ),
             ("!has(self.seed) || self.method == 'DARE'", "seed may only be set with method DARE"),
         )
     )
@@ -91,7 +94,10 @@ class Blend(common.ApiModel):
         description="Share of each member's values that TIES and DARE keep; 0.5 when unset.",
     )
     seed: int | None = Field(
-        default=None, ge=0, le=2**31 - 1, description="Which values DARE drops; 0 when unset. The same seed drops the same."
+        default=None,
+        ge=0,
+        le=2**31 - 1,
+        description="Which values DARE drops; 0 when unset. The same seed drops the same.",
     )
     members: tuple[BlendMember, ...] = Field(
         min_length=1,
