@@ -14,7 +14,7 @@ import zlib
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
@@ -67,6 +67,12 @@ class Recipe(WireModel):
     """Share of each part's values that TIES and DARE keep."""
     seed: int | None = None
     """Decides which values DARE drops."""
+
+    @model_validator(mode="after")
+    def _rank_belongs_to_method(self) -> Self:
+        if (self.rank is None) is not (self.method is BlendMethod.CONCAT):
+            raise ValueError("rank is set for every method but Concat")
+        return self
 
     @property
     def leaves(self) -> tuple[Part, ...]:

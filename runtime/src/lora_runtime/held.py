@@ -31,6 +31,7 @@ class Held:
     message: str = ""
     rank: int | None = None
     size_bytes: int | None = None
+    energy: float | None = None
     trouble: str | None = None
     """Why the engine could not load it for a request, although it is in service."""
     tries: int = 0
@@ -45,7 +46,7 @@ class Held:
     def made(self, published: Published) -> None:
         """Its files are ready for the engine."""
         self.state = RevisionState.LOADING
-        self.rank, self.size_bytes = published.rank, published.size_bytes
+        self.rank, self.size_bytes, self.energy = published.rank, published.size_bytes, published.energy
 
     def prepared(self, loaded: LoadedAdapter) -> None:
         """It is in the engine, warm and invisible."""
@@ -82,6 +83,7 @@ class Held:
             reason=self.reason,
             message=self.message,
             rank=self.rank,
+            energy=self.energy,
             size_bytes=self.size_bytes,
             bytes_done=self.progress.done if fetching else None,
             bytes_total=self.progress.total if fetching else None,

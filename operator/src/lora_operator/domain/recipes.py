@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lora_api.runtime_api import AdapterFacts, BlendedPart, Digest, Part, Recipe
@@ -58,16 +58,12 @@ def blended(blend: Blend, members: tuple[Member, ...], files: Files, max_rank: i
     if not parts:
         return _nothing(members, files)
     parts.sort(key=lambda part: (_key(part), part.weight))
-    recipe = Recipe(parts=tuple(parts), method=blend.method)
-    too_much = _too_much(recipe)
-    if too_much is not None:
-        return too_much
-    return _ranked(recipe, blend, files, max_rank)
+    return _too_much(parts) or _ranked(tuple(parts), blend, files, max_rank)
 
 
 def rank_of(recipe: Recipe, files: Files) -> int:
     """The largest rank that a module of it can have."""
-    return _summed_rank(recipe, files) if recipe.rank is None else recipe.rank
+    return _summed_rank(recipe.parts, files) if recipe.rank is None else recipe.rank
 
 
 def _terms(method: BlendMethod, members: tuple[Member, ...]) -> list[_Term]:
@@ -114,8 +110,8 @@ def _nothing(members: tuple[Member, ...], files: Files) -> Recipe:
     return Recipe(parts=(least.model_copy(update={"weight": 0.0}),))
 
 
-def _ranked(recipe: Recipe, blend: Blend, files: Files, max_rank: int) -> Recipe | Blocked:
-    total = _summed_rank(recipe, files)
+def _ranked(parts: tuple[AnyPart, ...], blend: Blend, files: Files, max_rank: int) -> Recipe | Blocked:
+    total = _summed_rank(parts, files)
     raise_it = "raise it (this restarts the pods, one by one)"
     if blend.method is BlendMethod.CONCAT:
         if total > max_rank:
@@ -123,14 +119,14 @@ def _ranked(recipe: Recipe, blend: Blend, files: Files, max_rank: int) -> Recipe
                 f"members' ranks add up to {total}, above the model's spec.adapters.maxRank {max_rank}; {raise_it}, "
                 "blend fewer, or set spec.blend.method to SVD, which cuts the sum to that rank"
             )
-        return recipe
+        return Recipe(parts=parts)
     if blend.rank is not None and blend.rank > max_rank:
         return _rank_too_large(
             f"spec.blend.rank is {blend.rank}, above the model's spec.adapters.maxRank {max_rank}; lower it, or {raise_it}"
         )
     rank = blend.rank or min(total, max_rank)
     return Recipe(
-        parts=recipe.parts,
+        parts=parts,
         method=blend.method,
         rank=min(rank, total) if blend.method is BlendMethod.SVD else rank,
         density=(blend.density or _DENSITY) if blend.method in _MERGES else None,
@@ -138,13 +134,8 @@ def _ranked(recipe: Recipe, blend: Blend, files: Files, max_rank: int) -> Recipe
     )
 
 
-def _summed_rank(recipe: Recipe, files: Files) -> int:
-    return sum(_part_ranks(recipe, files))
-
-
-def _part_ranks(recipe: Recipe, files: Files) -> Iterator[int]:
-    for part in recipe.parts:
-        yield files[part.digest].rank if isinstance(part, Part) else rank_of(part.recipe, files)
+def _summed_rank(parts: Sequence[AnyPart], files: Files) -> int:
+    return sum(files[p.digest].rank if isinstance(p, Part) else rank_of(p.recipe, files) for p in parts)
 
 
 def _too_heavy(part: AnyPart, weight: float) -> Blocked:
@@ -156,8 +147,9 @@ def _too_heavy(part: AnyPart, weight: float) -> Blocked:
     )
 
 
-def _too_much(recipe: Recipe) -> Blocked | None:
-    leaves, depth = len(recipe.leaves), recipe.depth
+def _too_much(parts: Sequence[AnyPart]) -> Blocked | None:
+    leaves = sum(1 if isinstance(part, Part) else len(part.recipe.leaves) for part in parts)
+    depth = 1 + max(0 if isinstance(part, Part) else part.recipe.depth for part in parts)
     if leaves <= _MOST_LEAVES and depth <= _DEEPEST:
         return None
     return Blocked(
