@@ -26,8 +26,8 @@ _DTYPES = {
     Precision.FLOAT16: torch.float16,
 }
 
-_ENERGY = "kept_energy"
-"""In the metadata of the tensors' file, which survives a restart and which engines do not read."""
+_FACTS_FILE = "blend.json"
+"""Beside the adapter, for us. Not the metadata of the tensors' file: safetensors writes those in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,11 @@ def publish(recipe: Recipe, files: Mapping[Digest, Files], precision: Precision,
         OSError, SafetensorError: the folder cannot be written.
     """
     blended = blend(recipe, files, precision)
-    metadata = {"format": "pt"}
-    if blended.energy is not None:
-        metadata[_ENERGY] = f"{blended.energy:.6f}"
-    save_file(blended.tensors, folder / TENSORS_FILE, metadata=metadata)
+    save_file(blended.tensors, folder / TENSORS_FILE, metadata={"format": "pt"})
     text = json.dumps(blended.config, indent=2, sort_keys=True) + "\n"
     (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+    if blended.energy is not None:
+        (folder / _FACTS_FILE).write_text(json.dumps({"keptEnergy": round(blended.energy, 4)}), encoding="utf-8")
 
 
 def published_rank(folder: Path) -> int:
@@ -84,9 +83,10 @@ def published_rank(folder: Path) -> int:
 
 def published_energy(folder: Path) -> float | None:
     """The share that was kept of what was published there; None when nothing was to be cut."""
-    with safe_open(folder / TENSORS_FILE, framework="pt") as file:
-        text = (file.metadata() or {}).get(_ENERGY)
-    return None if text is None else float(text)
+    try:
+        return float(json.loads((folder / _FACTS_FILE).read_bytes())["keptEnergy"])
+    except FileNotFoundError:
+        return None
 
 
 def blend(recipe: Recipe, files: Mapping[Digest, Files], precision: Precision) -> Blended:
