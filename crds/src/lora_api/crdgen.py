@@ -88,6 +88,7 @@ KINDS = (
             *_ENDING,
             _column("Digest", ".status.digest", wide=True),
             _column("Rank", ".status.rank", "integer", wide=True),
+            _column("Kept", ".status.keptEnergy", "number", wide=True),
             _column("Size", ".status.sizeBytes", "integer", wide=True),
             _column("Host", ".status.memory.hostBytes", "integer", wide=True),
         ),

@@ -33,6 +33,7 @@ class Held:
     size_bytes: int | None = None
     host_bytes: int | None = None
     """What it takes in the engine's host cache."""
+    energy: float | None = None
     trouble: str | None = None
     """Why the engine could not load it for a request, although it is in service."""
     tries: int = 0
@@ -47,7 +48,7 @@ class Held:
     def made(self, published: Published) -> None:
         """Its files are ready for the engine."""
         self.state = RevisionState.LOADING
-        self.rank, self.size_bytes = published.rank, published.size_bytes
+        self.rank, self.size_bytes, self.energy = published.rank, published.size_bytes, published.energy
 
     def prepared(self, loaded: LoadedAdapter, host_bytes: int) -> None:
         """It is in the engine, warm and invisible."""
@@ -85,6 +86,7 @@ class Held:
             reason=self.reason,
             message=self.message,
             rank=self.rank,
+            energy=self.energy,
             size_bytes=self.size_bytes,
             host_bytes=self.host_bytes,
             bytes_done=self.progress.done if fetching else None,

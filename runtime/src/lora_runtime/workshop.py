@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lora_api.runtime_api import AdapterFacts, ResolveRequest, RevisionSpec
 from lora_runtime.adapters.base import BaseModel
-from lora_runtime.adapters.compatibility import check_blend_rank, validate
+from lora_runtime.adapters.compatibility import check_recipe_rank, validate
 from lora_runtime.adapters.inspect import Inspection
 from lora_runtime.store.content import ContentStore
 from lora_runtime.store.versions import Published
@@ -55,9 +55,11 @@ class Workshop:
         Raises:
             Refused: a part cannot be had, or does not fit.
         """
-        folders = [await self._store.ensure(part.source, part.digest, progress.part()) for part in spec.parts]
-        inspections = [await self._check(part.digest, folder) for part, folder in zip(spec.parts, folders, strict=True)]
-        check_blend_rank(inspections, self._max_rank)
+        leaves = spec.leaves
+        folders = [await self._store.ensure(leaf.source, leaf.digest, progress.part()) for leaf in leaves]
+        inspections = [await self._check(leaf.digest, folder) for leaf, folder in zip(leaves, folders, strict=True)]
+        found = {leaf.digest: inspection for leaf, inspection in zip(leaves, inspections, strict=True)}
+        check_recipe_rank(spec, found, self._max_rank)
         return await self._store.publish(spec, inspections)
 
     async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:

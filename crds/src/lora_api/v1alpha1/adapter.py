@@ -42,6 +42,12 @@ class BlendMethod(StrEnum):
 
     CONCAT = "Concat"
     """Exact: A matrices stacked, B matrices scaled and stacked; the rank is the sum of the members' ranks."""
+    SVD = "SVD"
+    """The same sum, cut to the largest singular values: the best approximation of a given rank."""
+    TIES = "TIES"
+    """Each member keeps its largest values, signs are elected per value, those that agree are averaged; cut as SVD."""
+    DARE = "DARE"
+    """Each member drops values at random and scales up the rest, then the weighted sum; cut as SVD."""
 
 
 class BlendMember(common.ApiModel):
@@ -52,9 +58,47 @@ class BlendMember(common.ApiModel):
 
 
 class Blend(common.ApiModel):
-    """A weighted sum of other adapters, served under a name of its own."""
+    """Other adapters combined, served under a name of its own."""
 
-    method: BlendMethod = Field(default=BlendMethod.CONCAT, description="How the members are combined.")
+    model_config = ConfigDict(
+        json_schema_extra=common.cel(
+            ("!has(self.rank) || self.method != 'Concat'", "rank may only be set with method SVD, TIES or DARE"),
+            (
+                "!has(self.density) || self.method in ['TIES', 'DARE']",
+                "density may only be set with method TIES or DARE",
+            ),
+            ("!has(self.seed) || self.method == 'DARE'", "seed may only be set with method DARE"),
+        )
+    )
+
+    method: BlendMethod = Field(
+        default=BlendMethod.CONCAT,
+        description=(
+            "Concat: the exact weighted sum, whose rank is the sum of the members' ranks. SVD: the same sum cut to "
+            "`rank`. TIES and DARE: PEFT's merges of members that contradict each other, cut to `rank`."
+        ),
+    )
+    rank: int | None = Field(
+        default=None,
+        ge=1,
+        le=512,
+        description=(
+            "Rank of the result with SVD, TIES and DARE; the sum of the members' ranks when unset, and never above "
+            "the model's spec.adapters.maxRank. status.keptEnergy says what was kept."
+        ),
+    )
+    density: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of each member's values that TIES and DARE keep; 0.5 when unset.",
+    )
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**31 - 1,
+        description="Which values DARE drops; 0 when unset. The same seed drops the same.",
+    )
     members: tuple[BlendMember, ...] = Field(
         min_length=1,
         max_length=16,
@@ -122,7 +166,7 @@ class LoRAAdapterSpec(common.ApiModel):
         ),
     )
     source: AdapterSource | None = Field(default=None, description="Where the adapter's files come from.")
-    blend: Blend | None = Field(default=None, description="A weighted sum of other adapters.")
+    blend: Blend | None = Field(default=None, description="Other adapters of the same model, combined.")
     weight: Weight = Field(
         default=1.0, description="Scales the adapter's effect: 0 is the base model, 1 as trained. Editable live."
     )
@@ -208,6 +252,15 @@ class LoRAAdapterStatus(common.ApiModel):
         default=None, max_length=64, description="Hash of the spec.source that resolvedSource and digest belong to."
     )
     rank: int | None = Field(default=None, ge=0, description="Rank of the adapter or of the whole blend.")
+    kept_energy: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description=(
+            "Of a blend by SVD, TIES or DARE that a pod has made: the share of the sum of squared singular values that "
+            "its rank keeps; 1 means that nothing was cut away."
+        ),
+    )
     size_bytes: int | None = Field(
         default=None, ge=0, json_schema_extra={"format": "int64"}, description="Size of the adapter's files in bytes."
     )

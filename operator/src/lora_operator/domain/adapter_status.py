@@ -67,6 +67,7 @@ def status_of(
         resolved_source=files.source,
         source_hash=files.source_hash,
         rank=files.rank,
+        kept_energy=_kept_energy(adapter, entry, fleet),
         size_bytes=files.size_bytes,
         memory=None if entry is None else memory.of_adapter(adapter.served_name, fleet.replicas),
         pods=PodCounts(desired=fleet.desired_pods, updated=delivered.updated, available=delivered.available),
@@ -134,6 +135,17 @@ def _files(adapter: ObservedAdapter, outcome: Outcome, known: AdapterFacts | Blo
         rank=status.rank,
         size_bytes=status.size_bytes,
     )
+
+
+def _kept_energy(adapter: ObservedAdapter, entry: DesiredAdapter | None, fleet: Fleet) -> float | None:
+    """What the revision that is served has kept, from the first pod that says so."""
+    if entry is None or entry.serve is None or entry.serve.rank is None:
+        return None
+    reports = (replica.report(adapter.served_name, entry.serve.revision) for replica in fleet.replicas)
+    found = next((report.energy for report in reports if report is not None and report.energy is not None), None)
+    if found is None and adapter.status.revision == entry.serve.revision:
+        return adapter.status.kept_energy
+    return found
 
 
 def _history(

@@ -3,18 +3,15 @@
 import graphlib
 from collections.abc import Iterable, Mapping
 
-from lora_api.runtime_api import AdapterFacts, Digest, Part, RevisionSpec
+from lora_api.runtime_api import AdapterFacts, Part, RevisionSpec
 from lora_api.v1alpha1.adapter import Blend, BlendMethod, LoRAAdapterSpec
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_operator.domain import recipes
 from lora_operator.domain.observed import ObservedAdapter
 from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 
 Known = Mapping[str, AdapterFacts | Blocked]
 """By UID: the facts of every accepted adapter that has a source."""
-
-
-_LARGEST_WEIGHT = 1e6
-"""Of one trained adapter inside a blend of blends; each single weight is bounded by the schema."""
 
 
 def outcomes(
@@ -66,40 +63,25 @@ def _blended(
     spec: LoRAAdapterSpec,
     blend: Blend,
     members: Mapping[str, Outcome],
-    files: Mapping[Digest, AdapterFacts],
+    files: recipes.Files,
     max_rank: int,
 ) -> Wanted | Blocked:
-    """Scales the parts of each member's own revision and adds up those with equal files.
-
-    Adding is exact, since a blend is linear, and saves rank. Parts are ordered by digest, so that moving a
-    member in the spec is no new revision.
-    """
-    parts: dict[Digest, Part] = {}
+    listed: list[recipes.Member] = []
     for member in blend.members:
         name = member.adapter_ref.name
         outcome = members[name]
         if not isinstance(outcome, Wanted):
             return _member_not_ready(name, outcome)
-        for part in outcome.spec.parts:
-            before = parts[part.digest].weight if part.digest in parts else 0.0
-            weight = before + spec.weight * member.weight * part.weight
-            if not abs(weight) <= _LARGEST_WEIGHT:  # not `>`: it would let NaN through
-                return Blocked(
-                    AdapterCondition.COMPATIBLE,
-                    Reason.UNSUPPORTED_FEATURE,
-                    f"the weights on the way to {part.source.describe()} through member {name} multiply to {weight:g}, "
-                    f"beyond {_LARGEST_WEIGHT:g}; lower them",
-                )
-            parts[part.digest] = part.model_copy(update={"weight": weight})
-    rank = sum(files[digest].rank for digest in parts)
-    if rank > max_rank:
-        return _rank_too_large(
-            f"members' ranks add up to {rank}, above the model's spec.adapters.maxRank {max_rank}; "
-            "raise it (this restarts the pods, one by one) or blend fewer"
-        )
-    ordered = tuple(parts[digest] for digest in sorted(parts))
-    size_bytes = sum(files[digest].size_bytes for digest in parts)
-    return Wanted(RevisionSpec.of(ordered, blend.method, spec.precision), rank, size_bytes)
+        listed.append(recipes.Member(name, spec.weight * member.weight, outcome.spec))
+    recipe = recipes.blended(blend, tuple(listed), files, max_rank)
+    if isinstance(recipe, Blocked):
+        return recipe
+    revision = RevisionSpec.of(
+        recipe.parts, recipe.method, spec.precision, rank=recipe.rank, density=recipe.density, seed=recipe.seed
+    )
+    digests = {leaf.digest for leaf in recipe.leaves}
+    size_bytes = sum(files[digest].size_bytes for digest in digests)
+    return Wanted(revision, recipes.rank_of(recipe, files), size_bytes)
 
 
 def _member_not_ready(name: str, why: Rejected | Blocked) -> Blocked:

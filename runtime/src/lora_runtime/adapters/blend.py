@@ -1,8 +1,8 @@
-"""The tensors that a revision serves: one or more adapters at their weights, as one adapter with scaling 1."""
+"""The tensors that a revision serves: what its recipe makes of trained adapters, as one adapter with scaling 1."""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from lora_api.v1alpha1.adapter import Precision
+from lora_api.runtime_api import BlendedPart, Digest, Part, Recipe
+from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, incompatible
-from lora_runtime.adapters.inspect import Inspection, ModuleTensors
+from lora_runtime.adapters.factors import Energy, Factors, concat, merge, seed_of, svd
+from lora_runtime.adapters.inspect import Inspection
 
 _DTYPES = {
     Precision.AUTO: torch.float32,
@@ -24,15 +26,17 @@ _DTYPES = {
     Precision.FLOAT16: torch.float16,
 }
 
+_FACTS_FILE = "blend.json"
+"""Beside the adapter, for us. Not the metadata of the tensors' file: safetensors writes those in any order."""
+
 
 @dataclass(frozen=True, slots=True)
-class BlendPart:
-    """One adapter in a sum."""
+class Files:
+    """A trained adapter on disk."""
 
     folder: Path
     inspection: Inspection
     """Of this very folder, and already checked against the base model."""
-    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +49,117 @@ class Blended:
     """A PEFT LoraConfig that gives every module the scaling 1."""
     rank: int
     """Largest rank over its modules."""
+    energy: float | None
+    """The share of the sum of squared singular values that the recipe's rank kept; None for Concat, which cuts nothing."""
 
 
-def publish(parts: Sequence[BlendPart], precision: Precision, folder: Path) -> int:
-    """Writes the weighted sum of `parts` as one adapter into an existing folder; returns its rank.
+def publish(recipe: Recipe, files: Mapping[Digest, Files], precision: Precision, folder: Path) -> None:
+    """Writes what a recipe makes as one adapter into an existing folder.
 
-    The same parts, weights and precision give the same bytes, on every machine.
+    The same recipe and precision give the same bytes, on every machine of one kind.
+
+    Args:
+        recipe: What to make.
+        files: All its leaves, by digest.
+        precision: The values are rounded to it, once, at the end.
+        folder: Empty.
 
     Raises:
         Refused: a value does not fit `precision`.
         OSError, SafetensorError: the folder cannot be written.
     """
-    blended = concat(parts, precision)
+    blended = blend(recipe, files, precision)
     save_file(blended.tensors, folder / TENSORS_FILE, metadata={"format": "pt"})
     text = json.dumps(blended.config, indent=2, sort_keys=True) + "\n"
     (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
-    return blended.rank
+    if blended.energy is not None:
+        (folder / _FACTS_FILE).write_text(json.dumps({"keptEnergy": round(blended.energy, 4)}), encoding="utf-8")
 
 
-def concat(parts: Sequence[BlendPart], precision: Precision) -> Blended:
-    """The exact weighted sum: A matrices stacked, and B matrices, times weight and scaling, side by side.
+def published_rank(folder: Path) -> int:
+    """Largest rank over the modules of what was published there."""
+    return int(json.loads((folder / CONFIG_FILE).read_bytes())["r"])
 
-    All is computed in float32 and rounded once. Holds the whole result in memory.
+
+def published_energy(folder: Path) -> float | None:
+    """The share that was kept of what was published there; None when nothing was to be cut."""
+    try:
+        return float(json.loads((folder / _FACTS_FILE).read_bytes())["keptEnergy"])
+    except FileNotFoundError:
+        return None
+
+
+def blend(recipe: Recipe, files: Mapping[Digest, Files], precision: Precision) -> Blended:
+    """Computes an adapter, one module at a time, in float32; holds the whole result in memory.
 
     Raises:
         Refused: a value does not fit `precision`.
     """
+    inspections = [files[leaf.digest].inspection for leaf in recipe.leaves]
+    modules = {module.name: module for inspection in inspections for module in inspection.modules}
     tensors: dict[str, torch.Tensor] = {}
     ranks: dict[str, int] = {}
+    energy = Energy()
     with ExitStack() as stack:
-        files = [stack.enter_context(safe_open(part.folder / TENSORS_FILE, framework="pt")) for part in parts]
-        terms: dict[str, list[tuple[Any, float, ModuleTensors]]] = {}
-        for file, part in zip(files, parts, strict=True):
-            for module in part.inspection.modules:
-                terms.setdefault(module.name, []).append((file, part.weight * module.scaling, module))
-        for name in sorted(terms):
-            a = torch.cat([file.get_tensor(m.key("A")).float() for file, _, m in terms[name]], dim=0)
-            b = torch.cat([file.get_tensor(m.key("B")).float() * s for file, s, m in terms[name]], dim=1)
-            module = terms[name][0][2]
-            tensors[module.key("A")] = _rounded(module.key("A"), a, precision)
-            tensors[module.key("B")] = _rounded(module.key("B"), b, precision)
-            ranks[name] = a.shape[0]
-    return Blended(tensors, _config(ranks, [part.inspection for part in parts]), max(ranks.values()))
+        opened = {
+            digest: _Opened(
+                stack.enter_context(safe_open(found.folder / TENSORS_FILE, framework="pt")), found.inspection
+            )
+            for digest, found in files.items()
+        }
+        for name in sorted(modules):
+            made = _made(recipe, name, opened)
+            assert made is not None  # noqa: S101  # some leaf has the module
+            factors, cut = made
+            energy += cut
+            for matrix, tensor in (("A", factors.a), ("B", factors.b)):
+                key = modules[name].key(matrix)
+                tensors[key] = _rounded(key, tensor, precision)
+            ranks[name] = factors.a.shape[0]
+    share = None if recipe.method is BlendMethod.CONCAT else energy.share
+    return Blended(tensors, _config(ranks, inspections), max(ranks.values()), share)
+
+
+class _Opened:
+    """The tensors of one trained adapter."""
+
+    def __init__(self, file: Any, inspection: Inspection) -> None:
+        self._file = file
+        self._modules = {module.name: module for module in inspection.modules}
+
+    def factors(self, name: str) -> Factors | None:
+        module = self._modules.get(name)
+        if module is None:
+            return None
+        a, b = (self._file.get_tensor(module.key(matrix)).float() for matrix in "AB")
+        return Factors(a, b, module.scaling)
+
+
+def _made(recipe: Recipe, name: str, opened: Mapping[Digest, _Opened]) -> tuple[Factors, Energy] | None:
+    """What a recipe does to one module; None when none of its parts adapts it."""
+    found = [(_factors(part, name, opened), part.weight) for part in recipe.parts]
+    terms = [(factors, weight) for factors, weight in found if factors is not None]
+    if not terms:
+        return None
+    if recipe.rank is None:
+        return concat([factors.scaled(weight) for factors, weight in terms]), Energy()
+    if recipe.method is BlendMethod.SVD:
+        return svd(concat([factors.scaled(weight) for factors, weight in terms]), recipe.rank)
+    return merge(
+        recipe.method,
+        [factors for factors, _ in terms],
+        [weight for _, weight in terms],
+        density=recipe.density or 1.0,
+        seed=seed_of(recipe.seed or 0, name),
+        rank=recipe.rank,
+    )
+
+
+def _factors(part: Part | BlendedPart, name: str, opened: Mapping[Digest, _Opened]) -> Factors | None:
+    if isinstance(part, Part):
+        return opened[part.digest].factors(name)
+    made = _made(part.recipe, name, opened)
+    return None if made is None else made[0]
 
 
 def _rounded(key: str, tensor: torch.Tensor, precision: Precision) -> torch.Tensor:

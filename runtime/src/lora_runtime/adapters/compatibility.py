@@ -1,9 +1,10 @@
 """Whether an adapter fits a base model: the checks that the engine does not make."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lora_api.runtime_api import Digest, Part, Recipe
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.adapters.errors import Refused, incompatible
@@ -46,30 +47,54 @@ def check(inspection: Inspection, base: BaseModel, max_rank: int) -> None:
     wrong = next(_wrong_shapes(inspection, base), None)
     if wrong is not None:
         raise wrong
-    check_blend_rank([inspection], max_rank)
+    widest = max(inspection.modules, key=lambda module: module.rank)
+    if widest.rank > max_rank:
+        raise _rank_too_large("adapter", widest.name, [widest.rank], max_rank, "")
 
 
-def check_blend_rank(inspections: Sequence[Inspection], max_rank: int) -> int:
-    """Rank of the sum of these adapters: ranks add up within a module, the largest module decides.
+def check_recipe_rank(recipe: Recipe, inspections: Mapping[Digest, Inspection], max_rank: int) -> None:
+    """Holds the rank of what a recipe makes against the engine's: ranks add up within a module, the largest decides.
+
+    Args:
+        recipe: What is to be made.
+        inspections: Of its leaves, by digest.
+        max_rank: What the engine was started for.
 
     Raises:
-        Refused: it is larger than the engine was started for.
+        Refused: RankTooLarge.
     """
+    if recipe.rank is not None:
+        if recipe.rank > max_rank:
+            raise _rank_too_large("blend", "spec.blend.rank", [recipe.rank], max_rank, "")
+        return
+    name, ranks = max(part_ranks(recipe, inspections).items(), key=lambda item: sum(item[1]))
+    if sum(ranks) > max_rank:
+        raise _rank_too_large("blend", name, ranks, max_rank, ", or set spec.blend.method to SVD")
+
+
+def part_ranks(recipe: Recipe, inspections: Mapping[Digest, Inspection]) -> Mapping[str, list[int]]:
+    """By module: the largest rank that each of its parts which adapt it can have there."""
     ranks: dict[str, list[int]] = {}
-    for inspection in inspections:
-        for module in inspection.modules:
-            ranks.setdefault(module.name, []).append(module.rank)
-    name, largest = max(ranks.items(), key=lambda item: sum(item[1]))
-    rank = sum(largest)
-    if rank > max_rank:
-        terms = f" ({' + '.join(map(str, largest))})" if len(largest) > 1 else ""
-        what = "blend" if len(inspections) > 1 else "adapter"
-        raise incompatible(
-            Reason.RANK_TOO_LARGE,
-            f"the {what} has rank {rank}{terms} in {name}, but the model allows {max_rank}; "
-            f"set spec.adapters.maxRank of the LoRAModel to at least {rank} (this restarts its pods)",
-        )
-    return rank
+    for part in recipe.parts:
+        if isinstance(part, Part):
+            found = {module.name: module.rank for module in inspections[part.digest].modules}
+        else:
+            inner = part_ranks(part.recipe, inspections)
+            limit = part.recipe.rank
+            found = {name: sum(terms) if limit is None else limit for name, terms in inner.items()}
+        for name, rank in found.items():
+            ranks.setdefault(name, []).append(rank)
+    return ranks
+
+
+def _rank_too_large(what: str, where: str, ranks: Sequence[int], max_rank: int, else_: str) -> Refused:
+    rank = sum(ranks)
+    terms = f" ({' + '.join(map(str, ranks))})" if len(ranks) > 1 else ""
+    return incompatible(
+        Reason.RANK_TOO_LARGE,
+        f"the {what} has rank {rank}{terms} in {where}, but the model allows {max_rank}; "
+        f"set spec.adapters.maxRank of the LoRAModel to at least {rank} (this restarts its pods){else_}",
+    )
 
 
 def _unknown_modules(unknown: Sequence[str], inspection: Inspection, base: BaseModel) -> Refused:

@@ -22,7 +22,7 @@ from pathlib import Path
 from lora_api.runtime_api import RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
-from lora_runtime.adapters.blend import BlendPart
+from lora_runtime.adapters.blend import Files
 from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
 from lora_runtime.adapters.inspect import Inspection
 from lora_runtime.store.digest import digest_of, digests_of_parts, hex_of
@@ -165,17 +165,17 @@ class ContentStore:
         """The version of `spec` for an engine to read; made atomically, once.
 
         Args:
-            spec: Its parts must have been ensured and checked.
-            inspections: Of its parts, in the same order.
+            spec: Its leaves must have been ensured and checked.
+            inspections: Of its leaves, in the same order.
 
         Raises:
             Refused: a value does not fit the precision, or there is no room.
         """
-        parts = [
-            BlendPart(self._folder(part.digest), inspection, part.weight)
-            for part, inspection in zip(spec.parts, inspections, strict=True)
-        ]
-        return await self._versions.publish(spec, parts)
+        files = {
+            leaf.digest: Files(self._folder(leaf.digest), inspection)
+            for leaf, inspection in zip(spec.leaves, inspections, strict=True)
+        }
+        return await self._versions.publish(spec, files)
 
     async def collect(self) -> None:
         """Removes what is not needed, as far as the budget is exceeded."""

@@ -31,4 +31,4 @@ def hex_of(digest: str) -> str:
 
 def digests_of_parts(spec: RevisionSpec) -> frozenset[Digest]:
     """The digests of all trained adapters that a revision is made of."""
-    return frozenset(part.digest for part in spec.parts)
+    return frozenset(leaf.digest for leaf in spec.leaves)

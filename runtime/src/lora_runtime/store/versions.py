@@ -4,17 +4,19 @@ import asyncio
 import hashlib
 import json
 import logging
-import math
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_api.runtime_api import RevisionSpec
+from lora_api.runtime_api import Digest, RevisionSpec
 from lora_api.v1alpha1.adapter import Precision
-from lora_runtime.adapters.blend import BlendPart, publish
-from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE
+from lora_runtime.adapters.blend import Files, publish, published_energy, published_rank
+from lora_runtime.adapters.compatibility import part_ranks
+from lora_runtime.adapters.errors import TENSORS_FILE
 from lora_runtime.adapters.size import element_count
+from lora_runtime.store.blending import BlendProcess
 from lora_runtime.store.digest import digest_of
 from lora_runtime.store.disk import disk_refused, hide, reveal, scratch_folder
 from lora_runtime.store.flights import Flights, to_the_end
@@ -41,6 +43,8 @@ class Published:
     """Size of the tensors' file."""
     elements: int
     """Of all its matrices."""
+    energy: float | None = None
+    """The share that the recipe's rank kept; None when it cuts nothing."""
 
 
 class Versions:
@@ -51,29 +55,40 @@ class Versions:
         self._flights: Flights[Published] = Flights()
         self._whole: set[Path] = set()
         """Made by this process, or found to be what an earlier one made."""
+        self._computing = asyncio.Semaphore(1)
+        """Computing one blend may need several times the memory of its largest module."""
 
-    async def publish(self, spec: RevisionSpec, parts: Sequence[BlendPart]) -> Published:
-        """Makes a version, unless it is there and whole; `parts` in the order of `spec.parts`.
+    async def publish(self, spec: RevisionSpec, files: Mapping[Digest, Files]) -> Published:
+        """Makes a version, unless it is there and whole; `files` are those of its leaves.
 
         Raises:
             Refused: a value does not fit the precision, or there is no room.
         """
-        return await self._flights.join(_name(spec), lambda _: to_the_end(self._publish(spec, parts)))
+        return await self._flights.join(_name(spec), lambda _: self._in_turn(spec, files))
+
+    async def _in_turn(self, spec: RevisionSpec, files: Mapping[Digest, Files]) -> Published:
+        if spec.concatenates_only:
+            return await to_the_end(self._publish(spec, files, None))
+        async with nullcontext() if (self._root / _name(spec)).exists() else self._computing:
+            process = BlendProcess()
+            return await to_the_end(self._publish(spec, files, process), process.stop)
 
     def folders(self, specs: Iterable[RevisionSpec]) -> Iterator[Path]:
         """Those of `specs`, and those being made."""
         yield from (self._root / _name(spec) for spec in specs)
         yield from (self._root / name for name in self._flights)
 
-    async def _publish(self, spec: RevisionSpec, parts: Sequence[BlendPart]) -> Published:
+    async def _publish(
+        self, spec: RevisionSpec, files: Mapping[Digest, Files], process: BlendProcess | None
+    ) -> Published:
         folder = self._root / _name(spec)
         with disk_refused(self._root):
             if not (folder in self._whole and folder.exists()) and not await asyncio.to_thread(self._check, folder):
                 self._room.forget(folder)
                 async with self._room.reservation() as reservation:
-                    size_bytes = _size_of_sum(parts, spec.precision)
+                    size_bytes = _most_bytes(spec, files)
                     await self._room.reserve(reservation, size_bytes, f"revision {spec.revision}")
-                    await asyncio.to_thread(self._make, spec, parts, folder)
+                    await self._make(spec, files, folder, process)
                     reservation.end()
                     self._room.used(folder)
                 self._whole.add(folder)
@@ -98,33 +113,43 @@ class Versions:
         shutil.rmtree(hide(folder, self._scratch), ignore_errors=True)
         return False
 
-    def _make(self, spec: RevisionSpec, parts: Sequence[BlendPart], folder: Path) -> None:
+    async def _make(
+        self, spec: RevisionSpec, files: Mapping[Digest, Files], folder: Path, process: BlendProcess | None
+    ) -> None:
         with scratch_folder(self._scratch) as made:
-            publish(parts, spec.precision, made)
-            (made / _DIGEST_FILE).write_text(digest_of(made), encoding="ascii")
-            reveal(made, folder)
+            if process is None:
+                await asyncio.to_thread(publish, spec, files, spec.precision, made)
+            else:
+                await process.publish(spec, {digest: found.folder for digest, found in files.items()}, made)
+            await asyncio.to_thread(_reveal, made, folder)
+
+
+def _reveal(made: Path, folder: Path) -> None:
+    (made / _DIGEST_FILE).write_text(digest_of(made), encoding="ascii")
+    reveal(made, folder)
 
 
 def _read(folder: Path) -> Published:
-    rank = int(json.loads((folder / CONFIG_FILE).read_bytes())["r"])
     tensors = folder / TENSORS_FILE
-    return Published(folder, rank, tensors.stat().st_size, element_count(tensors))
+    return Published(
+        folder, published_rank(folder), tensors.stat().st_size, element_count(tensors), published_energy(folder)
+    )
 
 
-def _size_of_sum(parts: Sequence[BlendPart], precision: Precision) -> int:
-    """What the weighted sum takes on disk at most, in bytes."""
-    modules = [module for part in parts for module in part.inspection.modules]
-    values = sum(math.prod(module.a_shape) + math.prod(module.b_shape) for module in modules)
-    return values * (2 if precision in _HALF else 4) + len(modules) * _HEADER_BYTES_PER_MODULE
+def _most_bytes(spec: RevisionSpec, files: Mapping[Digest, Files]) -> int:
+    """What it takes on disk at most, in bytes."""
+    inspections = {digest: found.inspection for digest, found in files.items()}
+    modules = {module.name: module for inspection in inspections.values() for module in inspection.modules}
+    values = 0
+    for name, ranks in part_ranks(spec, inspections).items():
+        rank = sum(ranks) if spec.rank is None else spec.rank
+        values += rank * (modules[name].a_shape[1] + modules[name].b_shape[0])
+    return values * (2 if spec.precision in _HALF else 4) + len(modules) * _HEADER_BYTES_PER_MODULE
 
 
 def _name(spec: RevisionSpec) -> str:
     # a revision is 8 hex digits, for people; engines need a name that never repeats for other bytes
-    facts = [
-        _RECIPE,
-        spec.method.value,
-        spec.precision.value,
-        [[part.digest, part.weight] for part in spec.parts],
-    ]
+    parts, method, *options = spec.facts
+    facts = [_RECIPE, method, spec.precision.value, parts, *options]
     full = hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
     return f"{spec.revision}-{full[:32]}"

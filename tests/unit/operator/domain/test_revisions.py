@@ -31,7 +31,7 @@ def outcomes(
 
 def weights(outcome: Outcome) -> dict[str, float]:
     assert isinstance(outcome, Wanted)
-    return {part.digest: part.weight for part in outcome.spec.parts}
+    return {leaf.digest: leaf.weight for leaf in outcome.spec.leaves}
 
 
 def test_a_trained_adapter_is_one_part_with_its_own_weight() -> None:
@@ -47,7 +47,7 @@ def test_the_parts_are_pinned() -> None:
     outcome = outcomes(an_adapter("pirate"))["pirate"]
 
     assert isinstance(outcome, Wanted)
-    assert outcome.spec.parts[0].source == some_facts("pirate").source
+    assert outcome.spec.leaves[0].source == some_facts("pirate").source
 
 
 def test_another_weight_is_another_revision_and_the_same_wish_is_the_same() -> None:

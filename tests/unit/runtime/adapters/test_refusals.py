@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 import torch
 
+from lora_api.runtime_api import BlendedPart, Recipe
+from lora_api.v1alpha1.adapter import BlendMethod
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_runtime.adapters.base import BaseModel, load_base
-from lora_runtime.adapters.compatibility import check_blend_rank, validate
+from lora_runtime.adapters.compatibility import check_recipe_rank, validate
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, BaseModelUnavailable, Refused
 from lora_runtime.adapters.inspect import Limits, inspect
+from lora_runtime.store.digest import digest_of
 from support.models import tiny_adapter, tiny_base
 from unit.runtime.adapters.edits import Tensors, edit_config, edit_tensors
+from unit.runtime.adapters.leaves import leaf
 
 Q_PROJ = "base_model.model.model.layers.0.self_attn.q_proj"
 
@@ -339,12 +343,26 @@ def test_a_rank_above_the_limit_says_which_limit_to_raise(adapter: Path, base: B
     assert "set spec.adapters.maxRank of the LoRAModel to at least 8" in message
 
 
-def test_ranks_of_a_blend_add_up_per_module(adapter: Path, base_folder: Path, tmp_path: Path) -> None:
-    other = inspect(tiny_adapter(tmp_path / "o", base_folder, seed=2, r=4, target_modules=["k_proj"]))
-    same = inspect(adapter)
-    assert check_blend_rank([same, other], 8) == 8
-    with pytest.raises(Refused, match=r"the blend has rank 16 \(8 \+ 8\) in .* to at least 16"):
-        check_blend_rank([same, other, same], 15)
+def test_ranks_of_a_concatenation_add_up_per_module(adapter: Path, base_folder: Path, tmp_path: Path) -> None:
+    other = tiny_adapter(tmp_path / "o", base_folder, seed=2, r=4, target_modules=["k_proj"])
+    again = tiny_adapter(tmp_path / "s", base_folder, seed=3)
+    found = {digest_of(folder): inspect(folder) for folder in (adapter, other, again)}
+
+    check_recipe_rank(Recipe(parts=(leaf(adapter), leaf(other))), found, 8)
+    with pytest.raises(Refused, match=r"the blend has rank 16 \(8 \+ 8\) in .* to at least 16 .* or .* method to SVD"):
+        check_recipe_rank(Recipe(parts=(leaf(adapter), leaf(other), leaf(again))), found, 15)
+
+
+def test_a_blend_inside_a_concatenation_counts_with_the_rank_it_was_cut_to(adapter: Path) -> None:
+    found = {digest_of(adapter): inspect(adapter)}
+    cut = Recipe(parts=(leaf(adapter),), method=BlendMethod.SVD, rank=3)
+    outer = Recipe(parts=(leaf(adapter), BlendedPart(recipe=cut, weight=1)))
+
+    check_recipe_rank(outer, found, 11)
+    with pytest.raises(Refused, match=r"rank 11 \(8 \+ 3\)"):
+        check_recipe_rank(outer, found, 10)
+    with pytest.raises(Refused, match=r"rank 3 in spec.blend.rank, but the model allows 2"):
+        check_recipe_rank(cut, found, 2)
 
 
 def test_a_base_model_without_a_config_says_what_the_folder_needs(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""Blends that have to be computed are computed in a process of their own.
+
+That process yields to the engine, gives all its memory back, can be ended when nobody wants the blend any longer, and has
+the random state and the arithmetic for itself: one thread and one instruction set give the same bytes on every pod of
+one architecture. Whoever serves never imports PEFT.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from lora_api.runtime_api import Digest, Refusal, RevisionSpec
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_runtime.adapters import blend
+from lora_runtime.adapters.errors import Refused
+from lora_runtime.adapters.inspect import inspect
+from lora_runtime.store.disk import disk_refused
+
+_NICENESS = 10
+_REFUSED = 3
+"""Exit status when the refusal stands on the standard output."""
+_SHOWN_AT_MOST = 500
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # the same results whichever instructions a CPU has
+    "MKL_CBWR": "COMPATIBLE",
+    "ATEN_CPU_CAPABILITY": "default",
+    # devices are the engine's
+    "CUDA_VISIBLE_DEVICES": "",
+}
+
+
+class _Job(BaseModel):
+    """What the process is told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: RevisionSpec
+    folders: dict[Digest, Path]
+    made: Path
+
+
+class BlendProcess:
+    """The process for one blend."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._unwanted = False
+
+    def stop(self) -> None:
+        """Ends it; `publish` then raises Refused."""
+        self._unwanted = True
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def publish(self, spec: RevisionSpec, folders: Mapping[Digest, Path], made: Path) -> None:
+        """Writes a revision into a folder; see adapters/blend.py.
+
+        Args:
+            spec: What to make.
+            folders: Those of all its leaves, which were checked.
+            made: Empty, inside the store.
+
+        Raises:
+            Refused: a value does not fit the precision, the disk is full, or the process was ended.
+        """
+        job = _Job(spec=spec, folders=dict(folders), made=made)
+        self._process = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "lora_runtime.store.blending",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | _ENVIRONMENT,
+        )
+        if self._unwanted:
+            process.kill()
+        out, err = await process.communicate(job.model_dump_json().encode())
+        if process.returncode == _REFUSED:
+            raise Refused(Refusal.model_validate_json(out.splitlines()[-1]))
+        if process.returncode != 0:
+            raise _ended(process.returncode or 0, err.decode(errors="replace"))
+
+
+def _ended(status: int, said: str) -> Refused:
+    if status < 0:
+        why = (
+            f"signal {-status}; if the pod has no memory left, raise spec.resources of the LoRAModel or use method SVD"
+        )
+    else:
+        why = f"status {status}: {said.strip()[-_SHOWN_AT_MOST:]}"
+    message = f"the process that computes the blend ended with {why}"
+    return Refused(
+        Refusal(condition=AdapterCondition.COMPATIBLE, reason=Reason.LOAD_FAILED, message=message, retryable=True)
+    )
+
+
+def main() -> int:
+    """Does the job on the standard input."""
+    os.nice(_NICENESS)
+    job = _Job.model_validate_json(sys.stdin.buffer.read())
+    try:
+        with disk_refused(job.made):
+            files = {digest: blend.Files(folder, inspect(folder)) for digest, folder in job.folders.items()}
+            blend.publish(job.spec, files, job.spec.precision, job.made)
+    except Refused as refused:
+        sys.stdout.write(refused.refusal.model_dump_json() + "\n")
+        return _REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
