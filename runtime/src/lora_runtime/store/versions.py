@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import math
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
