@@ -52,7 +52,7 @@ async def refusal_of(store: ContentStore, source: AdapterSource) -> Refusal:
 
 async def publish(store: ContentStore, spec: RevisionSpec) -> Published:
     """As the workshop does it, without a base model to check against."""
-    folders = [await store.ensure(part.source, part.digest) for part in spec.parts]
+    folders = [await store.ensure(part.source, part.digest) for part in spec.leaves]
     return await store.publish(spec, [inspect(folder) for folder in folders])
 
 
