@@ -39,15 +39,16 @@ class RuntimeProcess:
     admin_url: str
     process: subprocess.Popen[bytes]
     log: Path
+    ready_path: str = "/ready"
 
     def wait_until_ready(self) -> None:
-        """Polls `/ready`, and fails with the end of the log when the process ends first."""
+        """Polls until it is ready, and fails with the end of the log when the process ends first."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the runtime ended with {self.process.returncode}:\n{self.tail()}")
             try:
-                if httpx.get(f"{self.url}/ready", timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}{self.ready_path}", timeout=5).status_code == 200:
                     return
             except httpx.TransportError:
                 pass

@@ -65,3 +65,8 @@ def gaps(responses: Sequence[Response]) -> list[float]:
 def ended_between(responses: Sequence[Response], begin: float, end: float) -> int:
     """How many were answered in that time: those cut off by its end are balanced by those under way at its begin."""
     return sum(1 for r in responses if r.status == 200 and begin <= r.ended < end)
+
+
+def tokens_between(responses: Sequence[Response], begin: float, end: float) -> int:
+    """How many chunks of streams came in that time: a finer measure of throughput than whole responses."""
+    return sum(begin <= at < end for r in responses if r.status == 200 for at in r.token_times)

@@ -1,0 +1,5 @@
+"""`python -m bench.overhead`."""
+
+from bench.overhead.command import app
+
+app()

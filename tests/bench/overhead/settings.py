@@ -1,0 +1,75 @@
+"""How long a run is, and what is compared."""
+
+from dataclasses import dataclass
+
+from bench.served.recipes import ADAPTERS
+from bench.served.world import BASE_NAME, Model
+
+CPU_KERNELS = "lora_runtime_cpu_kernels"
+"""Our repair of vLLM's CPU kernels, as a plugin of vLLM that works without the runtime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One comparison of the runtime with a bare vLLM."""
+
+    title: str
+    why: str
+    plugins: tuple[str, ...]
+    """That the bare vLLM loads."""
+    models: tuple[str, ...]
+    """That are asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run."""
+
+    model: Model
+    max_tokens: int
+    seed: int
+    load: float
+    """Share of what the bare vLLM sustains."""
+    pairs: int
+    """Of blocks: one on each server, in the order ABBA."""
+    saturated_seconds: float
+    """Of each block, with as many clients as the engine takes into one batch."""
+    steady_seconds: float
+    """Of each block, with open-loop arrivals."""
+    clients: int
+    max_resident: int
+    max_cached: int
+    sections: tuple[Section, ...]
+
+
+SECTIONS = (
+    Section(
+        title="stock",
+        why="vLLM as it is. Adapters alone, because on CPU it answers wrongly to base requests beside adapter requests.",
+        plugins=(),
+        models=ADAPTERS,
+    ),
+    Section(
+        title="repaired",
+        why="vLLM with our repair of its CPU kernels, as the runtime has it: base and adapters mixed.",
+        plugins=(CPU_KERNELS,),
+        models=(BASE_NAME, *ADAPTERS),
+    ),
+)
+
+
+def settings(model: Model, *, seed: int, load: float, pairs: int, quick: bool) -> Settings:
+    """The run that a user asked for."""
+    return Settings(
+        model=model,
+        max_tokens=16,
+        seed=seed,
+        load=load,
+        pairs=1 if quick else pairs,
+        saturated_seconds=5.0 if quick else 8.0,
+        steady_seconds=8.0 if quick else 16.0,
+        clients=16,
+        max_resident=4,
+        max_cached=8,
+        sections=SECTIONS[:1] if quick else SECTIONS,
+    )
