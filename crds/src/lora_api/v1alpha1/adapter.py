@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
+from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field
 
@@ -56,6 +57,15 @@ class AdapterSource(common.ModelSource):
         """The source in one short line, as `kubectl get` prints it."""
         places = (self.s3, self.gcs, self.http, self.oci)
         return next((place.describe() for place in places if place is not None), super().describe())
+
+    @property
+    def host(self) -> str | None:
+        """The server that the author of the source chose, as far as the spec tells; brackets and port are left out."""
+        if self.oci is not None:
+            return urlsplit(f"//{self.oci.reference}").hostname
+        store = self.s3 or self.gcs
+        url = self.http.url if self.http is not None else None if store is None else store.endpoint
+        return None if url is None else urlsplit(url).hostname
 
 
 class BlendMethod(StrEnum):

@@ -30,8 +30,9 @@ _VALID = timedelta(minutes=15)
 """A signature is made for each request; a download that began goes on after it has expired."""
 _GOOGLE = "https://storage.googleapis.com"
 _DEFAULT_REGION = "us-east-1"
-_REGION = re.compile(rb"<Region>([a-z0-9-]{1,64})</Region>")
-_WRONG_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken")
+_REGION = re.compile(rb"<Region>([a-z0-9-]{1,64})</Region>|expecting (?:'|&#34;|&quot;)([a-z0-9-]{1,64})")
+_WRONG_KEYS = ("InvalidToken", "ExpiredToken", "XAdminUserNotFound")
+"""Some servers answer these with 400 or 404."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class _S3Folder:
                 f"the server of {where} has no bucket {self.source.bucket}; correct source.s3.bucket or source.s3.endpoint",
                 retryable=True,
             )
-        if answer.status == 400 and answer.code in _WRONG_KEYS:
+        if answer.code in _WRONG_KEYS:
             answer = Answered(403, answer.headers, answer.body)
         return explain(answer, where, _remedy(self.secret, "the keys accessKeyId and secretAccessKey"))
 
@@ -208,7 +209,7 @@ def _gcs(source: AdapterSource) -> GCSSource:
 
 def _named_region(body: bytes) -> str | None:
     found = _REGION.search(body)
-    return None if found is None else found[1].decode()
+    return None if found is None else (found[1] or found[2]).decode()
 
 
 def _remedy(secret: str | None, keys: str) -> str:

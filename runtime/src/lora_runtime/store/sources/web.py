@@ -137,7 +137,7 @@ class Session:
             async with self.get(place, {"Range": "bytes=0-0"}) as response:
                 return Found(_whole_size(response), _etag(response.headers))
         except Answered as answer:
-            if answer.status in (404, 410):
+            if answer.status in (404, 410) and answer.code in ("", "NoSuchKey"):
                 return None
             if answer.status == 416:  # the file is empty
                 return Found(0, _etag(answer.headers))
