@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,7 @@ async def test_a_key_that_is_none_is_refused_without_asking_anybody(
 
 @pytest.mark.parametrize("more", [{"prefix": "nothing-here"}, {"bucket": "no-such-bucket"}], ids=str)
 async def test_what_is_missing_is_named(gcs: GCS, store: ContentStore, more: dict[str, object]) -> None:
-    refusal = await refused(
-        store, a_source("gcs", **{"bucket": BUCKET, "prefix": "any", "endpoint": gcs.endpoint} | more)
-    )
+    where: dict[str, Any] = {"bucket": BUCKET, "prefix": "any", "endpoint": gcs.endpoint}
+    refusal = await refused(store, a_source("gcs", **where | more))
     assert refusal.reason is Reason.SOURCE_NOT_FOUND
     assert str(*more.values()) in refusal.message

@@ -69,6 +69,10 @@ class Egress(BaseModel):
         return None if self.allows_address(address) else forbidden_address(host, address)
 
 
+DEFAULT = Egress()
+"""What holds unless the administrator chooses."""
+
+
 def forbidden_address(host: str, address: Address) -> str:
     """What to tell of a host that is, or resolves to, an address that nobody may fetch from."""
     which = f"{host} is" if str(address) == host else f"{host} resolves to {address}, which is"

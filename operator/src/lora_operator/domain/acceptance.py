@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from lora_api.egress import DEFAULT as DEFAULT_EGRESS
 from lora_api.egress import Egress
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
@@ -25,7 +26,7 @@ class Policy:
 
     allow_host_path: bool = False
     """Local clusters only: a hostPath volume lets its author read the node's files."""
-    egress: Egress = Egress()
+    egress: Egress = DEFAULT_EGRESS
     """Which servers sources may name; pods judge what these names turn out to be."""
 
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_api.egress import DEFAULT as DEFAULT_EGRESS
 from lora_api.egress import Egress
 from lora_api.runtime_api import RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource
@@ -265,7 +266,7 @@ def open_store(
     endpoint: str = DEFAULT_ENDPOINT,
     max_bytes: int = DEFAULT_MAX_BYTES,
     volume: Volume | None = None,
-    egress: Egress | None = None,
+    egress: Egress = DEFAULT_EGRESS,
 ) -> ContentStore:
     """A store with the sources of this pod.
 
@@ -278,7 +279,7 @@ def open_store(
         volume: What `root` lies on, and how much may be on it.
         egress: Which servers may be reached, except the hub's.
     """
-    web = Web(egress or Egress(), max_bytes)
+    web = Web(egress, max_bytes)
     sources = Sources(
         hugging_face=HuggingFaceHub(endpoint.rstrip("/"), credentials_root, max_bytes),
         volume=VolumeFiles(volumes_root, max_bytes),

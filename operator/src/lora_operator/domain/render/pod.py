@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lora_api import labels
-from lora_api.egress import Egress
+from lora_api.egress import DEFAULT as DEFAULT_EGRESS
 from lora_api.v1alpha1.model import LoRAModelSpec
 from lora_operator.domain.observed import ObservedModel
 from lora_operator.domain.render import merge, mounts
@@ -149,7 +149,7 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
         **_state_limit(spec),
         **profile.env,
     }
-    if config.egress != Egress():
+    if config.egress != DEFAULT_EGRESS:
         values["LORA_EGRESS"] = config.egress.model_dump_json(by_alias=True)
     pod_name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return [pod_name, *({"name": name, "value": value} for name, value in values.items())]
