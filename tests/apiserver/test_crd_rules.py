@@ -1,12 +1,17 @@
 """Every rule of the CRDs on a real API server: a valid object, one mutation, and what the user is told."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client
+from pydantic.alias_generators import to_camel
 
 from lora_api import labels
+from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.model import OWNED_FLAGS
 from support.custom_resources import ADAPTER, BLEND, MODEL, UNSET, Manifest, mutated
 
@@ -103,6 +108,23 @@ VALID: Mapping[str, Manifest] = {
     ),
     "a blend": BLEND,
 }
+
+
+SOURCES_PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "sources.md"
+EXAMPLES = [
+    yaml.safe_load(block)
+    for block in re.findall(r"```yaml\n(apiVersion.*?)```", SOURCES_PAGE.read_text(encoding="utf-8"), re.DOTALL)
+]
+
+
+@pytest.mark.parametrize("manifest", EXAMPLES, ids=lambda manifest: "+".join(manifest["spec"]["source"]))
+def test_an_example_of_the_page_about_sources_is_accepted(dry: Objects, manifest: Manifest) -> None:
+    dry.create(manifest, dry_run=True)
+
+
+def test_the_page_about_sources_has_an_example_of_every_kind() -> None:
+    kinds = {name for manifest in EXAMPLES for name in manifest["spec"]["source"]}
+    assert kinds == {to_camel(name) for name in AdapterSource.model_fields}
 
 
 @pytest.mark.parametrize("manifest", VALID.values(), ids=VALID.keys())

@@ -232,7 +232,7 @@ async def test_a_redirect_to_a_metadata_service_is_refused_though_every_host_is_
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "169.254.169.254", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"],  # noqa: S104  (not bound)
+    ["127.0.0.1", "localhost", "169.254.169.254", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433"],  # noqa: S104  (not bound)
 )
 async def test_loopback_and_metadata_addresses_are_refused_by_number_and_by_name(tmp_path: Path, host: str) -> None:
     refusal = await refused(open_at(tmp_path, Egress()), a_source("http", url=f"http://{host}:80/pirate"))
