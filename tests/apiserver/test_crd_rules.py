@@ -179,6 +179,7 @@ REFUSED = [
     ),
     refused("a bucket with a slash", ADAPTER, {"spec.source": {"s3": {"bucket": "a/b"}}}, "bucket", "should match"),
     refused("a prefix upwards", ADAPTER, {"spec.source": {"s3": S3 | {"prefix": "a/../b"}}}, "prefix", INSIDE),
+    refused("a prefix with a gap", ADAPTER, {"spec.source": {"s3": S3 | {"prefix": "a//b"}}}, "prefix", INSIDE),
     refused("an absolute prefix", ADAPTER, {"spec.source": {"gcs": S3 | {"prefix": "/a"}}}, "prefix", INSIDE),
     refused(
         "an endpoint without a scheme", ADAPTER, {"spec.source": {"s3": S3 | {"endpoint": "minio:9000"}}}, "endpoint"

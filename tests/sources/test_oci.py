@@ -93,6 +93,20 @@ async def test_a_cut_download_goes_on_where_it_stopped(registry: Registry, store
     assert first_of_the_large == (2 << 20) + len(CONFIG)
 
 
+async def test_a_blob_with_other_bytes_is_not_taken(store: ContentStore, pirate: Path, tmp_path: Path) -> None:
+    with running_registry(tmp_path / "registry") as registry:
+        registry.push(pirate)
+        tensors = registry.blob(pirate / "adapter_model.safetensors")
+        right = tensors.read_bytes()
+        tensors.write_bytes(right[:-1] + b"!")
+        refusal = await refused(store, from_oci(registry))
+        assert (refusal.reason, refusal.retryable) == (Reason.SOURCE_UNREACHABLE, True)
+        assert "arrived damaged" in refusal.message
+
+        tensors.write_bytes(right)
+        assert (await store.resolve(from_oci(registry))).digest == digest_of(pirate)
+
+
 async def test_a_password_is_asked_for_and_may_be_rotated(store: ContentStore, pirate: Path, tmp_path: Path) -> None:
     with running_registry(tmp_path / "registry", password=True) as registry:
         registry.push(pirate)

@@ -47,6 +47,15 @@ async def test_the_names_that_amazons_tools_use_are_keys_too(
     assert (await store.resolve(from_s3(s3, tmp_path, "aws-names", keys))).digest == digest_of(pirate)
 
 
+async def test_the_pods_environment_adds_nothing_to_the_keys(
+    s3: S3, store: ContentStore, pirate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put(pirate, "environment")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of the pod")
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    assert (await store.resolve(from_s3(s3, tmp_path, "environment"))).digest == digest_of(pirate)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"secretAccessKey": "wrong"}, {"accessKeyId": "NOBODY"}, {"sessionToken": "made-up"}], ids=str
 )

@@ -38,11 +38,17 @@ class Registry:
     """A running registry."""
 
     port: int
+    folder: Path
     tokens: TokenServer | None = None
 
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def blob(self, file: Path) -> Path:
+        """Where the registry keeps the bytes of a file that was pushed."""
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        return self.folder / "blobs/docker/registry/v2/blobs/sha256" / digest[:2] / digest / "data"
 
     def push(self, folder: Path, name: str = "team/pirate", tag: str = "v1", prefix: str = "") -> str:
         """Pushes the files of a folder as `oras push` does; returns the manifest's digest."""
@@ -100,7 +106,7 @@ def running_registry(folder: Path, *, password: bool = False, tokens: TokenServe
     config = folder / "config.yaml"
     config.write_text("version: 0.1\nstorage: {filesystem: {rootdirectory: /nowhere}}\nhttp: {addr: ''}\n")
     with running("registry", ["serve", str(config)], folder / "log", port, settings):
-        yield Registry(port, tokens)
+        yield Registry(port, folder, tokens)
 
 
 @dataclass

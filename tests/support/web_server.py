@@ -35,6 +35,8 @@ class WebServer:
     """Needed for everything."""
     login: tuple[str, str] | None = None
     """Needed for everything."""
+    challenge: str = "Bearer"
+    """What is said to those who lack it."""
     redirects: dict[str, str] = field(default_factory=dict)
     """From a path to a URL."""
     fail_with: int | None = None
@@ -98,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path in web.redirects:
             return self._refuse(302, {"Location": web.redirects[path]})
         if not self._may(web):
-            return self._refuse(401, {"WWW-Authenticate": "Bearer"})
+            return self._refuse(401, {"WWW-Authenticate": web.challenge})
         if path not in web.files:
             return self._refuse(404)
         return self._file(web, path, web.files[path])

@@ -19,8 +19,8 @@ Prefix = Annotated[
         description="Folder inside the bucket that holds adapter_config.json and adapter_model.safetensors; the bucket's root when empty.",
         json_schema_extra=common.cel(
             (
-                "!self.startsWith('/') && !self.split('/').exists(part, part == '..' || part == '.')",
-                "must be a path inside the bucket, without a leading '/', '.' or '..'",
+                "!self.startsWith('/') && !self.contains('//') && !self.split('/').exists(part, part == '..' || part == '.')",
+                "must be a path inside the bucket, without a leading '/', '//', '.' or '..'",
             ),
         ),
     ),

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import obstore
@@ -26,11 +26,16 @@ from lora_runtime.store.sources.source import Progress
 from lora_runtime.store.sources.web import Place, Web
 from lora_runtime.store.sources.web_errors import Answered, explain
 
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Credential
+
 _VALID = timedelta(minutes=15)
 """A signature is made for each request; a download that began goes on after it has expired."""
 _GOOGLE = "https://storage.googleapis.com"
 _DEFAULT_REGION = "us-east-1"
 _REGION = re.compile(rb"<Region>([a-z0-9-]{1,64})</Region>|expecting (?:'|&#34;|&quot;)([a-z0-9-]{1,64})")
+_UNUSABLE = (BaseError, ValueError, TypeError)
+"""What obstore raises for keys and paths that it cannot sign with."""
 _WRONG_KEYS = ("InvalidToken", "ExpiredToken", "XAdminUserNotFound")
 """Some servers answer these with 400 or 404."""
 
@@ -91,10 +96,12 @@ class _S3Folder:
 
     def place(self, name: str) -> Place:
         key = "/".join(filter(None, (self.source.prefix.strip("/"), name)))
-        config = self._config() | self._keys()
+        keys = self._keys()
         try:
-            url = obstore.sign(S3Store(self.source.bucket, **config), "GET", key, _VALID)
-        except (BaseError, ValueError) as error:
+            # given as keys, they would be joined by AWS_SESSION_TOKEN of the pod's environment
+            store = S3Store(self.source.bucket, credential_provider=lambda: keys, **self._config())
+            url = obstore.sign(store, "GET", key, _VALID)
+        except _UNUSABLE as error:
             raise _unusable(self.where, error) from None
         return Place(url if self.secret else url.partition("?")[0], f"{name} in {self.where}")
 
@@ -134,19 +141,22 @@ class _S3Folder:
             "region": self._region,
             "virtual_hosted_style_request": not path_style,
             "client_options": {"allow_http": True},
+            # all that the environment could say otherwise
+            "skip_signature": False,
+            "s3_express": False,
+            "request_payer": False,
         }
 
-    def _keys(self) -> dict[str, str]:
+    def _keys(self) -> "S3Credential":
         if self.secret is None:
             # any keys at all, or obstore goes looking for some; the signature is cut off again
-            return {"access_key_id": "none", "secret_access_key": "none"}
+            return {"access_key_id": "none", "secret_access_key": "none", "token": None, "expires_at": None}
         access = self._key("accessKeyId", "AWS_ACCESS_KEY_ID")
         secret = self._key("secretAccessKey", "AWS_SECRET_ACCESS_KEY")
         token = self._key("sessionToken", "AWS_SESSION_TOKEN")
         if access is None or secret is None:
             raise no_credentials(self.secret, "the keys accessKeyId and secretAccessKey, with one word in each")
-        keys = {"access_key_id": access, "secret_access_key": secret}
-        return keys if token is None else keys | {"token": token}
+        return {"access_key_id": access, "secret_access_key": secret, "token": token, "expires_at": None}
 
     def _key(self, *names: str) -> str | None:
         return None if self.secret is None else read_key(self.credentials_root, self.secret, *names)
@@ -168,13 +178,12 @@ class _GCSFolder:
         where = f"{name} in {self.where}"
         if self.secret is None:
             return Place(f"{endpoint}/{self.source.bucket}/{quote(key)}", where)
-        account = self._account(self.secret) | {"gcs_base_url": endpoint}
+        account = json.dumps(self._account(self.secret))
+        options: ClientConfig = {"allow_http": True}
         try:
-            store = GCSStore(
-                self.source.bucket, service_account_key=json.dumps(account), client_options={"allow_http": True}
-            )
+            store = GCSStore(self.source.bucket, service_account_key=account, base_url=endpoint, client_options=options)
             return Place(obstore.sign(store, "GET", key, _VALID), where)
-        except (BaseError, ValueError) as error:
+        except _UNUSABLE as error:
             raise _unusable(self.where, error) from None
 
     def explain(self, answer: Answered, where: str) -> Refused:
@@ -221,5 +230,7 @@ def _remedy(secret: str | None, keys: str) -> str:
 def _unusable(where: str, error: Exception) -> Refused:
     line = str(error).strip().splitlines()[0]
     return not_fetched(
-        Reason.UNAUTHORIZED, f"the credentials for {where} cannot be used: {line}; correct the Secret", retryable=True
+        Reason.UNAUTHORIZED,
+        f"a request for {where} cannot be signed: {line}; correct the Secret, or the source",
+        retryable=True,
     )

@@ -14,9 +14,10 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import OCISource
 from lora_runtime.adapters.errors import ADAPTER_FILES, incomplete, not_fetched
+from lora_runtime.store.sources.meter import Meter
 from lora_runtime.store.sources.registry import Repository, read_login
 from lora_runtime.store.sources.source import Progress, too_large
-from lora_runtime.store.sources.web import Meter, Place, Session, Web
+from lora_runtime.store.sources.web import Place, Session, Web
 from lora_runtime.store.sources.web_errors import Answered, damaged, explain
 
 _MANIFEST_BYTES = 4 << 20

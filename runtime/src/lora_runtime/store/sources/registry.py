@@ -91,12 +91,15 @@ class Repository:
             return True
         if scheme.lower() != "bearer":
             return False
-        asked = parse_keqv_list(parse_http_list(rest))
-        self._authorization = {"Authorization": f"Bearer {await self._token(asked)}"}
+        try:
+            asked = parse_keqv_list(parse_http_list(rest))
+            realm = httpx.URL(asked["realm"])
+        except (ValueError, KeyError, httpx.InvalidURL) as error:
+            raise _no_token(f"a token of registry {self._registry}", "its challenge cannot be read") from error
+        self._authorization = {"Authorization": f"Bearer {await self._token(realm, asked)}"}
         return True
 
-    async def _token(self, asked: dict[str, str]) -> str:
-        realm = httpx.URL(asked.get("realm", ""))
+    async def _token(self, realm: httpx.URL, asked: dict[str, str]) -> str:
         where = f"a token of registry {self._registry} from {realm.host}"
         if realm.scheme not in ("https", self._scheme):
             raise _no_token(where, "its address is not encrypted")

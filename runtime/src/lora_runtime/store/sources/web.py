@@ -15,7 +15,8 @@ import httpx
 
 from lora_api.egress import Egress
 from lora_runtime.store.sources.egress import EgressForbidden, guarded_client
-from lora_runtime.store.sources.source import Progress, too_large
+from lora_runtime.store.sources.meter import Meter
+from lora_runtime.store.sources.source import too_large
 from lora_runtime.store.sources.web_errors import (
     Answered,
     changed,
@@ -31,7 +32,7 @@ _ERROR_BYTES = 16 << 10
 _PARTIAL = ".part"
 _MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +54,6 @@ class Found:
 
     size: int | None
     etag: str | None
-
-
-class Meter:
-    """Counts bytes over all files of one adapter and stops what grows beyond the limit."""
-
-    def __init__(self, limit: int, where: str, progress: Progress, total: int | None = None) -> None:
-        self._limit, self._where, self._progress = limit, where, progress
-        self._done, self._total, self._fixed = 0, total, total is not None
-        self.check(total)
-
-    def expect(self, left: int | None) -> None:
-        """So many bytes follow; unless the total was known from the start, it is known now."""
-        if not self._fixed:
-            self._total = None if left is None else self._done + left
-        self.check(self._total)
-
-    def add(self, count: int) -> None:
-        """So many more bytes are there."""
-        self._done += count
-        self.check(self._done)
-        self._progress(self._done, self._total)
-
-    def check(self, size: int | None) -> None:
-        """Refuses a size above the limit."""
-        if size is not None and size > self._limit:
-            raise too_large(self._where, size, self._limit)
 
 
 @dataclass(frozen=True, slots=True)
