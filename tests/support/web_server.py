@@ -22,6 +22,7 @@ class Asked(NamedTuple):
     path: str
     range: str | None
     authorization: str | None
+    if_match: str | None
 
 
 @dataclass
@@ -42,6 +43,7 @@ class WebServer:
     fail_with: int | None = None
     has_etags: bool = True
     has_ranges: bool = True
+    minds_if_match: bool = True
     tells_length: bool = True
     packs: bool = False
     """Says that everything is gzip."""
@@ -94,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         web: WebServer = self.server.web  # type: ignore[attr-defined]
         path = self.path.split("?")[0]
-        web.asked.append(Asked(path, self.headers["Range"], self.headers["Authorization"]))
+        web.asked.append(Asked(path, self.headers["Range"], self.headers["Authorization"], self.headers["If-Match"]))
         if web.fail_with is not None:
             return self._refuse(web.fail_with)
         if path in web.redirects:
@@ -115,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, web: WebServer, path: str, data: bytes) -> None:
         etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
-        if web.has_etags and self.headers["If-Match"] not in (None, etag):
+        if web.has_etags and web.minds_if_match and self.headers["If-Match"] not in (None, etag):
             return self._refuse(412)
         start, end, status = 0, len(data), 200
         if web.has_ranges and (sent := self.headers["Range"]):
@@ -161,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
                 continue
 
     def _refuse(self, status: int, headers: dict[str, str] | None = None) -> None:
-        body = b"<html>no such thing; an internal secret</html>"
+        body = b'<html>no such thing; {"code": "internal_secret"}</html>'
         self.send_response(status)
         for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
             self.send_header(name, value)

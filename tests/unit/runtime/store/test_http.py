@@ -157,15 +157,31 @@ async def test_without_etags_nothing_of_a_cut_download_is_used(
     assert web.downloads(TENSORS) == [None, None]
 
 
-async def test_a_replaced_file_is_not_taken_for_the_pinned_one(
-    web: WebServer, store: ContentStore, pirate: Path, tmp_path: Path
+async def test_a_server_that_sends_the_whole_file_again_is_believed(
+    web: WebServer, store: ContentStore, pirate: Path
 ) -> None:
+    source = a_source("http", url=web.put(pirate))
+    web.cut_after[f"/pirate/{TENSORS}"] = 2 << 20
+    await refused(store, source)
+    web.has_ranges = False
+
+    assert (await store.resolve(source)).digest == digest_of(pirate)
+
+
+@pytest.mark.parametrize("minds", [True, False], ids=["minds If-Match", "ignores If-Match"])
+async def test_a_replaced_file_is_not_taken_for_the_pinned_one(
+    web: WebServer, store: ContentStore, pirate: Path, tmp_path: Path, minds: bool
+) -> None:
+    web.minds_if_match = minds
     pinned = await store.resolve(a_source("http", url=web.put(pirate)))
     web.put(an_adapter_of(tmp_path / "other", seed=b"parrot"))
     (tmp_path / "new pod").mkdir()
     with pytest.raises(Refused) as caught:
         await open_at(tmp_path / "new pod").ensure(pinned.source, pinned.digest)
     assert (caught.value.refusal.reason, caught.value.refusal.retryable) == (Reason.DIGEST_MISMATCH, True)
+    assert pinned.source.http is not None
+    assert pinned.source.http.etags is not None
+    assert web.asked[-1].if_match == pinned.source.http.etags.tensors
 
 
 async def test_a_cancelled_download_stops_at_once_and_can_be_gone_on_with(

@@ -16,6 +16,8 @@ from lora_runtime.store.sources.source import Progress
 from lora_runtime.store.sources.web import Place, Web
 from lora_runtime.store.sources.web_errors import Answered, explain
 
+_MISSING = (404, 410)
+
 
 @dataclass(frozen=True, slots=True)
 class HTTPFiles:
@@ -57,6 +59,9 @@ class _WebFolder:
 
     def place(self, name: str) -> Place:
         return Place(f"{self.url}/{name}", f"{name} at {self.url}", self._authorization())
+
+    def lacks(self, answer: Answered) -> bool:
+        return answer.status in _MISSING
 
     def explain(self, answer: Answered, where: str) -> Refused:
         remedy = (

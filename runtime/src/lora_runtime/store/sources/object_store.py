@@ -105,6 +105,9 @@ class _S3Folder:
             raise _unusable(self.where, error) from None
         return Place(url if self.secret else url.partition("?")[0], f"{name} in {self.where}")
 
+    def lacks(self, answer: Answered) -> bool:
+        return _lacks_object(answer)
+
     def explain(self, answer: Answered, where: str) -> Refused:
         region = answer.headers.get("x-amz-bucket-region") or _named_region(answer.body)
         if answer.status in (301, 307, 400) and region is not None and region != self._region:
@@ -186,6 +189,9 @@ class _GCSFolder:
         except _UNUSABLE as error:
             raise _unusable(self.where, error) from None
 
+    def lacks(self, answer: Answered) -> bool:
+        return _lacks_object(answer)
+
     def explain(self, answer: Answered, where: str) -> Refused:
         if answer.code == "NoSuchBucket":
             return not_fetched(
@@ -214,6 +220,11 @@ def _s3(source: AdapterSource) -> S3Source:
 def _gcs(source: AdapterSource) -> GCSSource:
     assert source.gcs is not None  # noqa: S101  (chosen by Sources.of)
     return source.gcs
+
+
+def _lacks_object(answer: Answered) -> bool:
+    """A bucket that does not exist, or keys that nobody knows, are 404 too."""
+    return answer.status == 404 and answer.code in ("", "NoSuchKey")
 
 
 def _named_region(body: bytes) -> str | None:

@@ -30,6 +30,10 @@ class ServerFolder(Protocol):
         """A file of the folder, with credentials read and signed now."""
         ...
 
+    def lacks(self, answer: Answered) -> bool:
+        """Whether the server says that the folder has no such file, and no more than that."""
+        ...
+
     def explain(self, answer: Answered, where: str) -> Refused:
         """What it means that the server refuses."""
         ...
@@ -79,4 +83,6 @@ async def _look(session: Session, folder: ServerFolder, name: str) -> Found | No
     try:
         return await session.look(place)
     except Answered as answer:
+        if folder.lacks(answer):
+            return None
         raise folder.explain(answer, place.where) from answer

@@ -106,14 +106,12 @@ class Session:
                     raise too_large(place.where, len(body), limit)
         return bytes(body)
 
-    async def look(self, place: Place) -> Found | None:
-        """What is there; None when nothing is. One byte is asked for: many servers answer no HEAD."""
+    async def look(self, place: Place) -> Found:
+        """What is there. One byte is asked for: many servers answer no HEAD."""
         try:
             async with self.get(place, {"Range": "bytes=0-0"}) as response:
                 return Found(_whole_size(response), _etag(response.headers))
         except Answered as answer:
-            if answer.status in (404, 410) and answer.code in ("", "NoSuchKey"):
-                return None
             if answer.status == 416:  # the file is empty
                 return Found(0, _etag(answer.headers))
             raise
