@@ -132,6 +132,21 @@ async def test_a_cut_download_goes_on_where_it_stopped_also_after_a_restart(
     assert web.downloads(TENSORS) == [None, f"bytes={2 << 20}-"]
 
 
+async def test_what_was_written_before_the_machine_went_down_is_not_trusted(
+    web: WebServer, pirate: Path, tmp_path: Path
+) -> None:
+    source = a_source("http", url=web.put(pirate))
+    web.cut_after[f"/pirate/{TENSORS}"] = 2 << 20
+    await refused(open_at(tmp_path), source)
+    (mark,) = (tmp_path / "store" / "incoming").rglob(".boot")
+    mark.write_text("another boot")
+
+    resolved = await open_at(tmp_path).resolve(source)
+    assert resolved.digest == digest_of(pirate)
+    assert sorted(file.name for file in resolved.folder.iterdir()) == sorted(ADAPTER_FILES)
+    assert web.downloads(TENSORS) == [None, None]
+
+
 async def test_a_file_that_was_replaced_after_the_cut_is_fetched_from_its_start(
     web: WebServer, store: ContentStore, pirate: Path, tmp_path: Path
 ) -> None:
@@ -184,26 +199,22 @@ async def test_a_replaced_file_is_not_taken_for_the_pinned_one(
     assert web.asked[-1].if_match == pinned.source.http.etags.tensors
 
 
-async def test_a_cancelled_download_stops_at_once_and_can_be_gone_on_with(
-    web: WebServer, pirate: Path, tmp_path: Path
+async def test_a_download_that_nobody_wants_stops_at_once_and_can_be_gone_on_with(
+    web: WebServer, store: ContentStore, pirate: Path
 ) -> None:
     web.stall = threading.Event()
     source = a_source("http", url=web.put(pirate))
-    reader, into = open_at(tmp_path)._sources.of(source), tmp_path / "into"
-    into.mkdir()
     begun = asyncio.Event()
-    pinned = await reader.pin(source)
-    fetching = asyncio.create_task(reader.fetch(pinned, into, lambda done, _: begun.set() if done else None))
+    resolving = asyncio.create_task(store.resolve(source, progress=lambda done, _: begun.set() if done else None))
     await asyncio.wait_for(begun.wait(), 10)
-    fetching.cancel()
+    resolving.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(fetching, 1)
+        await asyncio.wait_for(resolving, 1)
     assert await asyncio.to_thread(web.left_early.wait, 10)
 
     web.stall.set()
-    await reader.fetch(pinned, into, lambda *_: None)
-    assert digest_of(into) == digest_of(pirate)
-    assert web.downloads(TENSORS)[-1] == f"bytes={1 << 20}-"
+    assert (await store.resolve(source)).digest == digest_of(pirate)
+    assert web.downloads(TENSORS) == [None, f"bytes={1 << 20}-"]
 
 
 async def test_a_redirect_on_the_same_host_is_followed(web: WebServer, store: ContentStore, pirate: Path) -> None:

@@ -16,6 +16,7 @@ class Meter:
         if not self._fixed:
             self._total = None if left is None else self._done + left
         self.check(self._total)
+        self._progress(self._done, self._total)
 
     def add(self, count: int) -> None:
         """So many more bytes are there."""

@@ -1,5 +1,6 @@
 """The two files of an adapter in a folder of a server that names versions by ETags: HTTP, S3, Google Cloud Storage."""
 
+import asyncio
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,9 @@ from lora_runtime.store.sources.meter import Meter
 from lora_runtime.store.sources.source import Progress, too_large
 from lora_runtime.store.sources.web import Found, Place, Session, Web
 from lora_runtime.store.sources.web_errors import Answered
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_MARK = ".boot"
 
 
 class ServerFolder(Protocol):
@@ -65,6 +69,7 @@ async def fetch_files(web: Web, folder: ServerFolder, etags: ETags | None, into:
     Raises:
         Refused: they cannot be read, or are other versions.
     """
+    await asyncio.to_thread(_clear_unless_of_this_boot, into)
     meter = Meter(web.max_bytes, folder.where, progress)
     async with web.session() as session:
         # the large one first: from then on the total is known, but for some hundred bytes
@@ -76,6 +81,24 @@ async def fetch_files(web: Web, folder: ServerFolder, etags: ETags | None, into:
                 await session.download(place, into / name, meter, etag=etag, resume=resume)
             except Answered as answer:
                 raise folder.explain(answer, place.where) from answer
+    await asyncio.to_thread((into / _BOOT_MARK).unlink)
+
+
+def _clear_unless_of_this_boot(into: Path) -> None:
+    """Nothing tells whether what an earlier attempt left is whole: when the machine went down since, it may not be."""
+    mark, boot = into / _BOOT_MARK, _read(_BOOT_ID)
+    if boot and _read(mark) == boot:
+        return
+    for file in into.iterdir():
+        file.unlink()
+    mark.write_text(boot)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
 
 
 async def _look(session: Session, folder: ServerFolder, name: str) -> Found | None:
