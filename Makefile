@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 ENVIRONMENT := .venv/.complete
 # The quick tiers first: what fails there need not be waited for.
-TESTS ?= tests/unit tests/contract tests/apiserver tests/engine tests/cluster tests/e2e
+TESTS ?= tests/unit tests/contract tests/sources tests/apiserver tests/engine tests/cluster tests/e2e
 
 .PHONY: help
 help: ## List the targets
@@ -20,14 +20,14 @@ demo: $(ENVIRONMENT) ## Set everything up and show the main job on a local singl
 	@$(PYTHON) -m lora_demo run
 
 .PHONY: test
-test: $(ENVIRONMENT) ## All tests: lint, unit, contract, API server, real vLLM, real cluster
+test: $(ENVIRONMENT) ## All tests: lint, unit, contract, real sources, API server, real vLLM, real cluster
 	@$(MAKE) lint
 	@$(PYTHON) -m local_cluster binaries
 	@$(PYTHON) -m pytest $(TESTS)
 
 .PHONY: test-fast
 test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract tests; no cluster, under a minute
-	@$(PYTHON) -m pytest -q tests/unit tests/contract -m "not apiserver and not engine and not cluster and not e2e"
+	@$(PYTHON) -m pytest -q tests/unit tests/contract -m "not sources and not apiserver and not engine and not cluster and not e2e"
 
 # -- the demo's cluster ------------------------------------------------------------------------------------------------
 

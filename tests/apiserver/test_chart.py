@@ -15,6 +15,7 @@ from local_cluster import Cluster, binaries
 from local_cluster.layout import cache_root
 from local_cluster.progress import Silence
 from lora_api import crdgen
+from lora_api.egress import Egress
 from lora_api.v1alpha1.model import AcceleratorType
 from lora_operator.config import Config
 from plain_install import render
@@ -90,6 +91,7 @@ VALUES: Mapping[str, Values] = {
         "image": {"tag": "dev", "pullPolicy": "Never"},
         "imagePullSecrets": [{"name": "registry"}],
         "allowHostPath": True,
+        "egress": {"allowedHosts": ["*.example.com"], "allowedAddresses": ["127.0.0.0/8"]},
         "logLevel": "DEBUG",
         "podAnnotations": {"a": "b"},
         "podLabels": {"team": "ml"},
@@ -126,6 +128,7 @@ def test_helm_finds_nothing_to_complain_about(helm: Path, values: Values) -> Non
         ({"watchNamespaces": "default"}, "watchNamespaces"),
         ({"runtimeImages": {"GPU": "x"}}, "GPU"),
         ({"allowHostPath": "yes"}, "allowHostPath"),
+        ({"egress": {"hosts": []}}, "hosts"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name must be set"),
     ],
 )
@@ -178,11 +181,13 @@ def test_the_operator_understands_its_environment(understood: Callable[[Values],
             "watchNamespaces": ["a", "b"],
             "runtimeImages": {"CPU": "localhost:5000/cpu", "NVIDIA": "localhost/cuda:dev", "AMD": "rocm@sha256:0"},
             "allowHostPath": True,
+            "egress": {"allowedHosts": ["*.example.com"]},
             "logLevel": "WARNING",
         }
     )
 
     assert config.watch_namespaces == ("a", "b")
+    assert config.egress == Egress(allowed_hosts=("*.example.com",))
     assert config.images == {
         AcceleratorType.CPU: "localhost:5000/cpu:0.1.0",
         AcceleratorType.NVIDIA: "localhost/cuda:dev",

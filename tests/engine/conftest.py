@@ -55,7 +55,12 @@ class World:
     @property
     def store(self) -> Path:
         """The runtime's own folder."""
-        return self.runtime.log.parent / "store"
+        return self.pod / "store"
+
+    @property
+    def pod(self) -> Path:
+        """The folder of the runtime's files; mounted Secrets lie in it."""
+        return self.runtime.log.parent
 
     def close(self) -> None:
         self.http.close()
@@ -146,10 +151,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     tiny_adapter(volumes / "adapters" / "a", base, seed=1)
     tiny_adapter(volumes / "adapters" / "b", base, seed=2, r=4, target_modules=("k_proj", "o_proj", "down_proj"))
     tiny_adapter(volumes / "adapters" / "rs", base, seed=3, use_rslora=True)
-    # A variable that turns vLLM's /metrics into something else: what is in a pod's environment must not hide ours.
+    environment = {
+        # A variable that turns vLLM's /metrics into something else: what is in a pod's environment must not hide ours.
+        "PROMETHEUS_MULTIPROC_DIR": str(folder / "prometheus"),
+        # The servers of tests are on loopback, which only an administrator can allow.
+        "LORA_EGRESS": '{"allowedAddresses": ["127.0.0.0/8"]}',
+    }
     (folder / "prometheus").mkdir()
-    stray = {"PROMETHEUS_MULTIPROC_DIR": str(folder / "prometheus")}
-    runtime = start_runtime(folder / "pod", volumes=volumes, environment=stray)
+    runtime = start_runtime(folder / "pod", volumes=volumes, environment=environment)
     try:
         runtime.wait_until_ready()
         with closing(World(runtime, volumes)) as made:

@@ -51,7 +51,7 @@ class Part(WireModel):
     """One trained adapter inside a revision, and how strongly it acts."""
 
     source: AdapterSource
-    """Pinned: a Hugging Face revision is a commit here."""
+    """Pinned: a Hugging Face revision is a commit here, an OCI tag has its digest, other servers' files their ETags."""
     digest: Digest
     """Digest of the files; a pod that finds other bytes refuses them."""
     weight: float = Field(allow_inf_nan=False)
@@ -288,7 +288,7 @@ class AdapterFacts(WireModel):
     """What is true of a source that was found, pinned and checked."""
 
     source: AdapterSource
-    """The source with a branch or tag replaced by its commit."""
+    """The source, pinned: with a commit, ETags or a digest."""
     resolved: str
     """The same in one line, for people."""
     digest: Digest

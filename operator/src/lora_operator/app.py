@@ -65,7 +65,7 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
             applied=applied,
             clock=clock,
             metrics=metrics,
-            policy=acceptance.Policy(allow_host_path=config.allow_host_path),
+            policy=acceptance.Policy(allow_host_path=config.allow_host_path, egress=config.egress),
             config=_render_config(config, authority),
         )
         metrics.unreachable_pods.set_function(lambda: inventories.unreachable)
@@ -122,4 +122,5 @@ def _render_config(config: Config, authority: Authority) -> render.RenderConfig:
         ca_fingerprint=authority.fingerprint,
         operator_namespace=config.namespace,
         operator_pod_labels=config.pod_labels,
+        egress=config.egress,
     )

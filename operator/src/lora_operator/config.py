@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from lora_api.egress import Egress
 from lora_api.v1alpha1.model import AcceleratorType
 
 _PREFIX = "LORA_OPERATOR_"
@@ -42,6 +43,8 @@ class Config(BaseSettings):
     image_pull_policy: str = Field(default="IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
     allow_host_path: bool = False
     """Whether pods may mount folders of the node: local clusters only."""
+    egress: Annotated[Egress, NoDecode] = Egress()
+    """JSON. Which servers the sources of adapters may lead to; see `lora_api.egress`."""
     ca_dir: Path = Path("/etc/lora-operator/ca")
     """Where the Secret with the operator's CA is mounted; empty before its first start."""
     workers: int = Field(default=8, ge=1, le=64)
@@ -59,13 +62,13 @@ class Config(BaseSettings):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
 
-    @field_validator("images", "pod_labels", mode="before")
+    @field_validator("images", "pod_labels", "egress", mode="before")
     @classmethod
     def _parse(cls, value: Any) -> Any:
         try:
             return json.loads(value) if isinstance(value, str) else value
         except json.JSONDecodeError as error:
-            raise ValueError(f"must be a JSON object of strings: {error}") from error
+            raise ValueError(f"must be a JSON object: {error}") from error
 
     @field_validator("log_level", "log_format", mode="before")
     @classmethod

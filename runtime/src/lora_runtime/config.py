@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lora_api.egress import Egress
 from lora_api.v1alpha1.common import ModelSource
 
 
@@ -38,3 +39,5 @@ class Settings(BaseSettings):
     """The hub, or a mirror of it."""
     max_adapter_bytes: int = 16 * 2**30
     """Largest adapter that is fetched, in bytes."""
+    egress: Egress = Egress()
+    """Which servers the sources of adapters may lead to, as JSON."""

@@ -75,6 +75,7 @@ async def _main(settings: Settings, started: "Future[Core]") -> None:
         endpoint=settings.hf_endpoint,
         max_bytes=settings.max_adapter_bytes,
         volume=None if limit is None else Volume(settings.state, limit),
+        egress=settings.egress,
     )
     workshop = Workshop(store, settings.max_rank)
     # The registry that vLLM's /metrics shows.

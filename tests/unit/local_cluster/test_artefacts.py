@@ -77,7 +77,14 @@ def test_the_same_image_is_made_of_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "pinned"),
-    [("kubernetes", "k8s.io/kubernetes"), ("etcd", "go.etcd.io/etcd/server/v3"), ("helm", "helm.sh/helm/v4")],
+    [
+        ("kubernetes", "k8s.io/kubernetes"),
+        ("etcd", "go.etcd.io/etcd/server/v3"),
+        ("helm", "helm.sh/helm/v4"),
+        ("versitygw", "github.com/versity/versitygw"),
+        ("registry", "github.com/distribution/distribution/v3"),
+        ("fake-gcs-server", "github.com/fsouza/fake-gcs-server"),
+    ],
 )
 def test_the_stamped_version_is_the_one_that_is_pinned(module: str, pinned: str) -> None:
     words = (GO_MODULES / module / "go.mod").read_text().split()

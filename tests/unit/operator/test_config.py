@@ -41,6 +41,8 @@ def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LORA_OPERATOR_HEALTH_PORT", "99999"),
         ("LORA_OPERATOR_LOG_FORMAT", "xml"),
         ("LORA_OPERATOR_ALLOW_HOST_PATH", "maybe"),
+        ("LORA_OPERATOR_EGRESS", "example.com"),
+        ("LORA_OPERATOR_EGRESS", '{"allowedAddresses": ["everywhere"]}'),
     ],
 )
 def test_a_wrong_value_is_told_in_one_line_that_names_its_variable(

@@ -1,4 +1,4 @@
-"""Kubernetes, etcd and helm, built from their Go modules once per machine and version."""
+"""Kubernetes, etcd, helm and the servers that tests fetch from, built from their Go modules once per machine and version."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from local_cluster.progress import Progress
 
 _MODULES = Path(__file__).resolve().parents[2] / "go"
 _KUBERNETES, _ETCD, _HELM = "v1.36.3", "v3.7.3", "v4.3.1"
+_S3, _REGISTRY, _GCS = "v1.8.0", "v3.1.2", "v1.56.1"
 _BUILD_TIMEOUT_SECONDS = 3600
 
 
@@ -60,10 +61,15 @@ KNOWN: Mapping[str, Binary] = {
             (f"helm.sh/helm/v4/internal/version.version={_HELM}",),
             2,
         ),
+        Binary("versitygw", _S3, "versitygw", "github.com/versity/versitygw/cmd/versitygw", minutes=1.5),
+        Binary("registry", _REGISTRY, "registry", "github.com/distribution/distribution/v3/cmd/registry", minutes=2),
+        Binary("fake-gcs-server", _GCS, "fake-gcs-server", "github.com/fsouza/fake-gcs-server", minutes=1),
     )
 }
 
 _API_ONLY = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
+SOURCES = ("versitygw", "registry", "fake-gcs-server")
+"""An S3 server, a container registry, and a server of Google Cloud Storage's API: for tests only."""
 _NODE = (*_API_ONLY, "kube-scheduler", "kubelet", "kube-proxy", "pause")
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from local_cluster import binaries, preflight
+from local_cluster import Mode, binaries, preflight
 from local_cluster.layout import cache_root
 from lora_demo.place import ROOT
 
@@ -97,13 +97,14 @@ def prepare(console: Console, *, full_image: bool = False, running: bool = False
     """
     if not running:
         preflight.check_room(TWO_PODS, cache_root())
-    if not all(binaries.path_of(name, cache_root()).exists() for name in binaries.KNOWN):
+    programs = (*binaries.needed_by(Mode.NODE), "helm")
+    if not all(binaries.path_of(name, cache_root()).exists() for name in programs):
         preflight.check_room(FROM_NOTHING, cache_root())
     model = Job("language model", "lora_examples.base_model")
     operator = Job("operator image", "local_images", ("operator",))
     runtime = Job("runtime image", "local_images", ("runtime-cpu" if full_image else "runtime-thin",))
     lanes = [
-        [Job("Kubernetes programs", "local_cluster", ("binaries",))],
+        [Job("Kubernetes programs", "local_cluster", ("binaries", "--only", ",".join(programs)))],
         # The images share one build store, so they take turns; the model is quick and waits for a core.
         [operator, runtime, model],
     ]

@@ -2,10 +2,11 @@
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
+from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field
 
-from lora_api.v1alpha1 import common
+from lora_api.v1alpha1 import common, sources
 
 Weight = Annotated[float, Field(ge=-10, le=10)]
 
@@ -13,11 +14,27 @@ Weight = Annotated[float, Field(ge=-10, le=10)]
 class AdapterSource(common.ModelSource):
     """Where the files of an adapter come from: exactly one place, and the credentials to read it."""
 
+    model_config = ConfigDict(
+        json_schema_extra=common.cel(
+            (
+                "[has(self.huggingFace), has(self.volume), has(self.s3), has(self.gcs), has(self.http), has(self.oci)]"
+                ".exists_one(set, set)",
+                "exactly one of huggingFace, volume, s3, gcs, http, oci must be set",
+            )
+        )
+    )
+
+    s3: sources.S3Source | None = Field(default=None, description="A folder in an S3-compatible bucket.")
+    gcs: sources.GCSSource | None = Field(default=None, description="A folder in a Google Cloud Storage bucket.")
+    http: sources.HTTPSource | None = Field(default=None, description="A folder on a web server.")
+    oci: sources.OCISource | None = Field(default=None, description="An artifact in a container registry.")
     credentials_ref: common.SecretRef | None = Field(
         default=None,
         description=(
-            "A Secret with the key `token`. The LoRAModel must list it in spec.credentials, "
-            "because a running pod cannot gain a mount."
+            "A Secret, which the LoRAModel must list in spec.credentials, because a running pod cannot gain a mount. "
+            "Its keys: `token` (huggingFace, http), `accessKeyId`, `secretAccessKey` and perhaps `sessionToken` (s3), "
+            "`serviceAccountKey` (gcs), `username` and `password` (http, oci), `.dockerconfigjson` (oci). "
+            "Without it, the source is read anonymously."
         ),
     )
     poll_seconds: int | None = Field(
@@ -35,6 +52,20 @@ class AdapterSource(common.ModelSource):
     def place(self) -> Self:
         """The same place, apart from how often to look there."""
         return self.model_copy(update={"poll_seconds": None})
+
+    def describe(self) -> str:
+        """The source in one short line, as `kubectl get` prints it."""
+        places = (self.s3, self.gcs, self.http, self.oci)
+        return next((place.describe() for place in places if place is not None), super().describe())
+
+    @property
+    def host(self) -> str | None:
+        """The server that the author of the source chose, as far as the spec tells; brackets and port are left out."""
+        if self.oci is not None:
+            return urlsplit(f"//{self.oci.reference}").hostname
+        store = self.s3 or self.gcs
+        url = self.http.url if self.http is not None else None if store is None else store.endpoint
+        return None if url is None else urlsplit(url).hostname
 
 
 class BlendMethod(StrEnum):
@@ -246,7 +277,7 @@ class LoRAAdapterStatus(common.ApiModel):
     )
     digest: str | None = Field(default=None, max_length=71, description="Digest of the adapter's files.")
     resolved_source: AdapterSource | None = Field(
-        default=None, description="The source with its revision pinned to a commit."
+        default=None, description="The source, pinned: with a commit, ETags or a digest."
     )
     source_hash: str | None = Field(
         default=None, max_length=64, description="Hash of the spec.source that resolvedSource and digest belong to."

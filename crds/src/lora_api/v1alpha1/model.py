@@ -108,7 +108,9 @@ class AdapterLimits(common.ApiModel):
 class CredentialsEntry(common.ApiModel):
     """A Secret that is mounted into the pods."""
 
-    secret_ref: common.SecretRef = Field(description="A Secret with the key `token`. The operator never reads it.")
+    secret_ref: common.SecretRef = Field(
+        description="A Secret with the keys that the sources need. The operator never reads it."
+    )
 
 
 class ClaimSource(common.ApiModel):

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from lora_api.egress import DEFAULT as DEFAULT_EGRESS
+from lora_api.egress import Egress
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Snapshot
@@ -24,6 +26,8 @@ class Policy:
 
     allow_host_path: bool = False
     """Local clusters only: a hostPath volume lets its author read the node's files."""
+    egress: Egress = DEFAULT_EGRESS
+    """Which servers sources may name; pods judge what these names turn out to be."""
 
 
 def model_rejection(snapshot: Snapshot, policy: Policy, render_error: str | None = None) -> Rejected | None:
@@ -127,6 +131,10 @@ def _source_rejection(source: AdapterSource | None, model: ObservedModel, policy
                 f"the volume {volume!r} of LoRAModel {model.meta.name} is a folder of the node (hostPath), "
                 "which this operator does not allow; use a pvc",
             )
+    host = source.host
+    problem = None if host is None else policy.egress.refusal(host)
+    if problem is not None:
+        return Rejected(Reason.SOURCE_FORBIDDEN, f"{source.describe()} may not be fetched: {problem}")
     if source.credentials_ref is not None:
         secret = source.credentials_ref.name
         if secret not in {entry.secret_ref.name for entry in model.spec.credentials}:

@@ -10,7 +10,7 @@ TENSORS_FILE = "adapter_model.safetensors"
 ADAPTER_FILES = (CONFIG_FILE, TENSORS_FILE)
 """The files of an adapter; nothing else is ever fetched or read."""
 
-_PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
+PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
 _NAMED_AT_MOST = 8
 
 
@@ -53,7 +53,7 @@ def incomplete(place: str, present: list[str]) -> Refused | None:
     missing = [name for name in ADAPTER_FILES if name not in present]
     if not missing:
         return None
-    pickle = next((name for name in _PICKLES if name in present), None)
+    pickle = next((name for name in PICKLES if name in present), None)
     if missing == [TENSORS_FILE] and pickle is not None:
         return incompatible(
             Reason.UNSAFE_FORMAT,

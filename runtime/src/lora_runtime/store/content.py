@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_api.egress import DEFAULT as DEFAULT_EGRESS
+from lora_api.egress import Egress
 from lora_api.runtime_api import RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
@@ -30,9 +32,13 @@ from lora_runtime.store.disk import disk_refused, reveal
 from lora_runtime.store.downloads import Downloads, key_of
 from lora_runtime.store.flights import Flights, to_the_end
 from lora_runtime.store.room import Room, Volume
+from lora_runtime.store.sources.http import HTTPFiles
 from lora_runtime.store.sources.huggingface import HuggingFaceHub
+from lora_runtime.store.sources.object_store import GCSObjects, S3Objects
+from lora_runtime.store.sources.oci import OCIArtifacts
 from lora_runtime.store.sources.source import Progress, Sources
 from lora_runtime.store.sources.volume import VolumeFiles
+from lora_runtime.store.sources.web import Web
 from lora_runtime.store.versions import Published, Versions
 
 _log = logging.getLogger(__name__)
@@ -260,6 +266,7 @@ def open_store(
     endpoint: str = DEFAULT_ENDPOINT,
     max_bytes: int = DEFAULT_MAX_BYTES,
     volume: Volume | None = None,
+    egress: Egress = DEFAULT_EGRESS,
 ) -> ContentStore:
     """A store with the sources of this pod.
 
@@ -270,10 +277,16 @@ def open_store(
         endpoint: URL of the Hugging Face Hub or of a mirror.
         max_bytes: Largest adapter that is fetched.
         volume: What `root` lies on, and how much may be on it.
+        egress: Which servers may be reached, except the hub's.
     """
+    web = Web(egress, max_bytes)
     sources = Sources(
         hugging_face=HuggingFaceHub(endpoint.rstrip("/"), credentials_root, max_bytes),
         volume=VolumeFiles(volumes_root, max_bytes),
+        s3=S3Objects(web, credentials_root),
+        gcs=GCSObjects(web, credentials_root),
+        http=HTTPFiles(web, credentials_root),
+        oci=OCIArtifacts(web, credentials_root),
     )
     return ContentStore(root, sources, volume)
 

@@ -86,8 +86,8 @@ class Downloads:
         finally:
             if incoming.exists():
                 self._room.used(incoming)
-        if pinned.hugging_face is not None:
-            # a commit never changes; a volume may
+        if pinned.hugging_face is not None or pinned.oci is not None:
+            # a commit or an artifact never changes; the others may
             self._known[key] = digest
         return digest
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from lora_api.egress import DEFAULT, Egress
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain import acceptance
 from lora_operator.domain.acceptance import Policy
@@ -22,11 +23,22 @@ PVC = [{"name": "files", "pvc": {"claimName": "files"}}]
 ON_VOLUME = {"volume": {"name": "files", "path": "pirate"}}
 
 
+SOURCES: dict[str, dict[str, Any]] = {
+    "s3": {"s3": {"bucket": "adapters", "endpoint": "https://files.example.com:9000"}},
+    "gcs": {"gcs": {"bucket": "adapters", "endpoint": "https://files.example.com"}},
+    "http": {"http": {"url": "https://files.example.com/pirate"}},
+    "oci": {"oci": {"reference": "files.example.com:5000/team/pirate:v1"}},
+}
+
+
 def rejections(
-    *adapters: ObservedAdapter, model: ObservedModel | None = None, allow_host_path: bool = False
+    *adapters: ObservedAdapter,
+    model: ObservedModel | None = None,
+    allow_host_path: bool = False,
+    egress: Egress = DEFAULT,
 ) -> dict[str, Rejected]:
     """By name of the adapter."""
-    found = acceptance.rejections(a_snapshot(*adapters, model=model), Policy(allow_host_path))
+    found = acceptance.rejections(a_snapshot(*adapters, model=model), Policy(allow_host_path, egress))
     return {adapter.meta.name: found[adapter.meta.uid] for adapter in adapters if adapter.meta.uid in found}
 
 
@@ -179,3 +191,34 @@ def test_a_pod_template_that_cannot_be_merged_rejects_the_model() -> None:
     assert rejected is not None
     assert rejected.reason is Reason.INVALID_POD_TEMPLATE
     assert "containers must be a list" in rejected.message
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES.keys())
+def test_the_credentials_of_every_kind_of_source_must_be_listed(source: dict[str, Any]) -> None:
+    adapter = an_adapter(source=source | {"credentialsRef": {"name": "team"}})
+
+    assert rejections(adapter)["pirate"].reason is Reason.CREDENTIALS_NOT_MOUNTED
+    assert rejections(adapter, model=a_model(credentials=[{"secretRef": {"name": "team"}}])) == {}
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES.keys())
+def test_a_server_must_be_on_the_administrators_list_when_there_is_one(source: dict[str, Any]) -> None:
+    adapter = an_adapter(source=source)
+
+    assert rejections(adapter, egress=Egress(allowed_hosts=("*.example.com",))) == {}
+    found = rejections(adapter, egress=Egress(allowed_hosts=("other.example.com",)))["pirate"]
+    assert found.reason is Reason.SOURCE_FORBIDDEN
+    assert "allows sources on other.example.com only, and files.example.com is none of them" in found.message
+    assert "egress.allowedHosts" in found.message
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "127.0.0.1:8080", "[::1]:8080", "[fd00:ec2::254]"])
+def test_an_address_that_nobody_may_fetch_from_is_rejected_before_a_pod_is_asked(host: str) -> None:
+    found = rejections(an_adapter(source={"http": {"url": f"http://{host}/pirate"}}))["pirate"]
+    assert found.reason is Reason.SOURCE_FORBIDDEN
+    assert "a loopback, link-local or metadata address" in found.message
+
+
+def test_clouds_own_servers_are_judged_by_the_pods() -> None:
+    adapter = an_adapter(source={"s3": {"bucket": "adapters"}})
+    assert rejections(adapter, egress=Egress(allowed_hosts=("other.example.com",))) == {}

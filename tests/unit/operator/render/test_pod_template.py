@@ -5,18 +5,20 @@ from typing import Any
 
 import pytest
 
+from lora_api.egress import DEFAULT, Egress
 from lora_api.v1alpha1.model import AcceleratorType, LoRAModelSpec, LoRAModelStatus
 from lora_operator.domain import render
 from lora_operator.domain.observed import ObjectMeta, ObservedModel
 
 
-def rendered_pod(spec: dict[str, Any]) -> dict[str, Any]:
+def rendered_pod(spec: dict[str, Any], egress: Egress = DEFAULT) -> dict[str, Any]:
     config = render.RenderConfig(
         images={AcceleratorType.CPU: "cpu:1", AcceleratorType.NVIDIA: "cuda:1"},
         image_pull_policy="Never",
         ca_fingerprint="0" * 64,
         operator_namespace="lora-system",
         operator_pod_labels={},
+        egress=egress,
     )
     meta = ObjectMeta("m", "team", "uid", 1, datetime(2026, 1, 1, tzinfo=UTC))
     full = {"source": {"huggingFace": {"repo": "a/b"}}} | spec
@@ -131,3 +133,12 @@ def test_the_runtime_is_told_what_it_may_keep_before_the_kubelet_evicts_it(size_
 def test_without_a_limit_the_runtime_is_told_none() -> None:
     env = [entry["name"] for entry in runtime(rendered_pod({}))["env"]]
     assert "LORA_STATE_LIMIT_BYTES" not in env
+
+
+def test_the_runtime_is_told_where_sources_may_lead_only_when_the_administrator_chose() -> None:
+    def told(egress: Egress) -> list[str]:
+        return [entry["value"] for entry in runtime(rendered_pod({}, egress))["env"] if entry["name"] == "LORA_EGRESS"]
+
+    chosen = Egress.model_validate({"allowedHosts": ["*.example.com"], "allowedAddresses": ["127.0.0.0/8"]})
+    assert told(DEFAULT) == []
+    assert [Egress.model_validate_json(text) for text in told(chosen)] == [chosen]

@@ -250,7 +250,7 @@ async def test_a_secret_that_is_not_mounted_is_named(hub: Hub, store: ContentSto
     hub.repo(REPO).commit(pirate)
     refusal = await refusal_of(store, from_hub(secret="hf-team"))
     assert (refusal.reason, refusal.retryable) == (Reason.UNAUTHORIZED, True)
-    assert "no token from Secret hf-team" in refusal.message
+    assert "no credentials from Secret hf-team" in refusal.message
 
 
 async def test_a_token_that_is_no_header_value_is_not_repeated_to_anyone(

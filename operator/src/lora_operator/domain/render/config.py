@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lora_api.egress import DEFAULT as DEFAULT_EGRESS
+from lora_api.egress import Egress
 from lora_api.v1alpha1.model import AcceleratorType
 
 
@@ -19,3 +21,5 @@ class RenderConfig:
     operator_namespace: str
     operator_pod_labels: Mapping[str, str]
     """With the namespace: who may reach the admin port."""
+    egress: Egress = DEFAULT_EGRESS
+    """Which servers the sources of adapters may lead to."""

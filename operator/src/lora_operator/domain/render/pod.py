@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lora_api import labels
+from lora_api.egress import DEFAULT as DEFAULT_EGRESS
 from lora_api.v1alpha1.model import LoRAModelSpec
 from lora_operator.domain.observed import ObservedModel
 from lora_operator.domain.render import merge, mounts
@@ -88,7 +89,7 @@ def _container(model: ObservedModel, config: RenderConfig, found: list[mounts.Mo
         "imagePullPolicy": config.image_pull_policy,
         "command": ["python3", "-m", "lora_runtime"],
         "args": engine_flags(spec),
-        "env": _env(spec, served_name, profile),
+        "env": _env(spec, served_name, profile, config),
         "ports": [{"name": "http", "containerPort": SERVING_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
         "resources": _resources(spec, profile),
         "securityContext": {
@@ -123,7 +124,7 @@ def _resources(spec: LoRAModelSpec, profile: Profile) -> dict[str, Any]:
     return spec.resources | {"limits": limits | {profile.device: str(spec.accelerator.count)}}
 
 
-def _env(spec: LoRAModelSpec, served_name: str, profile: Profile) -> list[dict[str, Any]]:
+def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: RenderConfig) -> list[dict[str, Any]]:
     values = {
         "HOME": mounts.HOME,
         "TMPDIR": "/tmp",  # noqa: S108  # the pod's own emptyDir
@@ -148,6 +149,8 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile) -> list[dict[s
         **_state_limit(spec),
         **profile.env,
     }
+    if config.egress != DEFAULT_EGRESS:
+        values["LORA_EGRESS"] = config.egress.model_dump_json(by_alias=True)
     pod_name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return [pod_name, *({"name": name, "value": value} for name, value in values.items())]
 

@@ -1,12 +1,11 @@
 """What every source of adapters can do."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
 
 from lora_api.v1alpha1.adapter import AdapterSource
-from lora_api.v1alpha1.common import ModelSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import Refused, not_fetched
 
@@ -47,21 +46,25 @@ class Sources:
 
     hugging_face: Source
     volume: Source
+    s3: Source | None = None
+    gcs: Source | None = None
+    http: Source | None = None
+    oci: Source | None = None
 
-    def of(self, source: ModelSource) -> Source:
+    def of(self, source: AdapterSource) -> Source:
         """The one that can read `source`.
 
         Raises:
             Refused: this runtime knows no such kind.
         """
-        if source.hugging_face is not None:
-            return self.hugging_face
-        if source.volume is not None:
-            return self.volume
+        for kind in fields(self):
+            reader: Source | None = getattr(self, kind.name)
+            if reader is not None and getattr(source, kind.name) is not None:
+                return reader
         raise not_fetched(
             Reason.SOURCE_FORBIDDEN,
-            "the runtime knows no source of this kind; set source.huggingFace or source.volume, "
-            "or update the runtime image to the operator's version",
+            "the runtime knows no source of this kind; set another one, or update the runtime image to the operator's "
+            "version",
             retryable=False,
         )
 

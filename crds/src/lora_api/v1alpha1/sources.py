@@ -1,0 +1,144 @@
+"""Places on other servers that adapters come from: S3, Google Cloud Storage, HTTP, and OCI registries."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lora_api.v1alpha1 import common
+
+_HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+_DIGEST_ENDING = r"(@sha256:[a-f0-9]{64})?"
+
+Endpoint = Annotated[str, Field(max_length=512, pattern=rf"^https?://{_HOST}/?$")]
+Bucket = Annotated[str, Field(min_length=3, max_length=222, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$")]
+ETag = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
+Prefix = Annotated[
+    str,
+    Field(
+        max_length=1024,
+        description="Folder inside the bucket that holds adapter_config.json and adapter_model.safetensors; the bucket's root when empty.",
+        json_schema_extra=common.cel(
+            (
+                "!self.startsWith('/') && !self.contains('//') && !self.split('/').exists(part, part == '..' || part == '.')",
+                "must be a path inside the bucket, without a leading '/', '//', '.' or '..'",
+            ),
+        ),
+    ),
+]
+
+
+class ETags(common.ApiModel):
+    """The version of both files, as their server names it."""
+
+    config: ETag = Field(description="ETag of adapter_config.json.")
+    tensors: ETag = Field(description="ETag of adapter_model.safetensors.")
+
+
+_ETAGS = "Accept only files with these ETags. Filled in by the operator in status.resolvedSource."
+
+
+class S3Source(common.ApiModel):
+    """A folder in a bucket of Amazon S3, or of a server that speaks its protocol."""
+
+    bucket: Bucket = Field(description="Name of the bucket.")
+    prefix: Prefix = ""
+    endpoint: Endpoint | None = Field(
+        default=None, description="URL of the server, as in `https://minio.storage.svc:9000`; Amazon's own when unset."
+    )
+    region: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description="Region of the bucket; us-east-1 when unset.",
+    )
+    path_style: bool | None = Field(
+        default=None,
+        description=(
+            "True: `https://endpoint/bucket/…`, false: `https://bucket.endpoint/…`. When unset, true with an endpoint "
+            "and false without."
+        ),
+    )
+    etags: ETags | None = Field(default=None, description=_ETAGS)
+
+    def describe(self) -> str:
+        """The source in one short line."""
+        return f"s3://{_folder(self.bucket, self.prefix)}{_at(self.endpoint)}{_version(self.etags)}"
+
+
+class GCSSource(common.ApiModel):
+    """A folder in a bucket of Google Cloud Storage."""
+
+    bucket: Bucket = Field(description="Name of the bucket.")
+    prefix: Prefix = ""
+    endpoint: Endpoint | None = Field(
+        default=None, description="URL of another server with the same API; Google's own when unset."
+    )
+    etags: ETags | None = Field(default=None, description=_ETAGS)
+
+    def describe(self) -> str:
+        """The source in one short line."""
+        return f"gs://{_folder(self.bucket, self.prefix)}{_at(self.endpoint)}{_version(self.etags)}"
+
+
+class HTTPSource(common.ApiModel):
+    """A folder on a web server."""
+
+    url: str = Field(
+        max_length=2048,
+        pattern=rf"^https?://{_HOST}(/[!-~]*)?$",
+        description="URL of the folder that holds adapter_config.json and adapter_model.safetensors.",
+        json_schema_extra=common.cel(
+            (
+                "!self.contains('?') && !self.contains('#')",
+                "must be the URL of a folder, without '?' and '#'; keep secrets in the Secret of credentialsRef",
+            )
+        ),
+    )
+    sha256: str | None = Field(
+        default=None,
+        max_length=64,
+        pattern=r"^[a-f0-9]{64}$",
+        description="What `sha256sum adapter_model.safetensors` prints; any other file is refused.",
+    )
+    etags: ETags | None = Field(default=None, description=_ETAGS)
+
+    def describe(self) -> str:
+        """The source in one short line."""
+        return f"{self.url.rstrip('/')}{_version(self.etags)}"
+
+
+class OCISource(common.ApiModel):
+    """An artifact in a container registry, as `oras push` makes it."""
+
+    reference: str = Field(
+        max_length=512,
+        pattern=(
+            rf"^{_HOST}/[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+            rf"(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?{_DIGEST_ENDING}$"
+        ),
+        description=(
+            "`registry/repository:tag`, `registry/repository@sha256:…`, or both; the tag latest when there is neither. "
+            "A tag is resolved to its digest once."
+        ),
+    )
+    plain_http: bool = Field(
+        default=False, alias="plainHTTP", description="Speak HTTP without TLS; for registries inside the cluster."
+    )
+
+    def describe(self) -> str:
+        """The source in one short line."""
+        return f"oci://{self.reference}"
+
+
+def _folder(bucket: str, prefix: str) -> str:
+    return f"{bucket}/{prefix.strip('/')}".rstrip("/")
+
+
+def _at(endpoint: str | None) -> str:
+    return "" if endpoint is None else f" at {endpoint.rstrip('/')}"
+
+
+def _version(etags: ETags | None) -> str:
+    """The tensors' ETag: the config's seldom tells versions apart."""
+    return "" if etags is None else f"@{etags.tensors}"

@@ -1,0 +1,104 @@
+"""Adapters in a folder of a web server."""
+
+import asyncio
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_api.v1alpha1.adapter import AdapterSource
+from lora_api.v1alpha1.conditions import Reason
+from lora_api.v1alpha1.sources import HTTPSource
+from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
+from lora_runtime.store.sources.credentials import no_credentials, read_key
+from lora_runtime.store.sources.server_folder import fetch_files, pin_etags
+from lora_runtime.store.sources.source import Progress
+from lora_runtime.store.sources.web import Place, Web
+from lora_runtime.store.sources.web_errors import Answered, explain
+
+_MISSING = (404, 410)
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPFiles:
+    """Reads `<url>/adapter_config.json` and `<url>/adapter_model.safetensors`; both are pinned by their ETags."""
+
+    web: Web
+    credentials_root: Path
+
+    async def pin(self, source: AdapterSource) -> AdapterSource:
+        """The source with the ETags that the files have now."""
+        http = _http(source)
+        etags = http.etags or await pin_etags(self.web, self._folder(source))
+        return source.model_copy(update={"http": http.model_copy(update={"etags": etags})})
+
+    async def fetch(self, source: AdapterSource, into: Path, progress: Progress) -> None:
+        """Downloads the files, and compares the tensors with `sha256` where that is given."""
+        http = _http(source)
+        await fetch_files(self.web, self._folder(source), http.etags, into, progress)
+        if http.sha256 is None:
+            return
+        found = await asyncio.to_thread(_sha256, into / TENSORS_FILE)
+        if found != http.sha256:
+            raise _other_bytes(http, found)
+
+    def _folder(self, source: AdapterSource) -> "_WebFolder":
+        ref = source.credentials_ref
+        return _WebFolder(_http(source).url.rstrip("/"), None if ref is None else ref.name, self.credentials_root)
+
+
+@dataclass(frozen=True, slots=True)
+class _WebFolder:
+    url: str
+    secret: str | None
+    credentials_root: Path
+
+    @property
+    def where(self) -> str:
+        return self.url
+
+    def place(self, name: str) -> Place:
+        return Place(f"{self.url}/{name}", f"{name} at {self.url}", self._authorization())
+
+    def lacks(self, answer: Answered) -> bool:
+        return answer.status in _MISSING
+
+    def explain(self, answer: Answered, where: str) -> Refused:
+        remedy = (
+            "set source.credentialsRef to a Secret with the key token, or username and password"
+            if self.secret is None
+            else f"Secret {self.secret} does not open it: put other credentials there"
+        )
+        # Only what the protocol defines is shown: the body of any server inside the cluster could be read otherwise.
+        return explain(Answered(answer.status, answer.headers, b""), where, remedy)
+
+    def _authorization(self) -> dict[str, str]:
+        if self.secret is None:
+            return {}
+        token = read_key(self.credentials_root, self.secret, "token")
+        if token is not None:
+            return {"Authorization": f"Bearer {token}"}
+        username = read_key(self.credentials_root, self.secret, "username")
+        password = read_key(self.credentials_root, self.secret, "password")
+        if username is None or password is None:
+            raise no_credentials(self.secret, "the key token, or the keys username and password, with one word in each")
+        return {"Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"}
+
+
+def _http(source: AdapterSource) -> HTTPSource:
+    assert source.http is not None  # noqa: S101  (chosen by Sources.of)
+    return source.http
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def _other_bytes(source: HTTPSource, found: str) -> Refused:
+    return not_fetched(
+        Reason.DIGEST_MISMATCH,
+        f"{TENSORS_FILE} at {source.url.rstrip('/')} has the SHA-256 {found}, but source.http.sha256 is {source.sha256}; "
+        f"correct source.http.sha256 or put the right file there, and change the annotation lora-operator.io/refresh",
+        retryable=False,
+    )
