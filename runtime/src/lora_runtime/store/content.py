@@ -104,6 +104,10 @@ class ContentStore:
         """
         self._needed = needed
 
+    def expect_elsewhere(self, size_bytes: int) -> None:
+        """Something beside the store takes so much of the volume, if not yet then soon."""
+        self._room.expected_elsewhere = size_bytes
+
     async def resolve(
         self, source: AdapterSource, pin: str | None = None, progress: Progress | None = None
     ) -> Resolved:

@@ -92,6 +92,8 @@ class Room:
         self._taken = 0
         self._reservations: set[Reservation] = set()
         self._seen: Space | None = None
+        self.expected_elsewhere = 0
+        """Bytes that will be beside the store's folders, if they are not yet."""
         self._granting = threading.Lock()
         self._freeing = asyncio.Lock()
         for folder in own:
@@ -197,7 +199,9 @@ class Room:
     def _measure(self) -> Space:
         disk = shutil.disk_usage(self._volume.folder)
         limit = self._volume.limit_bytes
-        elsewhere = 0 if limit is None else size_of(self._volume.folder, without=self._managed)
+        elsewhere = 0
+        if limit is not None:
+            elsewhere = max(self.expected_elsewhere, size_of(self._volume.folder, without=self._managed))
         return Space(disk=disk.total, free=disk.free, elsewhere=elsewhere, limit=limit)
 
     def _note(self, folder: Path) -> None:

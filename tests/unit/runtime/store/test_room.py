@@ -174,6 +174,17 @@ async def test_the_base_models_files_beside_the_store_count(adapters: list[str],
         await fetch(store, adapters, 1, 2)
 
 
+async def test_room_that_the_base_model_is_about_to_take_is_not_given_away(
+    adapters: list[str], tmp_path: Path, hub: Hub
+) -> None:
+    store = open_again(tmp_path, hub, limit_bytes=limit_for(3))
+    store.expect_elsewhere(2 * EACH)
+    store.keep(lambda: Needed(digests=adapters))
+    await fetch(store, adapters, 0)
+    with pytest.raises(Refused, match="the base model and caches 1 MiB"):
+        await fetch(store, adapters, 1)
+
+
 async def test_two_downloads_at_once_do_not_share_the_room_for_one(
     adapters: list[str], tmp_path: Path, hub: Hub
 ) -> None:
