@@ -15,7 +15,7 @@ import logging
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,7 +179,10 @@ class ContentStore:
             leaf.digest: Files(self._folder(leaf.digest), inspection)
             for leaf, inspection in zip(spec.leaves, inspections, strict=True)
         }
-        return await self._versions.publish(spec, files)
+        with ExitStack() as held:
+            for digest in files:
+                held.enter_context(self.hold(digest))
+            return await self._versions.publish(spec, files)
 
     async def collect(self) -> None:
         """Removes what is not needed, as far as the budget is exceeded."""
