@@ -108,7 +108,8 @@ class Versions:
             return False
         try:
             made, found = (folder / _DIGEST_FILE).read_text(encoding="ascii"), digest_of(folder)
-        except (OSError, ValueError) as error:
+            published_energy(folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             made, found = "unknown", f"unreadable: {error}"
         if made == found:
             return True
