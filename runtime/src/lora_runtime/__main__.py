@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -48,7 +49,7 @@ def main() -> None:
     running = core.start(settings)
     plugin.join(running.service, running.metrics)
     try:
-        folder = asyncio.run(_base_folder(settings))
+        folder = asyncio.run(_base_folder(settings, running.expect_base))
         log.info("base model folder=%s", folder)
         running.attach_base(load_base(folder))
     except BaseModelUnavailable as error:
@@ -57,7 +58,7 @@ def main() -> None:
     serve_vllm(folder, settings.served_name, sys.argv[1:])
 
 
-async def _base_folder(settings: Settings) -> Path:
+async def _base_folder(settings: Settings, expect: Callable[[int], None]) -> Path:
     root = settings.credentials_root
     return await ensure_base(
         settings.model_source,
@@ -66,6 +67,8 @@ async def _base_folder(settings: Settings) -> Path:
         cache_root=settings.store,
         endpoint=settings.hf_endpoint,
         secrets=sorted(entry.name for entry in root.iterdir()) if root.is_dir() else [],
+        limit_bytes=settings.state_limit_bytes,
+        expect=expect,
     )
 
 

@@ -17,7 +17,7 @@ from lora_runtime.config import Settings
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.metrics.runtime import Metrics
 from lora_runtime.service import Service
-from lora_runtime.store.content import open_store
+from lora_runtime.store.content import ContentStore, open_store
 from lora_runtime.store.room import Volume
 from lora_runtime.store.usage import store_bytes
 from lora_runtime.workshop import Workshop
@@ -34,11 +34,16 @@ class Core:
     service: Service
     workshop: Workshop
     metrics: Metrics
+    store: ContentStore
     loop: asyncio.AbstractEventLoop
 
     def attach_base(self, base: BaseModel) -> None:
         """Any thread: the base model's modules and shapes are known."""
         self.loop.call_soon_threadsafe(self.workshop.set_base, base)
+
+    def expect_base(self, size_bytes: int) -> None:
+        """Any thread: the base model takes so much of the volume, if not yet then soon."""
+        self.loop.call_soon_threadsafe(self.store.expect_elsewhere, size_bytes)
 
 
 def start(settings: Settings) -> Core:
@@ -90,6 +95,6 @@ async def _main(settings: Settings, started: "Future[Core]") -> None:
     )
     metrics.read(service.inventory, service.tiers, functools.partial(store_bytes, settings.store))
     await service.restore(settings.desired_file)
-    started.set_result(Core(service, workshop, metrics, loop))
+    started.set_result(Core(service, workshop, metrics, store, loop))
     app = admin_app(service, metrics.lifecycle)
     await admin_server(app, settings.admin_host, settings.admin_port, settings.tls_dir).serve()

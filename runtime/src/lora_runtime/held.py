@@ -59,7 +59,7 @@ class Held:
         """A preparation failed; `now` in monotonic seconds."""
         self.state, self.reason, self.message = RevisionState.FAILED, reason, message
         self.tries += 1
-        self.retry_at = now + (retry_delay(self.tries) if retryable else math.inf)
+        self.retry_at = now + (retry_delay(self.tries) * _spread(now) if retryable else math.inf)
 
     @property
     def given_up(self) -> bool:
@@ -96,4 +96,12 @@ class Held:
 
 def retry_delay(tries: int) -> float:
     """Seconds to wait after so many failures in a row."""
-    return min(_LONGEST_RETRY_SECONDS, 2.0**tries)
+    return min(_LONGEST_RETRY_SECONDS, 2.0 ** min(tries, 10))  # two to the power of 1024 is too much for a float
+
+
+def _spread(now: float) -> float:
+    """A factor from 0.75 to 1.25: pods that a hub has failed together must not come back to it together.
+
+    What is below a millisecond in the time of a failure is as good as dice.
+    """
+    return 0.75 + 0.5 * (now * 1000 % 1)

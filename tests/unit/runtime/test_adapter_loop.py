@@ -49,6 +49,7 @@ class ScriptedMaker:
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
         try:
             if spec.revision in self.held_back:
+                progress.part()(25, 100)
                 await self.held_back[spec.revision].wait()
         except asyncio.CancelledError:
             self.cancelled.append(spec.revision)
@@ -124,6 +125,19 @@ async def stage() -> AsyncIterator[Stage]:
     stage = Stage()
     yield stage
     await stage.end()
+
+
+async def test_how_far_a_download_is_is_told_while_it_goes_on_and_no_longer(stage: Stage) -> None:
+    stage.maker.held_back[V1.revision] = asyncio.Event()
+    stage.want(V1)
+    await stage.until((V1, RevisionState.FETCHING))
+    stage.changes.clear()
+    await asyncio.wait_for(stage.changes.wait(), 5)
+    (report,) = stage.loop.report().revisions
+    assert (report.bytes_done, report.bytes_total) == (25, 100)
+    stage.maker.held_back[V1.revision].set()
+    (report,) = (await stage.until((V1, RevisionState.SERVING))).revisions
+    assert (report.bytes_done, report.bytes_total) == (None, None)
 
 
 async def test_a_change_is_loaded_before_it_is_published_and_the_old_one_goes_after_its_requests(stage: Stage) -> None:

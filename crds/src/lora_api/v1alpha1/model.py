@@ -151,7 +151,10 @@ class Cache(common.ApiModel):
         default=None,
         max_length=32,
         pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$",
-        description="Size limit of the cache, as a quantity; the node's disk when unset.",
+        description=(
+            "Size limit of the cache, as a quantity; the node's disk when unset. It must hold the base model (if it is "
+            "downloaded) and what is wanted of the adapters, each also in the form that is served, and a tenth more."
+        ),
     )
 
 

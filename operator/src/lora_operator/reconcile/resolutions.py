@@ -90,6 +90,6 @@ class Resolutions:
             source_hash=question.source_hash,
             answer=answer,
             attempts=question.attempt,
-            retry_at=resolving.retry_at(answer, question.attempt, self._clock.now()),
+            retry_at=resolving.retry_at(answer, question.adapter_uid, question.attempt, self._clock.now()),
             asked_at=asked_at,
         )

@@ -185,7 +185,7 @@ class Tiers:
             await self.load(adapter)
         except LoadFailed as error:
             tries = self._failures[name].tries + 1 if name in self._failures else 1
-            retry_at = self._clock() + min(_LONGEST_RETRY_SECONDS, 2.0**tries)
+            retry_at = self._clock() + min(_LONGEST_RETRY_SECONDS, 2.0 ** min(tries, 10))
             self._failures[name] = _Failure(str(error), tries, retry_at)
             self._trouble(adapter, str(error))
             raise

@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.utils import tqdm
+from huggingface_hub import HfApi, ModelInfo, snapshot_download
+from huggingface_hub.utils import filter_repo_objects, tqdm
 
 from lora_api.v1alpha1.common import HuggingFaceSource, ModelSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import BaseModelUnavailable, Refused
+from lora_runtime.store.budget import USABLE_SHARE
 from lora_runtime.store.content import DEFAULT_ENDPOINT
 from lora_runtime.store.disk import is_full
 from lora_runtime.store.sources.credentials import read_token
@@ -39,6 +41,26 @@ class _LoggedProgress(tqdm):  # type: ignore[misc]
         _log.info("base model: %s", msg or self)
 
 
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What the base model may take."""
+
+    limit_bytes: int | None
+    expect: Callable[[int], None]
+
+    def check(self, source: HuggingFaceSource, size_bytes: int) -> None:
+        """Better said now than by the kubelet, which evicts the pod when the download is nearly done."""
+        if self.limit_bytes is not None and size_bytes > self.limit_bytes * USABLE_SHARE:
+            least = int(size_bytes / USABLE_SHARE)
+            raise BaseModelUnavailable(
+                f"{source.repo} takes {size_bytes >> 20} MiB, and spec.cache.sizeLimit of the LoRAModel is "
+                f"{self.limit_bytes >> 20} MiB ({USABLE_SHARE:.0%} of it are used); raise it to {(least >> 20) + 1}Mi "
+                f"and what the adapters take",
+                retryable=False,
+            )
+        self.expect(size_bytes)
+
+
 async def ensure_base(
     source: ModelSource,
     *,
@@ -47,6 +69,8 @@ async def ensure_base(
     cache_root: Path,
     endpoint: str = DEFAULT_ENDPOINT,
     secrets: Sequence[str] = (),
+    limit_bytes: int | None = None,
+    expect: Callable[[int], None] = lambda size: None,
 ) -> Path:
     """The folder of the base model; downloads it first where needed, and goes on with what is there already.
 
@@ -57,6 +81,8 @@ async def ensure_base(
         cache_root: Where snapshots are kept.
         endpoint: URL of the Hugging Face Hub or of a mirror.
         secrets: Names of mounted Secrets, whose tokens are tried in order when the hub wants one.
+        limit_bytes: What may be kept before the kubelet evicts the pod; None for no limit.
+        expect: Told before a download how many bytes it will take in all.
 
     Raises:
         BaseModelUnavailable: it cannot be had; the message says what to do.
@@ -68,7 +94,8 @@ async def ensure_base(
         elif source.hugging_face is not None:
             hub = source.hugging_face
             tokens = [None, *(await asyncio.to_thread(_tokens, credentials_root, secrets))]
-            folder = await asyncio.to_thread(_download, hub, endpoint.rstrip("/"), tokens, cache_root)
+            room = _Room(limit_bytes, expect)
+            folder = await asyncio.to_thread(_download, hub, endpoint.rstrip("/"), tokens, cache_root, room)
             where = source.describe()
         else:
             raise BaseModelUnavailable(
@@ -97,8 +124,11 @@ def _tokens(credentials_root: Path, secrets: Sequence[str]) -> list[str]:
     return found
 
 
-def _download(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None], cache_root: Path) -> Path:
+def _download(
+    source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None], cache_root: Path, room: _Room
+) -> Path:
     prefix = f"{source.subfolder.strip('/')}/" if source.subfolder else ""
+    patterns = [prefix + pattern for pattern in _FILES]
     accepted = _accepted(source, endpoint, tokens)
     if isinstance(accepted, HubProblem):
         kept = _kept(source, cache_root) if accepted.reason is Reason.SOURCE_UNREACHABLE else None
@@ -106,8 +136,10 @@ def _download(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | N
             raise _unavailable(accepted)
         _log.warning("base model: %s; the copy in %s is used meanwhile", accepted.message, kept)
         return kept / prefix
-    token, commit = accepted
-    _log.info("base model: downloading %s at commit %s from %s", source.repo, commit, endpoint)
+    token, info = accepted
+    files = filter_repo_objects(info.siblings or (), allow_patterns=patterns, key=lambda file: file.rfilename)
+    room.check(source, sum(file.size or 0 for file in files))
+    _log.info("base model: downloading %s at commit %s from %s", source.repo, info.sha, endpoint)
     try:
         snapshot = snapshot_download(
             source.repo,
@@ -115,7 +147,7 @@ def _download(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | N
             cache_dir=cache_root,
             endpoint=endpoint,
             token=token or False,
-            allow_patterns=[prefix + pattern for pattern in _FILES],
+            allow_patterns=patterns,
             tqdm_class=_LoggedProgress,
         )
     except HUB_ERRORS as error:
@@ -131,20 +163,20 @@ def _download(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | N
 
 def _accepted(
     source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None]
-) -> tuple[str | None, str] | HubProblem:
-    """The first token that the hub accepts and the commit that the revision names, or why there is none."""
+) -> tuple[str | None, ModelInfo] | HubProblem:
+    """The first token that the hub accepts and what the revision names, or why there is none."""
     problem = HubProblem(Reason.UNAUTHORIZED, "no token was tried")
     for token in tokens:
         try:
             info = HfApi(endpoint=endpoint, token=token or False).model_info(
-                source.repo, revision=source.revision, timeout=_API_TIMEOUT_SECONDS
+                source.repo, revision=source.revision, files_metadata=True, timeout=_API_TIMEOUT_SECONDS
             )
         except HUB_ERRORS as error:
             problem = explain(error, source, endpoint, _remedy(tokens))
             if problem.reason is Reason.SOURCE_UNREACHABLE:
                 return problem
         else:
-            return token, str(info.sha)
+            return token, info
     return problem
 
 

@@ -10,6 +10,14 @@ _LEFT_FREE_SHARE = 0.15
 """Of the node's disk, by what is kept without being needed: the kubelet evicts pods when a tenth is left."""
 
 
+_BLOCK_BYTES = 4096
+
+
+def with_blocks(size_bytes: int, files: int) -> int:
+    """What so many files with so many bytes take on the disk at most, together with their folder."""
+    return size_bytes + (files + 1) * _BLOCK_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFolder:
     """A folder that could be removed."""

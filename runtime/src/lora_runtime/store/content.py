@@ -15,7 +15,7 @@ import logging
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +110,10 @@ class ContentStore:
         """
         self._needed = needed
 
+    def expect_elsewhere(self, size_bytes: int) -> None:
+        """Something beside the store takes so much of the volume, if not yet then soon."""
+        self._room.expected_elsewhere = size_bytes
+
     async def resolve(
         self, source: AdapterSource, pin: str | None = None, progress: Progress | None = None
     ) -> Resolved:
@@ -181,7 +185,10 @@ class ContentStore:
             leaf.digest: Files(self._folder(leaf.digest), inspection)
             for leaf, inspection in zip(spec.leaves, inspections, strict=True)
         }
-        return await self._versions.publish(spec, files)
+        with ExitStack() as held:
+            for digest in files:
+                held.enter_context(self.hold(digest))
+            return await self._versions.publish(spec, files)
 
     async def collect(self) -> None:
         """Removes what is not needed, as far as the budget is exceeded."""

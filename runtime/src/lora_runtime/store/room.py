@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_runtime.adapters.errors import Refused
-from lora_runtime.store.budget import USABLE_SHARE, Space, StoredFolder, surplus
+from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
+from lora_runtime.store.budget import USABLE_SHARE, Space, StoredFolder, surplus, with_blocks
 from lora_runtime.store.disk import hide, size_of, store_full
 from lora_runtime.store.flights import to_the_end
 from lora_runtime.store.sources.source import Progress
@@ -56,6 +56,7 @@ class Reservation:
             self.written = done
             if max(done, total or 0) > self.size_bytes:
                 size_bytes = total if total and total >= done else max(_FIRST_GUESS_BYTES, 2 * done)
+                size_bytes = with_blocks(size_bytes, len(ADAPTER_FILES))
                 if not self._grant(self, size_bytes):
                     raise OutgrewRoom(size_bytes)
             progress(done, total)
@@ -90,8 +91,11 @@ class Room:
         self._needed = needed
         self._folders: dict[Path, StoredFolder] = {}
         self._taken = 0
+        self._newest = 0
         self._reservations: set[Reservation] = set()
         self._seen: Space | None = None
+        self.expected_elsewhere = 0
+        """Bytes that will be beside the store's folders, if they are not yet."""
         self._granting = threading.Lock()
         self._freeing = asyncio.Lock()
         for folder in own:
@@ -105,6 +109,9 @@ class Room:
         """Somebody wants the folder now, be it new or known."""
         with contextlib.suppress(OSError):  # without it, the order in which folders go is lost and nothing else
             os.utime(folder)
+            # the kernel's clock has coarse steps, and may be set back
+            last_used = max(folder.stat().st_mtime_ns, self._newest + 1)
+            os.utime(folder, ns=(last_used, last_used))
         self._note(folder)
 
     def forget(self, folder: Path) -> None:
@@ -197,12 +204,16 @@ class Room:
     def _measure(self) -> Space:
         disk = shutil.disk_usage(self._volume.folder)
         limit = self._volume.limit_bytes
-        elsewhere = 0 if limit is None else size_of(self._volume.folder, without=self._managed)
+        elsewhere = 0
+        if limit is not None:
+            elsewhere = max(self.expected_elsewhere, size_of(self._volume.folder, without=self._managed))
         return Space(disk=disk.total, free=disk.free, elsewhere=elsewhere, limit=limit)
 
     def _note(self, folder: Path) -> None:
         self.forget(folder)
-        self._folders[folder] = StoredFolder(folder, size_of(folder), folder.stat().st_mtime_ns)
+        last_used = folder.stat().st_mtime_ns
+        self._newest = max(self._newest, last_used)
+        self._folders[folder] = StoredFolder(folder, size_of(folder), last_used)
         self._taken += self._folders[folder].size_bytes
 
     def _no_room(self, space: Space, reservation: Reservation, size_bytes: int, what: str) -> Refused:

@@ -17,6 +17,7 @@ from lora_runtime.adapters.compatibility import part_ranks
 from lora_runtime.adapters.errors import TENSORS_FILE
 from lora_runtime.adapters.size import element_count
 from lora_runtime.store.blending import BlendProcess
+from lora_runtime.store.budget import with_blocks
 from lora_runtime.store.digest import digest_of
 from lora_runtime.store.disk import disk_refused, hide, reveal, scratch_folder
 from lora_runtime.store.flights import Flights, to_the_end
@@ -28,6 +29,8 @@ _RECIPE = 1
 """Raise it when other bytes are made from the same parts: a store outlives the process."""
 _DIGEST_FILE = "digest"
 """Beside the two files that engines read: what they were when the version was made."""
+_FILES = 4
+"""In the folder of a version, with the energy of a blend."""
 _HALF = (Precision.BFLOAT16, Precision.FLOAT16)
 _HEADER_BYTES_PER_MODULE = 1024
 
@@ -105,7 +108,8 @@ class Versions:
             return False
         try:
             made, found = (folder / _DIGEST_FILE).read_text(encoding="ascii"), digest_of(folder)
-        except (OSError, ValueError) as error:
+            published_energy(folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             made, found = "unknown", f"unreadable: {error}"
         if made == found:
             return True
@@ -144,7 +148,8 @@ def _most_bytes(spec: RevisionSpec, files: Mapping[Digest, Files]) -> int:
     for name, ranks in part_ranks(spec, inspections).items():
         rank = sum(ranks) if spec.rank is None else spec.rank
         values += rank * (modules[name].a_shape[1] + modules[name].b_shape[0])
-    return values * (2 if spec.precision in _HALF else 4) + len(modules) * _HEADER_BYTES_PER_MODULE
+    size_bytes = values * (2 if spec.precision in _HALF else 4) + len(modules) * _HEADER_BYTES_PER_MODULE
+    return with_blocks(size_bytes, _FILES)
 
 
 def _name(spec: RevisionSpec) -> str:

@@ -105,10 +105,19 @@ def test_when_to_ask_again_depends_on_the_answer() -> None:
     final = a_refusal(adapter).answer
     passing = a_refusal(adapter, Reason.SOURCE_UNREACHABLE, condition=AdapterCondition.FETCHED, retry_at=NOW).answer
 
-    assert resolving.retry_at(final, 1, NOW) is None
-    assert resolving.retry_at(ResolveResponse(state=ResolveState.FETCHING), 1, NOW) is None
-    assert resolving.retry_at(passing, 3, NOW) == NOW + timedelta(seconds=8)
-    assert resolving.retry_at(unreachable(), 9, NOW) == NOW + timedelta(seconds=1)
+    assert resolving.retry_at(final, "uid", 1, NOW) is None
+    assert resolving.retry_at(ResolveResponse(state=ResolveState.FETCHING), "uid", 1, NOW) is None
+    assert resolving.retry_at(unreachable(), "uid", 9, NOW) == NOW + timedelta(seconds=1)
+    again = resolving.retry_at(passing, "uid", 3, NOW)
+    assert again is not None
+    assert timedelta(seconds=6) <= again - NOW <= timedelta(seconds=10)
+
+
+def test_adapters_that_failed_together_are_not_asked_about_together() -> None:
+    down = a_refusal(an_adapter(), Reason.SOURCE_UNREACHABLE, retry_at=NOW).answer
+    moments = [resolving.retry_at(down, f"uid-{n}", 9, NOW) for n in range(100)]
+    assert len(set(moments)) > 90
+    assert all(m is not None and timedelta(seconds=45) <= m - NOW <= timedelta(seconds=75) for m in moments)
 
 
 def test_the_next_question_is_the_earliest_to_come() -> None:

@@ -130,8 +130,9 @@ def test_the_runtime_is_told_what_it_may_keep_before_the_kubelet_evicts_it(size_
     assert env["LORA_STATE"] == mount["mountPath"]
 
 
-def test_without_a_limit_the_runtime_is_told_none() -> None:
-    env = [entry["name"] for entry in runtime(rendered_pod({}))["env"]]
+@pytest.mark.parametrize("spec", [{}, {"cache": {"sizeLimit": "0"}}])
+def test_without_a_limit_the_runtime_is_told_none(spec: dict[str, Any]) -> None:
+    env = [entry["name"] for entry in runtime(rendered_pod(spec))["env"]]
     assert "LORA_STATE_LIMIT_BYTES" not in env
 
 

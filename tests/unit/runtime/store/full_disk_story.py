@@ -1,8 +1,9 @@
-"""Run by test_full_disk.py on a small filesystem: `full_disk_story.py DISK BASE STORY`. Its last word is `healed`."""
+"""Run by test_full_disk.py on a small filesystem: `full_disk_story.py DISK BASE`. Names each story that ended well."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -139,17 +140,19 @@ async def _refused(work: Coroutine[Any, Any, object]) -> None:
     assert (caught.value.refusal.reason, caught.value.refusal.retryable) == (Reason.STORE_FULL, True)
 
 
-async def tell(disk: Disk, base: Path, story: str) -> None:
-    """One of them, after one adapter is served."""
-    with tempfile.TemporaryDirectory(dir=disk.folder.parent) as elsewhere:
-        volumes = Path(elsewhere) / "volumes"
-        (volumes / "shared").mkdir(parents=True)
-        pod = Pod(disk.folder, base, volumes)
-        await publish(pod.store, pod.served)
-        await {"fetch": fetch, "version": version, "full before": full_before, "document": document}[story](disk, pod)
-        pod.check()
-    sys.stdout.write("healed\n")
+async def tell(disk: Disk, base: Path) -> None:
+    """Each of them, after one adapter is served."""
+    for story in (fetch, version, full_before, document):
+        with tempfile.TemporaryDirectory(dir=disk.folder.parent) as elsewhere:
+            volumes = Path(elsewhere) / "volumes"
+            (volumes / "shared").mkdir(parents=True)
+            pod = Pod(disk.folder, base, volumes)
+            await publish(pod.store, pod.served)
+            await story(disk, pod)
+            pod.check()
+        sys.stdout.write(f"{story.__name__}\n")
+        shutil.rmtree(pod.root)
 
 
 if __name__ == "__main__":
-    asyncio.run(tell(Disk(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]))
+    asyncio.run(tell(Disk(Path(sys.argv[1])), Path(sys.argv[2])))

@@ -85,3 +85,25 @@ async def test_the_tokens_of_the_model_are_tried_in_order(tmp_path: Path, hub: H
         await ensure(tmp_path, hub, ("wrong",))
     with pytest.raises(BaseModelUnavailable, match="list a Secret with a token"):
         await ensure(tmp_path, hub)
+
+
+async def test_a_model_that_cannot_fit_is_said_before_it_is_downloaded(tmp_path: Path, hub: Hub, base: Path) -> None:
+    hub.repo(REPO).commit(base)
+    told: list[int] = []
+
+    async def limited(limit_bytes: int) -> Path:
+        return await ensure_base(
+            ModelSource(hugging_face=HuggingFaceSource(repo=REPO)),
+            volumes_root=tmp_path, credentials_root=tmp_path, cache_root=tmp_path / "hub-cache",
+            endpoint=hub.endpoint, limit_bytes=limit_bytes, expect=told.append,
+        )  # fmt: skip
+
+    with pytest.raises(
+        BaseModelUnavailable, match=r"spec\.cache\.sizeLimit of the LoRAModel is 1 MiB .* raise it to 2Mi"
+    ):
+        await limited(1 << 20)
+    assert hub.downloads() == []
+    assert told == []
+    folder = await limited(16 << 20)
+    assert told == [sum(map(len, hub.repo(REPO).commits[hub.repo(REPO).branches["main"]].values()))]
+    assert (folder / "config.json").is_file()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-MOUNTED = 'mount -t tmpfs -o size=400k tmpfs "$0" && exec "$1" "$2" "$0" "$3" "$4"'
+MOUNTED = 'mount -t tmpfs -o size=400k tmpfs "$0" && exec "$1" "$2" "$0" "$3"'
 STORY = Path(__file__).parent / "full_disk_story.py"
 UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 
 
 @pytest.fixture(scope="module")
 def small_disk() -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("there is no `unshare` here to mount a small filesystem with")
     probe = subprocess.run(
         [*UNSHARE, "mount -t tmpfs -o size=4k tmpfs /tmp"], capture_output=True, text=True, check=False
     )
@@ -23,13 +26,12 @@ def small_disk() -> None:
 
 
 @pytest.mark.usefixtures("small_disk")
-@pytest.mark.parametrize("story", ["fetch", "version", "full before", "document"])
-def test_a_full_disk_is_a_refusal_and_no_end(story: str, tmp_path: Path, base: Path) -> None:
+def test_a_full_disk_is_a_refusal_and_no_end(tmp_path: Path, base: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     told = subprocess.run(
-        [*UNSHARE, MOUNTED, disk, sys.executable, STORY, base, story],
+        [*UNSHARE, MOUNTED, disk, sys.executable, STORY, base],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
-    assert told.stdout.splitlines()[-1] == "healed"
+    assert told.stdout.split() == ["fetch", "version", "full_before", "document"]

@@ -20,13 +20,13 @@ from unit.runtime.store.conftest import open_again
 from unit.runtime.store.sources import contents, from_volume, publish, put, spec_of, versions
 
 KIB = 1 << 10
-EACH = 44 * KIB
-"""More than an adapter or a version of these tests takes, with its folder."""
+EACH = 48 * KIB
+"""A little more than an adapter or a version of these tests takes, with its folder."""
 
 
 def limit_for(count: int) -> int:
     """A size limit that so many adapters or versions fit into."""
-    return int(count * EACH / 0.9)
+    return int((count * EACH + 8 * KIB) / 0.9)
 
 
 @pytest.fixture
@@ -172,6 +172,17 @@ async def test_the_base_models_files_beside_the_store_count(adapters: list[str],
     await fetch(store, adapters, 0)
     with pytest.raises(Refused, match="the base model and caches 1 MiB"):
         await fetch(store, adapters, 1, 2)
+
+
+async def test_room_that_the_base_model_is_about_to_take_is_not_given_away(
+    adapters: list[str], tmp_path: Path, hub: Hub
+) -> None:
+    store = open_again(tmp_path, hub, limit_bytes=limit_for(3))
+    store.expect_elsewhere(2 * EACH)
+    store.keep(lambda: Needed(digests=adapters))
+    await fetch(store, adapters, 0)
+    with pytest.raises(Refused, match="the base model and caches 1 MiB"):
+        await fetch(store, adapters, 1)
 
 
 async def test_two_downloads_at_once_do_not_share_the_room_for_one(

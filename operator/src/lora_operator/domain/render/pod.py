@@ -157,9 +157,9 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
 
 def _state_limit(spec: LoRAModelSpec) -> dict[str, str]:
     """How much the pod may keep before the kubelet evicts it, for the runtime to stay below."""
-    if spec.cache.size_limit is None:
-        return {}
-    return {"LORA_STATE": mounts.STATE, "LORA_STATE_LIMIT_BYTES": str(quantity_bytes(spec.cache.size_limit))}
+    limit = 0 if spec.cache.size_limit is None else quantity_bytes(spec.cache.size_limit)
+    # Zero is no limit to the kubelet either.
+    return {"LORA_STATE": mounts.STATE, "LORA_STATE_LIMIT_BYTES": str(limit)} if limit else {}
 
 
 def _check(template: Mapping[str, Any], model: str) -> None:
