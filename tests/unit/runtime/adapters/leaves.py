@@ -12,6 +12,8 @@ from lora_runtime.adapters.blend import Files
 from lora_runtime.adapters.inspect import inspect
 from lora_runtime.store.digest import digest_of
 
+Weighted = tuple[Path, float]
+
 
 def leaf(folder: Path, weight: float = 1.0) -> Part:
     source = AdapterSource(volume=VolumeSource(name="shared", path=folder.name))
@@ -22,5 +24,5 @@ def files_of(*folders: Path) -> Mapping[Digest, Files]:
     return {digest_of(folder): Files(folder, inspect(folder)) for folder in folders}
 
 
-def leaves_of(parts: Sequence[tuple[Path, float]]) -> tuple[tuple[Part, ...], Mapping[Digest, Files]]:
+def leaves_of(parts: Sequence[Weighted]) -> tuple[tuple[Part, ...], Mapping[Digest, Files]]:
     return tuple(leaf(folder, weight) for folder, weight in parts), files_of(*(folder for folder, _ in parts))

@@ -350,7 +350,7 @@ def test_ranks_of_a_concatenation_add_up_per_module(adapter: Path, base_folder: 
 
     check_recipe_rank(Recipe(parts=(leaf(adapter), leaf(other))), found, 8)
     with pytest.raises(
-        Refused, match=r"the blend has rank 16 \(8 \+ 8\) in .* to at least 16 .* or set spec.blend.method to SVD"
+        Refused, match=r"the blend has rank 16 \(8 \+ 8\) in .* to at least 16 .*, or set spec.blend.method to SVD"
     ):
         check_recipe_rank(Recipe(parts=(leaf(adapter), leaf(other), leaf(again))), found, 15)
 
