@@ -7,12 +7,12 @@ from pathlib import Path
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.adapters.errors import Refused, incompatible
+from lora_runtime.adapters.header import Shape
 from lora_runtime.adapters.inspect import (
     PREFIX,
     Inspection,
     Limits,
     ModuleKind,
-    Shape,
     check_values,
     inspect,
 )

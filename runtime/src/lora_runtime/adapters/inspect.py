@@ -5,34 +5,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.config import AdapterConfig, Scaling, read_config
 from lora_runtime.adapters.errors import (
     CONFIG_FILE,
     TENSORS_FILE,
     Refused,
-    incompatible,
     incomplete,
     list_files,
+    malformed,
+    shown,
+    unsupported,
 )
+from lora_runtime.adapters.header import Entry, Shape, read_header
 
 PREFIX = "base_model.model."
 """What PEFT writes before the module path in the name of a tensor."""
-
-Shape = tuple[int, ...]
 
 _KEY = re.compile(
     rf"{re.escape(PREFIX)}(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
 )
 _SAVED_EMBEDDING = re.compile(rf"{re.escape(PREFIX)}(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
-_HEADER_LENGTH_BYTES = 8
-_KEY_CHARACTERS_AT_MOST = 512
 
 
 class ModuleKind(StrEnum):
@@ -93,7 +90,7 @@ class Inspection:
     @property
     def base_model(self) -> str:
         """What it says it was trained on; empty when it does not say."""
-        return self.config.base_model_name_or_path or ""
+        return shown(self.config.base_model_name_or_path or "")
 
 
 def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
@@ -107,12 +104,7 @@ def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
         raise problem
     config = read_config(folder / CONFIG_FILE, limits.max_config_bytes)
     tensors = folder / TENSORS_FILE
-    _bound_header(tensors, limits.max_header_bytes)
-    try:
-        with safe_open(tensors, framework="pt") as file:
-            header = {key: _entry(file.get_slice(key)) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    except SafetensorError as error:
-        raise _malformed(f"{TENSORS_FILE} is not a safetensors file: {error}") from error
+    header = read_header(tensors, limits.max_header_bytes)
     return Inspection(
         config=config,
         modules=_modules(header, Scaling(config)),
@@ -134,40 +126,21 @@ def check_values(folder: Path) -> None:
             tensor = file.get_tensor(key)
             if not torch.isfinite(tensor).all():
                 bad = int((~torch.isfinite(tensor)).sum())
-                raise _malformed(
+                raise malformed(
                     f"tensor {key} holds {bad} values that are NaN or infinite; the training run diverged, "
                     f"use an earlier checkpoint"
                 )
 
 
-def _bound_header(path: Path, max_bytes: int) -> None:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
-    if size < _HEADER_LENGTH_BYTES or length > min(max_bytes, size - _HEADER_LENGTH_BYTES):
-        raise _malformed(
-            f"{TENSORS_FILE} is not a safetensors file, or is cut short: {size} bytes, "
-            f"of which the header claims {length} (at most {max_bytes} are read)"
-        )
-
-
-def _entry(view: Any) -> tuple[Shape, str]:
-    return tuple(view.get_shape()), str(view.get_dtype())
-
-
-def _saved_embeddings(header: dict[str, tuple[Shape, str]]) -> Iterable[tuple[str, Shape]]:
-    for key, (shape, _) in sorted(header.items()):
+def _saved_embeddings(header: dict[str, Entry]) -> Iterable[tuple[str, Shape]]:
+    for key in sorted(header):
         if match := _SAVED_EMBEDDING.fullmatch(key):
-            yield match["module"], shape
+            yield match["module"], header[key].shape
 
 
-def _modules(header: dict[str, tuple[Shape, str]], scaling: Scaling) -> tuple[ModuleTensors, ...]:
+def _modules(header: dict[str, Entry], scaling: Scaling) -> tuple[ModuleTensors, ...]:
     pairs: dict[tuple[str, ModuleKind], dict[str, str]] = {}
     for key in header:
-        if len(key) > _KEY_CHARACTERS_AT_MOST:
-            raise _malformed(
-                f"{TENSORS_FILE} names a tensor with {len(key)} characters: {key[:_KEY_CHARACTERS_AT_MOST]}..."
-            )
         match = _KEY.fullmatch(key)
         if match is not None:
             kind = ModuleKind.LINEAR if match["linear"] else ModuleKind.EMBEDDING
@@ -175,7 +148,7 @@ def _modules(header: dict[str, tuple[Shape, str]], scaling: Scaling) -> tuple[Mo
         elif _SAVED_EMBEDDING.fullmatch(key) is None:
             raise _unknown_key(key)
     if not pairs:
-        raise _malformed(f"{TENSORS_FILE} holds no LoRA matrices")
+        raise malformed(f"{TENSORS_FILE} holds no LoRA matrices")
     return tuple(_module(name, kind, keys, header, scaling) for (name, kind), keys in sorted(pairs.items()))
 
 
@@ -183,25 +156,24 @@ def _module(
     name: str,
     kind: ModuleKind,
     keys: dict[str, str],
-    header: dict[str, tuple[Shape, str]],
+    header: dict[str, Entry],
     scaling: Scaling,
 ) -> ModuleTensors:
     for matrix, other in ("AB", "BA"):
         if matrix not in keys:
-            raise _malformed(f"tensor {keys[other]} has no partner: {name} lacks its {matrix} matrix")
+            raise malformed(f"tensor {keys[other]} has no partner: {name} lacks its {matrix} matrix")
     for key in keys.values():
-        shape, dtype = header[key]
+        shape, dtype = header[key].shape, header[key].dtype
         if len(shape) != 2 or 0 in shape:
-            raise _malformed(f"tensor {key} has shape {list(shape)}, but a LoRA matrix has two dimensions")
+            raise malformed(f"tensor {key} has shape {list(shape)}, but a LoRA matrix has two dimensions")
         if dtype not in _FLOATS:
-            raise incompatible(
-                Reason.UNSUPPORTED_FEATURE,
-                f"tensor {key} has element type {dtype}; save the adapter as float32, bfloat16 or float16",
+            raise unsupported(
+                f"tensor {key} has element type {dtype}; save the adapter as float32, bfloat16 or float16"
             )
-    (a_shape, dtype), (b_shape, _) = header[keys["A"]], header[keys["B"]]
+    a_shape, b_shape, dtype = header[keys["A"]].shape, header[keys["B"]].shape, header[keys["A"]].dtype
     rank, factor = scaling.of(name)
     if a_shape[0] != rank or b_shape[1] != rank:
-        raise _malformed(
+        raise malformed(
             f"tensors {keys['A']} {list(a_shape)} and {keys['B']} {list(b_shape)} have rank {a_shape[0]} and "
             f"{b_shape[1]}, but {CONFIG_FILE} gives {name} rank {rank}; the two files belong to different adapters"
         )
@@ -217,12 +189,8 @@ def _unknown_key(key: str) -> Refused:
     )
     for part, meaning in hints:
         if part in key:
-            return incompatible(Reason.UNSUPPORTED_FEATURE, f"tensor {key} {meaning}, which the engine cannot apply")
-    return _malformed(
+            return unsupported(f"tensor {key} {meaning}, which the engine cannot apply")
+    return malformed(
         f"tensor {key} is not a LoRA matrix as PEFT names them "
         f"({PREFIX}<module>.lora_A.weight, lora_B.weight, lora_embedding_A or lora_embedding_B)"
     )
-
-
-def _malformed(message: str) -> Refused:
-    return incompatible(Reason.MALFORMED_ADAPTER, message)
