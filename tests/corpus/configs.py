@@ -68,7 +68,10 @@ TEXTS = (
     Hostile("config-not-utf8", MALFORMED, (FILE, "is not JSON"), config_text(b'{"peft_type": "\xff\xfe"}')),
     Hostile("config-nested", MALFORMED, (FILE, "is not JSON"), config_text('{"r":' + "[" * 200_000)),
     Hostile(
-        "config-nested-method", MALFORMED, (FILE, "is not JSON"), config_text('{"peft_type":' + "[" * 970 + "]" * 970 + "}")
+        "config-nested-ranks",
+        MALFORMED,
+        (FILE, "recursion limit"),
+        config_text('{"peft_type": "LORA", "r": 8, "lora_alpha": 16, "rank_pattern": ' + "[" * 900 + "]" * 900 + "}"),
     ),
     Hostile(
         "config-rank-twice", MALFORMED, (FILE, "sets r twice"),

@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.base import BaseModel
-from lora_runtime.adapters.errors import Refused, incompatible
+from lora_runtime.adapters.errors import Refused, incompatible, shown, unsupported
 from lora_runtime.adapters.header import Shape
 from lora_runtime.adapters.inspect import (
     PREFIX,
@@ -28,8 +29,7 @@ def validate(folder: Path, base: BaseModel, max_rank: int, limits: Limits = Limi
     """
     inspection = inspect(folder, limits)
     check(inspection, base, max_rank)
-    check_values(folder)
-    return inspection
+    return replace(inspection, acts=check_values(folder, inspection))
 
 
 def check(inspection: Inspection, base: BaseModel, max_rank: int) -> None:
@@ -73,21 +73,31 @@ def check_blend_rank(inspections: Sequence[Inspection], max_rank: int) -> int:
 
 
 def _unknown_modules(unknown: Sequence[str], inspection: Inspection, base: BaseModel) -> Refused:
-    listed = ", ".join(unknown[:_NAMED_AT_MOST])
-    more = f" and {len(unknown) - _NAMED_AT_MOST} more" if len(unknown) > _NAMED_AT_MOST else ""
+    other = next((name for name in unknown if name in base.others), None)
+    if other is not None:
+        return unsupported(
+            f"the adapter changes {other}, which is a {base.others[other]} in the base model ({base.architecture}); "
+            f"LoRA is served on linear layers and embeddings: set target_modules to some of those"
+        )
+    listed = _listed(unknown)
     if len(unknown) == len(inspection.modules):
         trained_on = f" {inspection.base_model}" if inspection.base_model else " another architecture"
         return incompatible(
             Reason.BASE_MODEL_MISMATCH,
             f"the adapter was trained on{trained_on}: none of its modules exist in the base model "
-            f"({base.architecture}), for instance {listed}{more}; set spec.modelRef to a LoRAModel of its own base",
+            f"({base.architecture}), for instance {listed}; set spec.modelRef to a LoRAModel of its own base",
         )
     close = difflib.get_close_matches(unknown[0], base.modules, n=1)
     hint = f"; the closest that exists is {close[0]}" if close else ""
     return incompatible(
         Reason.UNKNOWN_MODULES,
-        f"the adapter changes modules that the base model ({base.architecture}) does not have: {listed}{more}{hint}",
+        f"the adapter changes modules that the base model ({base.architecture}) does not have: {listed}{hint}",
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(shown(name) for name in names[:_NAMED_AT_MOST]) + more
 
 
 def _wrong_shapes(inspection: Inspection, base: BaseModel) -> Iterator[Refused]:

@@ -37,6 +37,7 @@ _UNSUPPORTED = {
     "arrow_config": "Arrow routing",
     "monteclora_config": "MonteCLoRA",
     "kasa_config": "KaSA",
+    "ensure_weight_tying": "adapters tied to each other",
 }
 
 Rank = Annotated[int, Field(gt=0, le=1 << 20)]
@@ -112,6 +113,8 @@ def read_config(path: Path, max_bytes: int) -> AdapterConfig:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
+        if not field:
+            raise _malformed(f"cannot be read: {shown(first['msg'])}") from error
         raise _malformed(f"has a bad value for {shown(field)}: {shown(first['msg'])}") from error
     except (ValueError, RecursionError) as error:
         raise _malformed(f"is not JSON: {shown(str(error))}") from error

@@ -12,6 +12,8 @@ from lora_runtime.adapters.errors import TENSORS_FILE, DuplicateKey, malformed, 
 
 Shape = tuple[int, ...]
 
+_BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16}
+"""Of one element; of the types that an adapter may have."""
 _LENGTH_BYTES = 8
 _NAME_CHARACTERS_AT_MOST = 512
 _EXPLAINED_AT_MOST = 1 << 20
@@ -107,9 +109,8 @@ def _is_sane(entry: object, data_bytes: int) -> bool:
     if shape is None or offsets is None or len(offsets) != 2:
         return False
     begin, end = offsets
-    elements = math.prod(shape)
-    # No element type is smaller than half a byte or larger than 16.
-    return begin <= end <= data_bytes and elements <= 2 * (end - begin) <= 32 * elements
+    bits = _BITS.get(entry["dtype"])
+    return begin <= end <= data_bytes and (bits is None or math.prod(shape) * bits == 8 * (end - begin))
 
 
 def _sizes(value: object) -> list[int] | None:

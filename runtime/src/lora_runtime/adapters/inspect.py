@@ -1,5 +1,6 @@
 """What an adapter is, read from its configuration and the header of its tensors."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _KEY = re.compile(
 )
 _SAVED_EMBEDDING = re.compile(rf"{re.escape(PREFIX)}(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+_LARGEST_VALUE = 65504.0
+"""The largest of float16."""
 
 
 class ModuleKind(StrEnum):
@@ -81,6 +84,8 @@ class Inspection:
     """Copies of the base model's embeddings that PEFT put beside the adapter, by module; never loaded."""
     size_bytes: int
     """Size of the tensors' file."""
+    acts: bool = True
+    """False when every module's product is zero, as in an adapter that was never trained; known once it is checked."""
 
     @property
     def rank(self) -> int:
@@ -113,23 +118,34 @@ def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
     )
 
 
-def check_values(folder: Path) -> None:
-    """Reads every LoRA matrix of an inspected adapter once.
+def check_values(folder: Path, inspection: Inspection) -> bool:
+    """Reads every LoRA matrix of an inspected adapter once; returns whether any module changes anything.
 
     Raises:
-        Refused: a tensor holds NaN or infinity.
+        Refused: a tensor holds NaN, infinity, or what no training leaves.
     """
+    acts = False
     with safe_open(folder / TENSORS_FILE, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118  (not a dict)
-            if _SAVED_EMBEDDING.fullmatch(key):
-                continue
-            tensor = file.get_tensor(key)
-            if not torch.isfinite(tensor).all():
-                bad = int((~torch.isfinite(tensor)).sum())
-                raise malformed(
-                    f"tensor {key} holds {bad} values that are NaN or infinite; the training run diverged, "
-                    f"use an earlier checkpoint"
-                )
+        for module in inspection.modules:
+            strongest = [_largest(key, file.get_tensor(key)) for key in (module.key("A"), module.key("B"))]
+            acts = acts or (min(strongest) > 0 and module.scaling != 0)
+    return acts
+
+
+def _largest(key: str, tensor: torch.Tensor) -> float:
+    low, high = (float(end) for end in tensor.aminmax())
+    largest = max(-low, high)
+    if largest <= _LARGEST_VALUE:  # false for NaN, too
+        return largest
+    if math.isfinite(largest):
+        raise malformed(
+            f"tensor {key} holds values up to {largest:.3g}; no training leaves values beyond {_LARGEST_VALUE:.0f}, "
+            f"and engines in float16 cannot hold them; use an earlier checkpoint"
+        )
+    bad = int((~torch.isfinite(tensor)).sum())
+    raise malformed(
+        f"tensor {key} holds {bad} values that are NaN or infinite; the training run diverged, use an earlier checkpoint"
+    )
 
 
 def _saved_embeddings(header: dict[str, Entry]) -> Iterable[tuple[str, Shape]]:
