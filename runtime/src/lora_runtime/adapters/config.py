@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lora_runtime.adapters import errors
 from lora_runtime.adapters.errors import CONFIG_FILE, DuplicateKey, Refused, shown, unique_keys
 
-_MATCH_SECONDS = 3.0
+_MATCH_SECONDS = 1.0
 """Patterns come from strangers; those of one adapter may take so long together, thousands of times what is usual."""
 
 _LONGEST_PATTERN = 256
