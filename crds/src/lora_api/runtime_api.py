@@ -17,7 +17,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 
 DESIRED_PATH = "/v1/desired"
@@ -63,6 +63,8 @@ class RevisionSpec(WireModel):
     parts: tuple[Part, ...] = Field(min_length=1)
     method: BlendMethod = BlendMethod.CONCAT
     precision: Precision = Precision.AUTO
+    verify: Verify | None = None
+    """What it must answer before it may be served; not hashed, since it does not change the bytes."""
 
     @classmethod
     def of(cls, parts: tuple[Part, ...], method: BlendMethod, precision: Precision) -> Self:
@@ -139,8 +141,9 @@ class RevisionReport(WireModel):
     revision: Revision
     state: RevisionState
     reason: Reason | None = None
-    """Set when Failed."""
+    """Set when Failed, or when what is Serving does not pass a check that was asked for later."""
     message: str = ""
+    """Why it failed; or else what its author should know, although it is sound."""
     rank: int | None = None
     size_bytes: int | None = None
     """Bytes of the published tensors."""

@@ -52,6 +52,11 @@ class Held:
         self.state, self.loaded = RevisionState.PREPARED, loaded
         self.reason, self.message, self.tries = None, "", 0
 
+    def rechecked(self, spec: RevisionSpec, objection: str | None) -> None:
+        """What is in service was held against another golden output; it stays in service."""
+        self.spec = spec
+        self.reason, self.message = (None, "") if objection is None else (Reason.VERIFY_FAILED, objection)
+
     def failed(self, reason: Reason, message: str, *, retryable: bool, now: float) -> None:
         """A preparation failed; `now` in monotonic seconds."""
         self.state, self.reason, self.message = RevisionState.FAILED, reason, message

@@ -23,6 +23,8 @@ class FakeEngine:
         self.gate = asyncio.Event()
         """Loads wait for it; open at first."""
         self.gate.set()
+        self.answers: dict[str, str | LoadFailed] = {}
+        """What each revision says to every prompt, or why it says nothing."""
         self.refuses_to_remove = 0
         """So many removals fail."""
 
@@ -36,6 +38,15 @@ class FakeEngine:
         self.loaded[adapter.engine_name] = adapter
         self.log.append(f"load {served_name}@{revision}")
         return adapter
+
+    async def answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
+        """See Engine.answer."""
+        revision = adapter.engine_name.rpartition("@")[2].partition(".")[0]
+        self.log.append(f"answer {adapter.served_name}@{revision}")
+        found = self.answers.get(revision, "")
+        if isinstance(found, LoadFailed):
+            raise found
+        return found
 
     async def publish(self, adapter: LoadedAdapter) -> None:
         """See Engine.publish."""

@@ -51,6 +51,14 @@ class Engine(Protocol):
         """
         ...
 
+    async def answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
+        """What it goes on with after a prompt, greedily; it need not be published.
+
+        Raises:
+            LoadFailed: with the engine's words.
+        """
+        ...
+
     async def publish(self, adapter: LoadedAdapter) -> None:
         """Makes new requests for the served name use this adapter, from one request to the next."""
         ...

@@ -23,7 +23,7 @@ from vllm.entrypoints.openai.models.serving import OpenAIServingModels
 from vllm.entrypoints.serve.engine.protocol import ModelCard
 from vllm.entrypoints.serve.engine.serving import BaseServing
 from vllm.lora.request import LoRARequest
-from vllm.sampling_params import SamplingParams
+from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.output_processor import RequestOutputCollector
 
 from lora_runtime.engine.admission import Admission
@@ -80,6 +80,10 @@ class VllmEngine:
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""
         return await self._on_loop(self._load(served_name, revision, path))
+
+    async def answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
+        """See Engine.answer."""
+        return await self._on_loop(self._answer(adapter, prompt, max_tokens))
 
     async def publish(self, adapter: LoadedAdapter) -> None:
         """See Engine.publish."""
@@ -165,6 +169,22 @@ class VllmEngine:
         async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
             async for _ in self._client.generate(prompt, sampling, f"warm-{uuid.uuid4().hex}", lora_request=lora):
                 pass
+
+    async def _answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
+        sampling = SamplingParams(max_tokens=max_tokens, temperature=0.0, output_kind=RequestOutputKind.FINAL_ONLY)
+        text = ""
+        lease = await self._tiers.enter(adapter.served_name, adapter)
+        try:
+            async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
+                async for output in self._client.generate(
+                    prompt, sampling, f"verify-{uuid.uuid4().hex}", lora_request=_lora_request(adapter)
+                ):
+                    text = str(output.outputs[0].text)
+        except Exception as error:
+            raise LoadFailed(f"it could not answer: {str(error) or type(error).__name__}") from error
+        finally:
+            lease.release()
+        return text
 
     async def _enter(self, lora_request: LoRARequest | None) -> Lease:
         if lora_request is None:
