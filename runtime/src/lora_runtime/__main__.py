@@ -39,7 +39,7 @@ def main() -> None:
     except ValidationError as error:
         sys.exit(f"lora_runtime: the environment is wrong: {_in_one_line(error)}")
     running = core.start(settings)
-    plugin.join(running.service)
+    plugin.join(running)
     try:
         folder = asyncio.run(_base_folder(settings))
         log.info("base model folder=%s", folder)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.config import Settings
+from lora_runtime.engine.protocol import Engine
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.service import Service
 from lora_runtime.store.content import open_store
@@ -33,6 +34,11 @@ class Core:
     def attach_base(self, base: BaseModel) -> None:
         """Any thread: the base model's modules and shapes are known."""
         self.loop.call_soon_threadsafe(self.workshop.set_base, base)
+
+    def attach_engine(self, engine: Engine) -> None:
+        """Any thread: the engine can load."""
+        asyncio.run_coroutine_threadsafe(self.workshop.learn_adapted(engine), self.loop)
+        self.service.attach_engine(engine)
 
 
 def start(settings: Settings) -> Core:

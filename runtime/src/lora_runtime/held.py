@@ -29,6 +29,8 @@ class Held:
     loaded: LoadedAdapter | None = None
     reason: Reason | None = None
     message: str = ""
+    note: str = ""
+    """What its author should know, although nothing is wrong."""
     rank: int | None = None
     size_bytes: int | None = None
     trouble: str | None = None
@@ -45,7 +47,7 @@ class Held:
     def made(self, published: Published) -> None:
         """Its files are ready for the engine."""
         self.state = RevisionState.LOADING
-        self.rank, self.size_bytes = published.rank, published.size_bytes
+        self.rank, self.size_bytes, self.note = published.rank, published.size_bytes, published.note
 
     def prepared(self, loaded: LoadedAdapter) -> None:
         """It is in the engine, warm and invisible."""
@@ -85,7 +87,7 @@ class Held:
             revision=self.spec.revision,
             state=self.state,
             reason=self.reason,
-            message=self.message,
+            message=self.message or self.note,
             rank=self.rank,
             size_bytes=self.size_bytes,
             bytes_done=self.progress.done if fetching else None,

@@ -7,25 +7,25 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.datastructures import State
 
+from lora_runtime.core import Core
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.http.guard import Guard
-from lora_runtime.service import Service
 
 if TYPE_CHECKING:
     from vllm.engine.protocol import EngineClient
 
 READY_PATH = "/ready"
 
-_service: Service | None = None
+_core: Core | None = None
 
 
-def join(service: Service) -> None:
-    """Says which service the server of this process belongs to, before the server is built.
+def join(core: Core) -> None:
+    """Says what the server of this process belongs to, before the server is built.
 
     A global, because vLLM makes the plugin itself and hands it nothing.
     """
-    global _service
-    _service = service
+    global _core
+    _core = core
 
 
 class LoRAEndpointPlugin:
@@ -35,15 +35,15 @@ class LoRAEndpointPlugin:
     required_tasks = ("generate",)
 
     def __init__(self) -> None:
-        if _service is None:
+        if _core is None:
             raise RuntimeError("the plugin lora_runtime only works in a server started by `python -m lora_runtime`")
-        self._service = _service
+        self._core = _core
         self._in_flight = InFlight()
 
     def attach_router(self, app: FastAPI) -> None:
         """See vLLM's EndpointPlugin."""
         app.add_middleware(Guard, in_flight=self._in_flight)
-        service = self._service
+        service = self._core.service
 
         @app.get(READY_PATH)
         async def ready() -> JSONResponse:
@@ -57,6 +57,6 @@ class LoRAEndpointPlugin:
 
         if engine_client is None:
             raise Unsupported("this server has no engine")
-        engine = VllmEngine(engine_client, state, args, self._in_flight, self._service.tell_trouble)
-        observe_requests(engine, self._in_flight, self._service.not_ready)
-        self._service.attach_engine(engine)
+        engine = VllmEngine(engine_client, state, args, self._in_flight, self._core.service.tell_trouble)
+        observe_requests(engine, self._in_flight, self._core.service.not_ready)
+        self._core.attach_engine(engine)

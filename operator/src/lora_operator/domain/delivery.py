@@ -50,6 +50,8 @@ class Delivery:
     serving_pods: int
     desired_pods: int
     now: datetime
+    note: str = ""
+    """What pods that serve it have to say, although nothing is wrong."""
 
     @property
     def _held(self) -> bool:
@@ -80,6 +82,7 @@ class Delivery:
         """The condition `Ready`, for an adapter that passed every earlier step."""
         if not self.obstacles and self.updated == self.serving_pods and self.updated >= self.desired_pods > 0:
             message = f"revision {self.wanted} is served by {self.updated}/{self.desired_pods} pods"
+            message = f"{message}; {self.note}" if self.note else message
             return Verdict(AdapterCondition.READY, ConditionStatus.TRUE, Reason.SERVING, message)
         reason, message = self._first_obstacle()
         return Verdict(AdapterCondition.READY, ConditionStatus.FALSE, reason, message)

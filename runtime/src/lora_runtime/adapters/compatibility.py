@@ -1,7 +1,7 @@
 """Whether an adapter fits a base model: the checks that the engine does not make."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +47,22 @@ def check(inspection: Inspection, base: BaseModel, max_rank: int) -> None:
     if wrong is not None:
         raise wrong
     check_blend_rank([inspection], max_rank)
+
+
+def check_adapted(inspections: Sequence[Inspection], adapted: Collection[str] | None) -> None:
+    """Holds the modules against those that the engine applies adapters to; None means that those are not known.
+
+    Raises:
+        Refused: the engine would leave out part of the adapter without a word.
+    """
+    if adapted is None:
+        return
+    names = sorted({module.name for inspection in inspections for module in inspection.modules})
+    if left_out := [name for name in names if name not in adapted]:
+        raise unsupported(
+            f"the engine applies no adapter to {len(left_out)} of its {len(names)} modules: {_listed(left_out)}; train it "
+            f"without them, or take --lora-target-modules out of spec.engine.extraArgs of the LoRAModel if that is the cause"
+        )
 
 
 def check_blend_rank(inspections: Sequence[Inspection], max_rank: int) -> int:

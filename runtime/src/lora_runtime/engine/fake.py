@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed, Tier
@@ -27,6 +27,10 @@ class FakeEngine:
         """What each revision says to every prompt, or why it says nothing."""
         self.refuses_to_remove = 0
         """So many removals fail."""
+
+    async def adapted(self, modules: Collection[str]) -> Collection[str]:
+        """See Engine.adapted."""
+        return modules
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""

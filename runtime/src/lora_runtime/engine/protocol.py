@@ -1,5 +1,6 @@
 """What the runtime needs of an engine."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,14 @@ class LoadFailed(Exception):
 
 class Engine(Protocol):
     """Loads adapters and decides which one answers for a served name. Every call may come from any event loop."""
+
+    async def adapted(self, modules: Collection[str]) -> Collection[str]:
+        """Those of the base model's modules that adapters act on.
+
+        Args:
+            modules: by their names in adapters, which are those in the model's Hugging Face class.
+        """
+        ...
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """Takes an adapter under a name that no client can ask for, loaded and warm if there is room for it.

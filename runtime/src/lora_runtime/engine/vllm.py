@@ -9,7 +9,7 @@ import inspect
 import time
 import uuid
 from argparse import Namespace
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
@@ -26,6 +26,7 @@ from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.output_processor import RequestOutputCollector
 
+from lora_runtime.engine import adapted_modules
 from lora_runtime.engine.admission import Admission
 from lora_runtime.engine.host_cache import HostCache
 from lora_runtime.engine.in_flight import InFlight
@@ -38,6 +39,7 @@ _LOAD_TIMEOUT_SECONDS = 600.0
 """A load that takes longer means that the engine hangs."""
 
 _REMOVE_TIMEOUT_SECONDS = 60.0
+_ASK_TIMEOUT_SECONDS = 60.0
 
 _NAMED = 20
 """So many names are listed to who asked for one that does not exist."""
@@ -76,6 +78,10 @@ class VllmEngine:
         self._models.show_available_models = self._public_models
         self._enqueue = self._client.add_request
         self._client.add_request = self._add_request
+
+    async def adapted(self, modules: Collection[str]) -> Collection[str]:
+        """See Engine.adapted."""
+        return await self._on_loop(self._adapted(tuple(modules)))
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""
@@ -140,6 +146,13 @@ class VllmEngine:
 
     async def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def _adapted(self, modules: Sequence[str]) -> Collection[str]:
+        answers = await self._client.collective_rpc(
+            adapted_modules.METHOD, timeout=_ASK_TIMEOUT_SECONDS, args=(list(modules),)
+        )
+        # Each worker of a pipeline has layers of its own.
+        return frozenset(name for answer in answers for name in answer)
 
     async def _load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         lora_id = self._models.lora_id_counter.inc(1)

@@ -38,6 +38,8 @@ class Published:
     rank: int
     size_bytes: int
     """Size of the tensors' file."""
+    note: str = ""
+    """What its author should know of it, although it is sound."""
 
 
 class Versions:
