@@ -29,6 +29,7 @@ from lora_operator.clients.clock import SystemClock
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import Unreachable
 from lora_runtime.adapters.base import load_base
+from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.store.content import ContentStore, open_store
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress, Workshop
@@ -52,6 +53,7 @@ class RealFiles:
     def __init__(self, store: ContentStore, base: Path) -> None:
         self._store, self._base = store, base
         self._workshop: Workshop | None = None
+        self._knows_engine = False
 
     @property
     def workshop(self) -> Workshop:
@@ -61,6 +63,9 @@ class RealFiles:
         return self._workshop
 
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
+        if not self._knows_engine:
+            self._knows_engine = True
+            await self.workshop.learn_adapted(FakeEngine())
         return await self.workshop.make(spec, progress)
 
     async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:

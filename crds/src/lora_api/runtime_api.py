@@ -18,7 +18,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 
 DESIRED_PATH = "/v1/desired"
@@ -117,6 +117,8 @@ class RevisionSpec(Recipe):
 
     revision: Revision
     precision: Precision = Precision.AUTO
+    verify: Verify | None = None
+    """What it must answer before it may be served; not hashed, since it does not change the bytes."""
 
     @classmethod
     def of(
@@ -202,8 +204,9 @@ class RevisionReport(WireModel):
     revision: Revision
     state: RevisionState
     reason: Reason | None = None
-    """Set when Failed."""
+    """Set when Failed, or when what is Serving does not pass a check that was asked for later."""
     message: str = ""
+    """Why it failed; or else what its author should know, although it is sound."""
     rank: int | None = None
     energy: float | None = None
     """Of a blend whose rank was limited: the share of the sum of squared singular values that was kept."""

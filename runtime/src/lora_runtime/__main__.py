@@ -47,7 +47,7 @@ def main() -> None:
     from lora_runtime import core, plugin
 
     running = core.start(settings)
-    plugin.join(running.service, running.metrics)
+    plugin.join(running)
     try:
         folder = asyncio.run(_base_folder(settings, running.expect_base))
         log.info("base model folder=%s", folder)

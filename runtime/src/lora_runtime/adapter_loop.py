@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lora_api.runtime_api import AdapterReport, DesiredAdapter, RevisionSpec, RevisionState
 from lora_api.v1alpha1.conditions import Reason
-from lora_runtime import plan
+from lora_runtime import golden, plan
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, LoadFailed
 from lora_runtime.held import Held, retry_delay
@@ -125,6 +125,8 @@ class AdapterLoop:
                     await self._prepare_while_wanted(spec)
                 case plan.Flip(revision):
                     await self._flip(revision)
+                case plan.Recheck(spec):
+                    await self._recheck(spec)
                 case plan.Withdraw():
                     await self._withdraw()
                 case plan.Discard(revision):
@@ -139,9 +141,17 @@ class AdapterLoop:
             uid=self._uid,
             serving=next((h.spec.revision for h in live if h.state is RevisionState.SERVING), None),
             prepared=frozenset(h.spec.revision for h in live if h.state is RevisionState.PREPARED),
+            unchecked=frozenset(h.spec.revision for h in live if h.loaded is not None and self._is_unchecked(h)),
             failed={h.spec.revision: h.retry_at for h in live if h.state is RevisionState.FAILED},
         )
         return plan.next_step(self._wanted, local, self._clock())
+
+    def _is_unchecked(self, held: Held) -> bool:
+        wanted = () if self._wanted is None else (self._wanted.serve, self._wanted.prepare)
+        return any(
+            spec is not None and spec.revision == held.spec.revision and spec.verify != held.spec.verify
+            for spec in wanted
+        )
 
     def _forget_failures(self) -> None:
         """Forgets the failures of what is not wanted, and of the same bytes from a place that is not wanted."""
@@ -213,6 +223,7 @@ class AdapterLoop:
             async with self._turn.lock:
                 held.in_engine = True
                 loaded = await engine.load(self.name, held.spec.revision, made.folder)
+            objection = await self._checked(engine, loaded, held.spec)
         except Refused as error:
             self._fail(held, error.refusal.reason, error.refusal.message, retryable=error.refusal.retryable)
         except LoadFailed as error:
@@ -222,11 +233,48 @@ class AdapterLoop:
             log.exception("unexpected adapter=%s revision=%s", self.name, held.spec.revision)
             self._fail(held, Reason.LOAD_FAILED, f"unexpected {type(error).__name__}: {error}", retryable=True)
         else:
+            if objection is not None:
+                self._take_out(loaded, held.spec)
+                self._fail(held, Reason.VERIFY_FAILED, objection, retryable=False)
+                self._changed()
+                return
             held.prepared(loaded, engine.host_bytes(made.elements))
             self._observer.took(Stage.PREPARE, self._clock() - began)
             log.info("prepared adapter=%s revision=%s rank=%s", self.name, held.spec.revision, held.rank)
         finally:
             held.in_engine = False
+        self._changed()
+
+    async def _checked(self, engine: Engine, adapter: LoadedAdapter, spec: RevisionSpec) -> str | None:
+        """Lets a revision that no client sees answer; returns what is wrong with that."""
+        if spec.verify is None:
+            return None
+        try:
+            answer = await engine.answer(adapter, spec.verify.prompt, spec.verify.max_tokens)
+        except BaseException:
+            self._take_out(adapter, spec)
+            raise
+        return golden.objection(spec.verify, answer)
+
+    def _take_out(self, adapter: LoadedAdapter, spec: RevisionSpec) -> None:
+        """Gives the memory of what will not be served back."""
+        held = Held(spec, loaded=adapter)
+        self._held.append(held)
+        self._retire(held, why="it did not pass its check")
+
+    async def _recheck(self, spec: RevisionSpec) -> None:
+        held = self._live(spec.revision)
+        assert held is not None and held.loaded is not None  # noqa: S101, PT018  # it is in service
+        objection = None
+        if spec.verify is not None:
+            engine = await asyncio.shield(self._turn.engine)
+            try:
+                answer = await engine.answer(held.loaded, spec.verify.prompt, spec.verify.max_tokens)
+                objection = golden.objection(spec.verify, answer)
+            except LoadFailed as error:
+                objection = str(error)
+        held.rechecked(spec, objection)
+        log.info("checked adapter=%s revision=%s objection=%s", self.name, spec.revision, objection)
         self._changed()
 
     def _fail(self, held: Held, reason: Reason, message: str, *, retryable: bool) -> None:

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.config import Settings
+from lora_runtime.engine.protocol import Engine
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.metrics.runtime import Metrics
 from lora_runtime.service import Service
@@ -44,6 +45,11 @@ class Core:
     def expect_base(self, size_bytes: int) -> None:
         """Any thread: the base model takes so much of the volume, if not yet then soon."""
         self.loop.call_soon_threadsafe(self.store.expect_elsewhere, size_bytes)
+
+    def attach_engine(self, engine: Engine) -> None:
+        """Any thread: the engine can load."""
+        asyncio.run_coroutine_threadsafe(self.workshop.learn_adapted(engine), self.loop)
+        self.service.attach_engine(engine)
 
 
 def start(settings: Settings) -> Core:

@@ -29,6 +29,8 @@ class Held:
     loaded: LoadedAdapter | None = None
     reason: Reason | None = None
     message: str = ""
+    note: str = ""
+    """What its author should know, although nothing is wrong."""
     rank: int | None = None
     size_bytes: int | None = None
     host_bytes: int | None = None
@@ -49,11 +51,17 @@ class Held:
         """Its files are ready for the engine."""
         self.state = RevisionState.LOADING
         self.rank, self.size_bytes, self.energy = published.rank, published.size_bytes, published.energy
+        self.note = published.note
 
     def prepared(self, loaded: LoadedAdapter, host_bytes: int) -> None:
         """It is in the engine, warm and invisible."""
         self.state, self.loaded, self.host_bytes = RevisionState.PREPARED, loaded, host_bytes
         self.reason, self.message, self.tries = None, "", 0
+
+    def rechecked(self, spec: RevisionSpec, objection: str | None) -> None:
+        """What is in service was held against another golden output; it stays in service."""
+        self.spec = spec
+        self.reason, self.message = (None, "") if objection is None else (Reason.VERIFY_FAILED, objection)
 
     def failed(self, reason: Reason, message: str, *, retryable: bool, now: float) -> None:
         """A preparation failed; `now` in monotonic seconds."""
@@ -84,7 +92,7 @@ class Held:
             revision=self.spec.revision,
             state=self.state,
             reason=self.reason,
-            message=self.message,
+            message=self.message or self.note,
             rank=self.rank,
             energy=self.energy,
             size_bytes=self.size_bytes,

@@ -16,6 +16,8 @@ class Local:
     """Revision that answers new requests."""
     prepared: frozenset[str] = frozenset()
     """Revisions in the engine that no client can see."""
+    unchecked: frozenset[str] = frozenset()
+    """Revisions in the engine that were held against another golden output than is wanted now."""
     failed: Mapping[str, float] = field(default_factory=dict)
     """Revisions that failed, to the monotonic time in seconds from which to try again; infinite for never."""
 
@@ -32,6 +34,13 @@ class Flip:
     """Make new requests use a prepared revision."""
 
     revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """Hold the revision in service against the golden output that is wanted now; it stays in service."""
+
+    spec: RevisionSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Rest:
     until: float | None = None
 
 
-Step = Prepare | Flip | Withdraw | Discard | Rest
+Step = Prepare | Flip | Recheck | Withdraw | Discard | Rest
 
 
 def next_step(wanted: DesiredAdapter | None, local: Local, now: float) -> Step:
@@ -73,10 +82,12 @@ def next_step(wanted: DesiredAdapter | None, local: Local, now: float) -> Step:
 
     if local.serving is not None and (serve is None or foreign):
         return Withdraw()
-    if serve is not None and serve.revision != local.serving and serve.revision in local.prepared:
+    kept = {spec.revision for spec in (serve, prepare) if spec is not None} - local.unchecked
+    if serve is not None and serve.revision != local.serving and serve.revision in local.prepared & kept:
         return Flip(serve.revision)
+    if serve is not None and serve.revision == local.serving and serve.revision in local.unchecked:
+        return Recheck(serve)
 
-    kept = {spec.revision for spec in (serve, prepare) if spec is not None}
     for revision in sorted(local.prepared - kept):
         # Before anything is loaded: the engine has room for one revision beside the one that is served.
         return Discard(revision)

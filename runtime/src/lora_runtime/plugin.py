@@ -7,26 +7,25 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.datastructures import State
 
+from lora_runtime.core import Core
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.http.guard import Guard
-from lora_runtime.metrics.runtime import Metrics
-from lora_runtime.service import Service
 
 if TYPE_CHECKING:
     from vllm.engine.protocol import EngineClient
 
 READY_PATH = "/ready"
 
-_joined: tuple[Service, Metrics] | None = None
+_core: Core | None = None
 
 
-def join(service: Service, metrics: Metrics) -> None:
-    """Says which service the server of this process belongs to, before the server is built.
+def join(core: Core) -> None:
+    """Says what the server of this process belongs to, before the server is built.
 
     A global, because vLLM makes the plugin itself and hands it nothing.
     """
-    global _joined
-    _joined = (service, metrics)
+    global _core
+    _core = core
 
 
 class LoRAEndpointPlugin:
@@ -36,15 +35,15 @@ class LoRAEndpointPlugin:
     required_tasks = ("generate",)
 
     def __init__(self) -> None:
-        if _joined is None:
+        if _core is None:
             raise RuntimeError("the plugin lora_runtime only works in a server started by `python -m lora_runtime`")
-        self._service, self._metrics = _joined
+        self._core = _core
         self._in_flight = InFlight()
 
     def attach_router(self, app: FastAPI) -> None:
         """See vLLM's EndpointPlugin."""
-        app.add_middleware(Guard, in_flight=self._in_flight, traffic=self._metrics.traffic)
-        service = self._service
+        app.add_middleware(Guard, in_flight=self._in_flight, traffic=self._core.metrics.traffic)
+        service = self._core.service
 
         @app.get(READY_PATH)
         async def ready() -> JSONResponse:
@@ -58,8 +57,8 @@ class LoRAEndpointPlugin:
 
         if engine_client is None:
             raise Unsupported("this server has no engine")
-        told = self._service.tell_trouble
-        engine = VllmEngine(engine_client, state, args, self._in_flight, told, self._metrics)
+        service, metrics = self._core.service, self._core.metrics
+        engine = VllmEngine(engine_client, state, args, self._in_flight, service.tell_trouble, metrics)
         await engine.measure()
-        observe_requests(engine, self._in_flight, self._service.not_ready)
-        self._service.attach_engine(engine)
+        observe_requests(engine, self._in_flight, service.not_ready)
+        self._core.attach_engine(engine)

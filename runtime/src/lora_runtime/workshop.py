@@ -1,17 +1,21 @@
 """From a recipe to a folder the engine can load: fetch, verify, check against the base, scale and blend."""
 
 import asyncio
+import logging
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from lora_api.runtime_api import AdapterFacts, ResolveRequest, RevisionSpec
 from lora_runtime.adapters.base import BaseModel
-from lora_runtime.adapters.compatibility import check_recipe_rank, validate
+from lora_runtime.adapters.compatibility import check_adapted, check_recipe_rank, validate
 from lora_runtime.adapters.inspect import Inspection
 from lora_runtime.store.content import ContentStore
 from lora_runtime.store.versions import Published
+
+log = logging.getLogger(__name__)
 
 _CHECKED_KEPT = 256
 """So many adapters need not be read again when only a weight changes."""
@@ -35,19 +39,40 @@ class Progress:
         return update
 
 
+class Adapts(Protocol):
+    """Knows which modules adapters act on; see Engine."""
+
+    async def adapted(self, modules: Collection[str]) -> Collection[str]:
+        """Those that they act on."""
+        ...
+
+
 class Workshop:
-    """Makes revisions. The base model's shapes may arrive after it has been built; work that needs them waits."""
+    """Makes revisions. What it must know of the base model and the engine may arrive later; work that needs it waits."""
 
     def __init__(self, store: ContentStore, max_rank: int) -> None:
         self._store = store
         self._max_rank = max_rank
         self._base: asyncio.Future[BaseModel] = asyncio.get_running_loop().create_future()
+        self._adapted: asyncio.Future[Collection[str] | None] = asyncio.get_running_loop().create_future()
         self._checked: OrderedDict[str, Inspection] = OrderedDict()
         """By digest: what was found to fit. Other bytes have another digest."""
 
     def set_base(self, base: BaseModel) -> None:
         """Tells the modules and shapes that adapters must fit."""
         self._base.set_result(base)
+
+    async def learn_adapted(self, engine: Adapts) -> None:
+        """Asks the engine, once it is there, which modules of the base model it applies adapters to."""
+        base = await asyncio.shield(self._base)
+        try:
+            adapted = await engine.adapted(tuple(base.modules))
+        except Exception as error:
+            # A worker of an accelerator that does not tell: what is known of the base model has to do.
+            log.warning("modules of adapters are not checked against the engine why=%s", error, exc_info=True)
+            self._adapted.set_result(None)
+        else:
+            self._adapted.set_result(adapted)
 
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
         """Returns the folder of a revision, whose bytes depend on the recipe alone.
@@ -60,7 +85,9 @@ class Workshop:
         inspections = [await self._check(leaf.digest, folder) for leaf, folder in zip(leaves, folders, strict=True)]
         found = {leaf.digest: inspection for leaf, inspection in zip(leaves, inspections, strict=True)}
         check_recipe_rank(spec, found, self._max_rank)
-        return await self._store.publish(spec, inspections)
+        published = await self._store.publish(spec, inspections)
+        check_adapted(inspections, await asyncio.shield(self._adapted))
+        return replace(published, note=_note(inspections))
 
     async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:
         """Finds, pins and checks one source.
@@ -71,6 +98,8 @@ class Workshop:
         found = await self._store.resolve(request.source, request.digest, progress.part())
         with self._store.hold(found.digest):
             inspection = await self._check(found.digest, found.folder)
+        if self._adapted.done():
+            check_adapted([inspection], self._adapted.result())
         return AdapterFacts(
             source=found.source,
             resolved=found.resolved,
@@ -89,3 +118,12 @@ class Workshop:
         self._checked[digest] = checked
         self._checked.move_to_end(digest)
         return checked
+
+
+def _note(inspections: Sequence[Inspection]) -> str:
+    if any(inspection.acts for inspection in inspections):
+        return ""
+    return (
+        "it changes nothing: in every module A or B is zero, as PEFT makes them before training, so that the name "
+        "answers as the base model does"
+    )

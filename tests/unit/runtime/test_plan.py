@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from lora_api.runtime_api import DesiredAdapter, Part, RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
-from lora_runtime.plan import Discard, Flip, Local, Prepare, Rest, Withdraw, next_step
+from lora_runtime.plan import Discard, Flip, Local, Prepare, Recheck, Rest, Withdraw, next_step
 
 SOURCE = AdapterSource(volume=VolumeSource(name="shared", path="a"))
 
@@ -86,3 +87,10 @@ def test_a_re_created_object_inherits_nothing_from_the_one_before() -> None:
 def test_there_is_nothing_to_do_when_all_is_as_wished() -> None:
     assert next_step(wanted(serve=OLD), local(serving=OLD), 0) == Rest()
     assert next_step(None, local(), 0) == Rest()
+
+
+def test_what_is_in_the_engine_unchecked_is_checked_in_service_and_discarded_before() -> None:
+    serving = dataclasses.replace(local(serving=OLD), unchecked=frozenset({OLD.revision}))
+    assert next_step(wanted(serve=OLD), serving, 0) == Recheck(OLD)
+    prepared = dataclasses.replace(local(serving=OLD, prepared=(NEW,)), unchecked=frozenset({NEW.revision}))
+    assert next_step(wanted(serve=NEW), prepared, 0) == Discard(NEW.revision)

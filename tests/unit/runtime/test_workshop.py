@@ -1,16 +1,23 @@
 import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from lora_api.runtime_api import Part, RevisionSpec
+from lora_api.runtime_api import Part, ResolveRequest, RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
+from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.__main__ import _with_ours
 from lora_runtime.adapters.base import load_base
+from lora_runtime.adapters.errors import Refused
+from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.store.content import open_store
+from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress, Workshop
 from support.models import tiny_adapter, tiny_base
+from unit.runtime.adapters.edits import edit_tensors
 
 
 async def test_a_revision_given_up_before_the_base_is_known_spoils_nothing_for_the_next(tmp_path: Path) -> None:
@@ -29,6 +36,7 @@ async def test_a_revision_given_up_before_the_base_is_known_spoils_nothing_for_t
     await asyncio.wait({given_up})
 
     workshop.set_base(load_base(base))
+    await workshop.learn_adapted(FakeEngine())
     assert (await workshop.make(spec, Progress())).rank == 8
 
 
@@ -38,3 +46,82 @@ async def test_a_revision_given_up_before_the_base_is_known_spoils_nothing_for_t
 ])  # fmt: skip
 def test_the_platform_s_plugins_that_the_operator_names_are_let_in_beside_ours(rendered: str, let_in: str) -> None:
     assert _with_ours(rendered) == let_in
+
+
+class EngineOf(FakeEngine):
+    """An engine that applies adapters to modules with these last names only, or does not tell."""
+
+    def __init__(self, *last_names: str, tells: bool = True) -> None:
+        super().__init__()
+        self._last_names, self._tells = last_names, tells
+
+    async def adapted(self, modules: Collection[str]) -> Collection[str]:
+        if not self._tells:
+            raise AttributeError("lora_manager")
+        return {name for name in modules if name.rpartition(".")[2] in self._last_names}
+
+
+@dataclass
+class Place:
+    """A base model, an adapter, and a workshop that knows the first."""
+
+    adapter: Path
+    source: AdapterSource
+    workshop: Workshop
+
+    async def make(self) -> Published:
+        facts = await self.workshop.resolve(ResolveRequest(source=self.source), Progress())
+        part = Part(source=facts.source, digest=facts.digest, weight=0.5)
+        return await self.workshop.make(RevisionSpec.of((part,), BlendMethod.CONCAT, Precision.AUTO), Progress())
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> Place:
+    base = tiny_base(tmp_path / "base")
+    adapter = tiny_adapter(tmp_path / "volumes" / "shared" / "a", base, seed=1)
+    store = open_store(tmp_path / "store", volumes_root=tmp_path / "volumes", credentials_root=tmp_path / "none")
+    workshop = Workshop(store, max_rank=8)
+    workshop.set_base(load_base(base))
+    return Place(adapter, AdapterSource(volume=VolumeSource(name="shared", path="a")), workshop)
+
+
+async def test_modules_that_the_engine_leaves_out_are_named_as_soon_as_the_engine_is_there(place: Place) -> None:
+    await place.workshop.learn_adapted(EngineOf("q_proj"))
+    with pytest.raises(Refused) as caught:
+        await place.workshop.resolve(ResolveRequest(source=place.source), Progress())
+    assert caught.value.refusal.reason is Reason.UNSUPPORTED_FEATURE
+    assert (
+        "the engine applies no adapter to 2 of its 4 modules: model.layers.0.self_attn.v_proj, "
+        "model.layers.1.self_attn.v_proj; train it without them, or take --lora-target-modules out of"
+    ) in caught.value.refusal.message
+
+
+async def test_what_was_resolved_before_the_engine_was_there_is_held_against_it_before_it_is_loaded(
+    place: Place,
+) -> None:
+    making = asyncio.create_task(place.make())
+    done, _ = await asyncio.wait({making}, timeout=1)
+    assert not done, "it waits for the engine"
+    await place.workshop.learn_adapted(EngineOf("k_proj"))
+    with pytest.raises(Refused, match="no adapter to 4 of its 4 modules"):
+        await making
+
+
+async def test_an_engine_that_does_not_tell_refuses_nothing(place: Place) -> None:
+    await place.workshop.learn_adapted(EngineOf(tells=False))
+    assert (await place.make()).note == ""
+
+
+@pytest.mark.parametrize("matrix", ["A", "B"])
+async def test_an_adapter_that_was_never_trained_is_served_with_a_note_that_it_changes_nothing(
+    place: Place, matrix: str
+) -> None:
+    edit_tensors(place.adapter, lambda tensors: [t.zero_() for name, t in tensors.items() if f"lora_{matrix}" in name])
+    await place.workshop.learn_adapted(FakeEngine())
+    assert (await place.make()).note.startswith("it changes nothing: in every module A or B is zero")
+
+
+async def test_an_adapter_with_one_module_that_acts_has_no_note(place: Place) -> None:
+    edit_tensors(place.adapter, lambda tensors: [t.zero_() for name, t in tensors.items() if "layers.0" in name])
+    await place.workshop.learn_adapted(FakeEngine())
+    assert (await place.make()).note == ""

@@ -175,6 +175,33 @@ class Update(common.ApiModel):
     )
 
 
+class Verify(common.ApiModel):
+    """What the adapter must answer before any client is served with it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=common.cel(
+            (
+                "[has(self.contains), has(self.sha256)].exists_one(set, set)",
+                "exactly one of contains, sha256 must be set",
+            )
+        )
+    )
+
+    prompt: str = Field(
+        min_length=1, max_length=8192, description="The text to go on from, as it is: no chat template is applied."
+    )
+    max_tokens: int = Field(default=16, ge=1, le=256, description="Longest answer, in tokens.")
+    contains: str | None = Field(
+        default=None, min_length=1, max_length=1024, description="The answer must contain this text."
+    )
+    sha256: str | None = Field(
+        default=None,
+        max_length=64,
+        pattern=r"^[a-f0-9]{64}$",
+        description="The answer must be exactly the text with this SHA-256 (of its UTF-8 bytes, in hexadecimal).",
+    )
+
+
 class LoRAAdapterSpec(common.ApiModel):
     """What the user wishes."""
 
@@ -206,6 +233,13 @@ class LoRAAdapterSpec(common.ApiModel):
         description="Rounding of the published tensors; Auto keeps float32 for the engine to round.",
     )
     digest: common.Digest | None = Field(default=None, description="Refuse any other bytes than these.")
+    verify: Verify | None = Field(
+        default=None,
+        description=(
+            "Each pod lets a revision generate greedily before clients see it, and refuses it when the answer is another. "
+            "A change of this alone checks what is served; it is served on even if it fails."
+        ),
+    )
     update: Update = Field(default=Update(), description="How a new revision replaces the old one.")
 
 

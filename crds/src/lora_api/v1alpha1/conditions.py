@@ -73,6 +73,7 @@ class Reason(StrEnum):
     # LoRAAdapter, Available and Ready
     LOADING = "Loading"
     LOAD_FAILED = "LoadFailed"
+    VERIFY_FAILED = "VerifyFailed"
     POD_UNREACHABLE = "PodUnreachable"
     UPDATE_HELD = "UpdateHeld"
     NO_READY_PODS = "NoReadyPods"

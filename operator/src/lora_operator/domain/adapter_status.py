@@ -110,7 +110,13 @@ def _delivery(
         desired_pods=fleet.desired_pods,
         timeout_seconds=adapter.spec.update.timeout_seconds,
         now=now,
+        note=_note(fleet, name, wanted),
     )
+
+
+def _note(fleet: Fleet, name: str, wanted: str | None) -> str:
+    reports = [] if wanted is None else [replica.report(name, wanted) for replica in fleet.replicas]
+    return next((r.message for r in reports if r is not None and r.reason is None and r.message), "")
 
 
 def _files(adapter: ObservedAdapter, outcome: Outcome, known: AdapterFacts | Blocked | None) -> _Files:

@@ -23,7 +23,7 @@ class Obstacle:
 
     pod: str
     reason: Reason
-    """LOAD_FAILED, POD_UNREACHABLE or LOADING."""
+    """VERIFY_FAILED, LOAD_FAILED, POD_UNREACHABLE or LOADING."""
     cause: Reason
     """The same, or why loading failed."""
     message: str
@@ -46,10 +46,12 @@ class Delivery:
     updated: int
     """Serving pods that serve the wanted one."""
     obstacles: tuple[Obstacle, ...]
-    """One for each other serving pod, by name of the pod; empty while nothing is wanted."""
+    """One for each serving pod that stands in the way, by name of the pod; empty while nothing is wanted."""
     serving_pods: int
     desired_pods: int
     now: datetime
+    note: str = ""
+    """What pods that serve it have to say, although nothing is wrong."""
 
     @property
     def _held(self) -> bool:
@@ -78,14 +80,15 @@ class Delivery:
 
     def ready_verdict(self) -> Verdict:
         """The condition `Ready`, for an adapter that passed every earlier step."""
-        if self.updated == self.serving_pods and self.updated >= self.desired_pods > 0:
+        if not self.obstacles and self.updated == self.serving_pods and self.updated >= self.desired_pods > 0:
             message = f"revision {self.wanted} is served by {self.updated}/{self.desired_pods} pods"
+            message = f"{message}; {self.note}" if self.note else message
             return Verdict(AdapterCondition.READY, ConditionStatus.TRUE, Reason.SERVING, message)
         reason, message = self._first_obstacle()
         return Verdict(AdapterCondition.READY, ConditionStatus.FALSE, reason, message)
 
     def _first_obstacle(self) -> tuple[Reason, str]:
-        for reason in (Reason.LOAD_FAILED, Reason.POD_UNREACHABLE):
+        for reason in (Reason.VERIFY_FAILED, Reason.LOAD_FAILED, Reason.POD_UNREACHABLE):
             if any(obstacle.reason is reason for obstacle in self.obstacles):
                 return reason, self._words(reason)
         if self._held:
@@ -120,9 +123,12 @@ def obstacle(replica: Replica, served_name: str, wanted: str) -> Obstacle | None
     if isinstance(replica.said, Unreachable):
         message = f"pod {replica.name} does not answer: {replica.said.message}"
         return Obstacle(replica.name, Reason.POD_UNREACHABLE, Reason.POD_UNREACHABLE, message)
+    report = replica.report(served_name, wanted)
+    if report is not None and report.reason is Reason.VERIFY_FAILED:
+        message = f"pod {replica.name}: {report.message}"
+        return Obstacle(replica.name, Reason.VERIFY_FAILED, Reason.VERIFY_FAILED, message)
     if replica.serving(served_name) == wanted:
         return None
-    report = replica.report(served_name, wanted)
     if report is None:
         return Obstacle(replica.name, Reason.LOADING, Reason.LOADING, f"pod {replica.name} has not begun")
     if report.state is RevisionState.FAILED:

@@ -2,6 +2,7 @@
 
 import graphlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from lora_api.runtime_api import AdapterFacts, Part, RevisionSpec
 from lora_api.v1alpha1.adapter import Blend, BlendMethod, LoRAAdapterSpec
@@ -31,10 +32,17 @@ def outcomes(
             found[uid] = rejected[uid]
         elif blend is not None:
             members = {m.adapter_ref.name: found[by_name[m.adapter_ref.name].meta.uid] for m in blend.members}
-            found[uid] = _blended(adapter.spec, blend, members, files, max_rank)
+            found[uid] = _checked(adapter.spec, _blended(adapter.spec, blend, members, files, max_rank))
         else:
-            found[uid] = _trained(adapter.spec, known[uid], max_rank)
+            found[uid] = _checked(adapter.spec, _trained(adapter.spec, known[uid], max_rank))
     return found
+
+
+def _checked(spec: LoRAAdapterSpec, outcome: Wanted | Blocked) -> Wanted | Blocked:
+    """The same, with what it must answer: an adapter's own matter, which its members' do not add to."""
+    if isinstance(outcome, Blocked) or spec.verify is None:
+        return outcome
+    return replace(outcome, spec=outcome.spec.model_copy(update={"verify": spec.verify}))
 
 
 def _members_first(adapters: tuple[ObservedAdapter, ...], rejected: Mapping[str, Rejected]) -> Iterable[str]:

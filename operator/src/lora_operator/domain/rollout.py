@@ -72,10 +72,15 @@ def _entry(
             return _serve(entry, wanted)
         case UpdateStrategy.TOGETHER:
             # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
-            asked = up_to_date and old.prepare is not None and old.prepare.revision == wanted.revision
+            asked = up_to_date and old.prepare is not None and _is_asked_for(old.prepare, wanted)
             if asked and all(_has_in_engine(replica, entry.name, wanted) for replica in replicas):
                 return _serve(entry, wanted)
             return entry.model_copy(update={"prepare": wanted})
+
+
+def _is_asked_for(prepared: RevisionSpec, wanted: RevisionSpec) -> bool:
+    # what was held against another golden output may not pass this one
+    return prepared.revision == wanted.revision and prepared.verify == wanted.verify
 
 
 def _serve(entry: DesiredAdapter, revision: RevisionSpec) -> DesiredAdapter:

@@ -13,7 +13,11 @@ from lora_operator.domain.observed import ObservedAdapter, ObservedModel
 
 _STEPS = (AdapterCondition.ACCEPTED, AdapterCondition.FETCHED, AdapterCondition.COMPATIBLE)
 
-_OBSTACLES = {Reason.LOAD_FAILED: "AdapterLoadFailed", Reason.UPDATE_HELD: "AdapterUpdateHeld"}
+_OBSTACLES = {
+    Reason.LOAD_FAILED: "AdapterLoadFailed",
+    Reason.UPDATE_HELD: "AdapterUpdateHeld",
+    Reason.VERIFY_FAILED: "AdapterVerifyFailed",
+}
 
 _EXPECTED = frozenset({Reason.ROLLING_OUT, Reason.MODEL_LOADING, Reason.SCALED_TO_ZERO})
 """A model that is not ready for one of these reasons needs nobody's help."""

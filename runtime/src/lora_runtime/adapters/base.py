@@ -1,7 +1,7 @@
 """The shape of a base model: every module that a LoRA can adapt, without any weights."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +30,8 @@ class BaseModel:
     """Class of the model, for messages: `LlamaForCausalLM`."""
     modules: Mapping[str, BaseModule]
     """By path in the Hugging Face class, which is what PEFT writes into an adapter."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Paths of all other modules, which no LoRA can adapt, to the name of their class."""
 
 
 def load_base(folder: Path) -> BaseModel:
@@ -55,7 +57,9 @@ def load_base(folder: Path) -> BaseModel:
             f"this version of transformers knows without remote code",
             retryable=False,
         ) from error
-    return BaseModel(type(model).__name__, MappingProxyType(dict(_modules(model, Conv1D))))
+    modules = dict(_modules(model, Conv1D))
+    others = {name: type(module).__name__ for name, module in model.named_modules() if name not in modules}
+    return BaseModel(type(model).__name__, MappingProxyType(modules), MappingProxyType(others))
 
 
 def _modules(model: torch.nn.Module, transposed_linear: type[Any]) -> Iterator[tuple[str, BaseModule]]:

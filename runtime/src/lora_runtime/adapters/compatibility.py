@@ -1,19 +1,20 @@
 """Whether an adapter fits a base model: the checks that the engine does not make."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lora_api.runtime_api import Digest, Part, Recipe
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.base import BaseModel
-from lora_runtime.adapters.errors import Refused, incompatible
+from lora_runtime.adapters.errors import Refused, incompatible, shown, unsupported
+from lora_runtime.adapters.header import Shape
 from lora_runtime.adapters.inspect import (
     PREFIX,
     Inspection,
     Limits,
     ModuleKind,
-    Shape,
     check_values,
     inspect,
 )
@@ -29,8 +30,7 @@ def validate(folder: Path, base: BaseModel, max_rank: int, limits: Limits = Limi
     """
     inspection = inspect(folder, limits)
     check(inspection, base, max_rank)
-    check_values(folder)
-    return inspection
+    return replace(inspection, acts=check_values(folder, inspection))
 
 
 def check(inspection: Inspection, base: BaseModel, max_rank: int) -> None:
@@ -50,6 +50,22 @@ def check(inspection: Inspection, base: BaseModel, max_rank: int) -> None:
     widest = max(inspection.modules, key=lambda module: module.rank)
     if widest.rank > max_rank:
         raise _rank_too_large("adapter", widest.name, [widest.rank], max_rank, "")
+
+
+def check_adapted(inspections: Sequence[Inspection], adapted: Collection[str] | None) -> None:
+    """Holds the modules against those that the engine applies adapters to; None means that those are not known.
+
+    Raises:
+        Refused: the engine would leave out part of the adapter without a word.
+    """
+    if adapted is None:
+        return
+    names = sorted({module.name for inspection in inspections for module in inspection.modules})
+    if left_out := [name for name in names if name not in adapted]:
+        raise unsupported(
+            f"the engine applies no adapter to {len(left_out)} of its {len(names)} modules: {_listed(left_out)}; train it "
+            f"without them, or take --lora-target-modules out of spec.engine.extraArgs of the LoRAModel if that is the cause"
+        )
 
 
 def check_recipe_rank(recipe: Recipe, inspections: Mapping[Digest, Inspection], max_rank: int) -> None:
@@ -98,21 +114,31 @@ def _rank_too_large(what: str, where: str, ranks: Sequence[int], max_rank: int, 
 
 
 def _unknown_modules(unknown: Sequence[str], inspection: Inspection, base: BaseModel) -> Refused:
-    listed = ", ".join(unknown[:_NAMED_AT_MOST])
-    more = f" and {len(unknown) - _NAMED_AT_MOST} more" if len(unknown) > _NAMED_AT_MOST else ""
+    other = next((name for name in unknown if name in base.others), None)
+    if other is not None:
+        return unsupported(
+            f"the adapter changes {other}, which is a {base.others[other]} in the base model ({base.architecture}); "
+            f"LoRA is served on linear layers and embeddings: set target_modules to some of those"
+        )
+    listed = _listed(unknown)
     if len(unknown) == len(inspection.modules):
         trained_on = f" {inspection.base_model}" if inspection.base_model else " another architecture"
         return incompatible(
             Reason.BASE_MODEL_MISMATCH,
             f"the adapter was trained on{trained_on}: none of its modules exist in the base model "
-            f"({base.architecture}), for instance {listed}{more}; set spec.modelRef to a LoRAModel of its own base",
+            f"({base.architecture}), for instance {listed}; set spec.modelRef to a LoRAModel of its own base",
         )
     close = difflib.get_close_matches(unknown[0], base.modules, n=1)
     hint = f"; the closest that exists is {close[0]}" if close else ""
     return incompatible(
         Reason.UNKNOWN_MODULES,
-        f"the adapter changes modules that the base model ({base.architecture}) does not have: {listed}{more}{hint}",
+        f"the adapter changes modules that the base model ({base.architecture}) does not have: {listed}{hint}",
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(shown(name) for name in names[:_NAMED_AT_MOST]) + more
 
 
 def _wrong_shapes(inspection: Inspection, base: BaseModel) -> Iterator[Refused]:

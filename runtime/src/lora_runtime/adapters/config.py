@@ -10,15 +10,15 @@ from typing import Annotated, Any
 import regex  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lora_api.v1alpha1.conditions import Reason
-from lora_runtime.adapters.errors import CONFIG_FILE, Refused, incompatible
+from lora_runtime.adapters import errors
+from lora_runtime.adapters.errors import CONFIG_FILE, DuplicateKey, Refused, shown, unique_keys
 
-_MATCH_SECONDS = 3.0
+_MATCH_SECONDS = 1.0
 """Patterns come from strangers; those of one adapter may take so long together, thousands of times what is usual."""
 
-_SHOWN_AT_MOST = 200
 _LONGEST_PATTERN = 256
-"""Characters of a stranger's text in a message."""
+_STRONGEST = 1e9
+"""Largest lora_alpha: far beyond what trains, far below what overflows."""
 
 _PLAIN_INITS = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
 """Initialisations that only choose where training starts; the others change the base model's weights too."""
@@ -37,9 +37,11 @@ _UNSUPPORTED = {
     "arrow_config": "Arrow routing",
     "monteclora_config": "MonteCLoRA",
     "kasa_config": "KaSA",
+    "ensure_weight_tying": "adapters tied to each other",
 }
 
 Rank = Annotated[int, Field(gt=0, le=1 << 20)]
+Alpha = Annotated[float, Field(ge=-_STRONGEST, le=_STRONGEST)]
 
 
 class AdapterConfig(BaseModel):
@@ -48,12 +50,15 @@ class AdapterConfig(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
     r: Rank
-    lora_alpha: float
+    lora_alpha: Alpha
     use_rslora: bool = False
     rank_pattern: dict[str, Rank] | None = None
-    alpha_pattern: dict[str, float] | None = None
+    alpha_pattern: dict[str, Alpha] | None = None
     fan_in_fan_out: bool = False
     base_model_name_or_path: Annotated[str, Field(max_length=512)] | None = None
+
+
+_READ = tuple(AdapterConfig.model_fields)
 
 
 class Scaling:
@@ -98,36 +103,39 @@ def read_config(path: Path, max_bytes: int) -> AdapterConfig:
     if size > max_bytes:
         raise _malformed(f"is {size} bytes long; at most {max_bytes} are read. Is it the right file?")
     try:
-        raw = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise _malformed(f"is not JSON: {error}") from error
-    if not isinstance(raw, dict):
-        raise _malformed("is not a JSON object")
-    _refuse_other_methods(raw)
-    try:
-        return AdapterConfig.model_validate_json(json.dumps(raw))
+        raw = json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
+        if not isinstance(raw, dict):
+            raise _malformed("is not a JSON object")
+        _refuse_other_methods(raw)
+        return AdapterConfig.model_validate_json(json.dumps({key: raw.get(key) for key in _READ if key in raw}))
+    except DuplicateKey as error:
+        raise _malformed(f"sets {shown(error.key)} twice") from error
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])[:_SHOWN_AT_MOST]
-        raise _malformed(f"has a bad value for {field}: {first['msg']}") from error
+        field = ".".join(str(part) for part in first["loc"])
+        if not field:
+            raise _malformed(f"cannot be read: {shown(first['msg'])}") from error
+        raise _malformed(f"has a bad value for {shown(field)}: {shown(first['msg'])}") from error
+    except (ValueError, RecursionError) as error:
+        raise _malformed(f"is not JSON: {shown(str(error))}") from error
 
 
 def _refuse_other_methods(raw: Mapping[str, Any]) -> None:
     if raw.get("peft_type") != "LORA":
-        found = _shown(raw.get("peft_type"))
+        found = _value(raw.get("peft_type"))
         raise _unsupported(f"peft_type {found}; only LORA adapters can be served")
     if raw.get("bias") not in (None, "none"):
-        raise _unsupported(f"bias: {_shown(raw['bias'])}; train with bias none")
+        raise _unsupported(f"bias: {_value(raw['bias'])}; train with bias none")
     init = raw.get("init_lora_weights")
     if isinstance(init, str) and init.lower() not in _PLAIN_INITS:
         raise _unsupported(
-            f"init_lora_weights: {_shown(init)}, which changes the base model's weights as well; save it with "
+            f"init_lora_weights: {_value(init)}, which changes the base model's weights as well; save it with "
             f"PEFT's path_initial_model_for_weight_conversion, which makes a plain adapter of it"
         )
     for field, meaning in _UNSUPPORTED.items():
         if raw.get(field):
             raise _unsupported(
-                f"{field}: {_shown(raw[field])} ({meaning}), which the engine cannot apply; train without it"
+                f"{field}: {_value(raw[field])} ({meaning}), which the engine cannot apply; train without it"
             )
 
 
@@ -136,25 +144,22 @@ def _compiled(field: str, patterns: Mapping[str, float]) -> list[tuple[Any, floa
         # Compiling alone can take all memory (`a{1000000000}`, recursion), and no time limit covers it.
         if len(key) > _LONGEST_PATTERN or "{" in key or "(?" in key:
             raise _malformed(
-                f"has the key {_shown(key)} in {field}; keys are module names or plain regular expressions of at most "
+                f"has the key {_value(key)} in {field}; keys are module names or plain regular expressions of at most "
                 f"{_LONGEST_PATTERN} characters, without counted repetition and extensions"
             )
     try:
         return [(regex.compile(rf"(.*\.)?({key})$"), value) for key, value in patterns.items()]
     except regex.error as error:
-        raise _malformed(
-            f"has a key in {field} that is not a regular expression: {str(error)[:_SHOWN_AT_MOST]}"
-        ) from error
+        raise _malformed(f"has a key in {field} that is not a regular expression: {shown(str(error))}") from error
 
 
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN_AT_MOST else text[: _SHOWN_AT_MOST - 3] + "..."
+def _value(value: Any) -> str:
+    return shown(json.dumps(value))
 
 
 def _malformed(what: str) -> Refused:
-    return incompatible(Reason.MALFORMED_ADAPTER, f"{CONFIG_FILE} {what}")
+    return errors.malformed(f"{CONFIG_FILE} {what}")
 
 
 def _unsupported(what: str) -> Refused:
-    return incompatible(Reason.UNSUPPORTED_FEATURE, f"{CONFIG_FILE} sets {what}")
+    return errors.unsupported(f"{CONFIG_FILE} sets {what}")

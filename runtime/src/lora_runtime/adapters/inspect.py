@@ -1,38 +1,38 @@
 """What an adapter is, read from its configuration and the header of its tensors."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.config import AdapterConfig, Scaling, read_config
 from lora_runtime.adapters.errors import (
     CONFIG_FILE,
     TENSORS_FILE,
     Refused,
-    incompatible,
     incomplete,
     list_files,
+    malformed,
+    shown,
+    unsupported,
 )
+from lora_runtime.adapters.header import Entry, Shape, read_header
 
 PREFIX = "base_model.model."
 """What PEFT writes before the module path in the name of a tensor."""
-
-Shape = tuple[int, ...]
 
 _KEY = re.compile(
     rf"{re.escape(PREFIX)}(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
 )
 _SAVED_EMBEDDING = re.compile(rf"{re.escape(PREFIX)}(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
-_HEADER_LENGTH_BYTES = 8
-_KEY_CHARACTERS_AT_MOST = 512
+_LARGEST_VALUE = 65504.0
+"""The largest of float16."""
 
 
 class ModuleKind(StrEnum):
@@ -84,6 +84,8 @@ class Inspection:
     """Copies of the base model's embeddings that PEFT put beside the adapter, by module; never loaded."""
     size_bytes: int
     """Size of the tensors' file."""
+    acts: bool = True
+    """False when every module's product is zero, as in an adapter that was never trained; known once it is checked."""
 
     @property
     def rank(self) -> int:
@@ -93,7 +95,7 @@ class Inspection:
     @property
     def base_model(self) -> str:
         """What it says it was trained on; empty when it does not say."""
-        return self.config.base_model_name_or_path or ""
+        return shown(self.config.base_model_name_or_path or "")
 
 
 def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
@@ -107,12 +109,7 @@ def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
         raise problem
     config = read_config(folder / CONFIG_FILE, limits.max_config_bytes)
     tensors = folder / TENSORS_FILE
-    _bound_header(tensors, limits.max_header_bytes)
-    try:
-        with safe_open(tensors, framework="pt") as file:
-            header = {key: _entry(file.get_slice(key)) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    except SafetensorError as error:
-        raise _malformed(f"{TENSORS_FILE} is not a safetensors file: {error}") from error
+    header = read_header(tensors, limits.max_header_bytes)
     return Inspection(
         config=config,
         modules=_modules(header, Scaling(config)),
@@ -121,53 +118,45 @@ def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
     )
 
 
-def check_values(folder: Path) -> None:
-    """Reads every LoRA matrix of an inspected adapter once.
+def check_values(folder: Path, inspection: Inspection) -> bool:
+    """Reads every LoRA matrix of an inspected adapter once; returns whether any module changes anything.
 
     Raises:
-        Refused: a tensor holds NaN or infinity.
+        Refused: a tensor holds NaN, infinity, or what no training leaves.
     """
+    acts = False
     with safe_open(folder / TENSORS_FILE, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118  (not a dict)
-            if _SAVED_EMBEDDING.fullmatch(key):
-                continue
-            tensor = file.get_tensor(key)
-            if not torch.isfinite(tensor).all():
-                bad = int((~torch.isfinite(tensor)).sum())
-                raise _malformed(
-                    f"tensor {key} holds {bad} values that are NaN or infinite; the training run diverged, "
-                    f"use an earlier checkpoint"
-                )
+        for module in inspection.modules:
+            strongest = [_largest(key, file.get_tensor(key)) for key in (module.key("A"), module.key("B"))]
+            acts = acts or (min(strongest) > 0 and module.scaling != 0)
+    return acts
 
 
-def _bound_header(path: Path, max_bytes: int) -> None:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
-    if size < _HEADER_LENGTH_BYTES or length > min(max_bytes, size - _HEADER_LENGTH_BYTES):
-        raise _malformed(
-            f"{TENSORS_FILE} is not a safetensors file, or is cut short: {size} bytes, "
-            f"of which the header claims {length} (at most {max_bytes} are read)"
+def _largest(key: str, tensor: torch.Tensor) -> float:
+    low, high = (float(end) for end in tensor.aminmax())
+    largest = max(-low, high)
+    if largest <= _LARGEST_VALUE:  # false for NaN, too
+        return largest
+    if math.isfinite(largest):
+        raise malformed(
+            f"tensor {key} holds values up to {largest:.3g}; no training leaves values beyond {_LARGEST_VALUE:.0f}, "
+            f"and engines in float16 cannot hold them; use an earlier checkpoint"
         )
+    bad = int((~torch.isfinite(tensor)).sum())
+    raise malformed(
+        f"tensor {key} holds {bad} values that are NaN or infinite; the training run diverged, use an earlier checkpoint"
+    )
 
 
-def _entry(view: Any) -> tuple[Shape, str]:
-    return tuple(view.get_shape()), str(view.get_dtype())
-
-
-def _saved_embeddings(header: dict[str, tuple[Shape, str]]) -> Iterable[tuple[str, Shape]]:
-    for key, (shape, _) in sorted(header.items()):
+def _saved_embeddings(header: dict[str, Entry]) -> Iterable[tuple[str, Shape]]:
+    for key in sorted(header):
         if match := _SAVED_EMBEDDING.fullmatch(key):
-            yield match["module"], shape
+            yield match["module"], header[key].shape
 
 
-def _modules(header: dict[str, tuple[Shape, str]], scaling: Scaling) -> tuple[ModuleTensors, ...]:
+def _modules(header: dict[str, Entry], scaling: Scaling) -> tuple[ModuleTensors, ...]:
     pairs: dict[tuple[str, ModuleKind], dict[str, str]] = {}
     for key in header:
-        if len(key) > _KEY_CHARACTERS_AT_MOST:
-            raise _malformed(
-                f"{TENSORS_FILE} names a tensor with {len(key)} characters: {key[:_KEY_CHARACTERS_AT_MOST]}..."
-            )
         match = _KEY.fullmatch(key)
         if match is not None:
             kind = ModuleKind.LINEAR if match["linear"] else ModuleKind.EMBEDDING
@@ -175,7 +164,7 @@ def _modules(header: dict[str, tuple[Shape, str]], scaling: Scaling) -> tuple[Mo
         elif _SAVED_EMBEDDING.fullmatch(key) is None:
             raise _unknown_key(key)
     if not pairs:
-        raise _malformed(f"{TENSORS_FILE} holds no LoRA matrices")
+        raise malformed(f"{TENSORS_FILE} holds no LoRA matrices")
     return tuple(_module(name, kind, keys, header, scaling) for (name, kind), keys in sorted(pairs.items()))
 
 
@@ -183,25 +172,24 @@ def _module(
     name: str,
     kind: ModuleKind,
     keys: dict[str, str],
-    header: dict[str, tuple[Shape, str]],
+    header: dict[str, Entry],
     scaling: Scaling,
 ) -> ModuleTensors:
     for matrix, other in ("AB", "BA"):
         if matrix not in keys:
-            raise _malformed(f"tensor {keys[other]} has no partner: {name} lacks its {matrix} matrix")
+            raise malformed(f"tensor {keys[other]} has no partner: {name} lacks its {matrix} matrix")
     for key in keys.values():
-        shape, dtype = header[key]
+        shape, dtype = header[key].shape, header[key].dtype
         if len(shape) != 2 or 0 in shape:
-            raise _malformed(f"tensor {key} has shape {list(shape)}, but a LoRA matrix has two dimensions")
+            raise malformed(f"tensor {key} has shape {list(shape)}, but a LoRA matrix has two dimensions")
         if dtype not in _FLOATS:
-            raise incompatible(
-                Reason.UNSUPPORTED_FEATURE,
-                f"tensor {key} has element type {dtype}; save the adapter as float32, bfloat16 or float16",
+            raise unsupported(
+                f"tensor {key} has element type {dtype}; save the adapter as float32, bfloat16 or float16"
             )
-    (a_shape, dtype), (b_shape, _) = header[keys["A"]], header[keys["B"]]
+    a_shape, b_shape, dtype = header[keys["A"]].shape, header[keys["B"]].shape, header[keys["A"]].dtype
     rank, factor = scaling.of(name)
     if a_shape[0] != rank or b_shape[1] != rank:
-        raise _malformed(
+        raise malformed(
             f"tensors {keys['A']} {list(a_shape)} and {keys['B']} {list(b_shape)} have rank {a_shape[0]} and "
             f"{b_shape[1]}, but {CONFIG_FILE} gives {name} rank {rank}; the two files belong to different adapters"
         )
@@ -217,12 +205,8 @@ def _unknown_key(key: str) -> Refused:
     )
     for part, meaning in hints:
         if part in key:
-            return incompatible(Reason.UNSUPPORTED_FEATURE, f"tensor {key} {meaning}, which the engine cannot apply")
-    return _malformed(
+            return unsupported(f"tensor {key} {meaning}, which the engine cannot apply")
+    return malformed(
         f"tensor {key} is not a LoRA matrix as PEFT names them "
         f"({PREFIX}<module>.lora_A.weight, lora_B.weight, lora_embedding_A or lora_embedding_B)"
     )
-
-
-def _malformed(message: str) -> Refused:
-    return incompatible(Reason.MALFORMED_ADAPTER, message)

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from lora_runtime.engine import adapted_modules
+
 _KERNELS = ("bgmv_shrink", "bgmv_expand", "bgmv_expand_slice")
 _USERS = (
     "vllm.lora.ops.torch_ops.lora_ops",
@@ -45,6 +47,7 @@ def install() -> None:
     """Entry point of `vllm.general_plugins`: runs once or more in every vLLM process."""
     from vllm.platforms import current_platform
 
+    adapted_modules.install()
     if not current_platform.is_cpu():
         return
     modules = [import_module(name) for name in _USERS]

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from lora_api.runtime_api import Capacity, EngineMemory
@@ -24,8 +24,14 @@ class FakeEngine:
         self.gate = asyncio.Event()
         """Loads wait for it; open at first."""
         self.gate.set()
+        self.answers: dict[str, str | LoadFailed] = {}
+        """What each revision says to every prompt, or why it says nothing."""
         self.refuses_to_remove = 0
         """So many removals fail."""
+
+    async def adapted(self, modules: Collection[str]) -> Collection[str]:
+        """See Engine.adapted."""
+        return modules
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""
@@ -37,6 +43,15 @@ class FakeEngine:
         self.loaded[adapter.engine_name] = adapter
         self.log.append(f"load {served_name}@{revision}")
         return adapter
+
+    async def answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
+        """See Engine.answer."""
+        revision = adapter.engine_name.rpartition("@")[2].partition(".")[0]
+        self.log.append(f"answer {adapter.served_name}@{revision}")
+        found = self.answers.get(revision, "")
+        if isinstance(found, LoadFailed):
+            raise found
+        return found
 
     async def publish(self, adapter: LoadedAdapter) -> None:
         """See Engine.publish."""

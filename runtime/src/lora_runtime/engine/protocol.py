@@ -1,5 +1,6 @@
 """What the runtime needs of an engine."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,6 +38,14 @@ class LoadFailed(Exception):
 class Engine(Protocol):
     """Loads adapters and decides which one answers for a served name. Every call may come from any event loop."""
 
+    async def adapted(self, modules: Collection[str]) -> Collection[str]:
+        """Those of the base model's modules that adapters act on.
+
+        Args:
+            modules: by their names in adapters, which are those in the model's Hugging Face class.
+        """
+        ...
+
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """Takes an adapter under a name that no client can ask for, loaded and warm if there is room for it.
 
@@ -47,6 +56,14 @@ class Engine(Protocol):
             served_name: the public name that it will answer for.
             revision: goes into the engine name, for people who read logs and metrics.
             path: folder that holds these bytes for as long as the adapter may be used.
+
+        Raises:
+            LoadFailed: with the engine's words.
+        """
+        ...
+
+    async def answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
+        """What it goes on with after a prompt, greedily; it need not be published.
 
         Raises:
             LoadFailed: with the engine's words.

@@ -9,7 +9,7 @@ import inspect
 import time
 import uuid
 from argparse import Namespace
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
@@ -23,11 +23,11 @@ from vllm.entrypoints.openai.models.serving import OpenAIServingModels
 from vllm.entrypoints.serve.engine.protocol import ModelCard
 from vllm.entrypoints.serve.engine.serving import BaseServing
 from vllm.lora.request import LoRARequest
-from vllm.sampling_params import SamplingParams
+from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.output_processor import RequestOutputCollector
 
 from lora_api.runtime_api import Capacity, EngineMemory
-from lora_runtime.engine import memory
+from lora_runtime.engine import adapted_modules, memory
 from lora_runtime.engine.admission import Admission
 from lora_runtime.engine.generations import observed
 from lora_runtime.engine.host_cache import HostCache
@@ -43,6 +43,7 @@ _LOAD_TIMEOUT_SECONDS = 600.0
 """A load that takes longer means that the engine hangs."""
 
 _REMOVE_TIMEOUT_SECONDS = 60.0
+_ASK_TIMEOUT_SECONDS = 60.0
 
 _NAMED = 20
 """So many names are listed to who asked for one that does not exist."""
@@ -96,9 +97,17 @@ class VllmEngine:
         """Asks the engine once what its slots take; before anything else is asked of this object."""
         self._measured = await memory.ask(self._client)
 
+    async def adapted(self, modules: Collection[str]) -> Collection[str]:
+        """See Engine.adapted."""
+        return await self._on_loop(self._adapted(tuple(modules)))
+
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""
         return await self._on_loop(self._load(served_name, revision, path))
+
+    async def answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
+        """See Engine.answer."""
+        return await self._on_loop(self._answer(adapter, prompt, max_tokens))
 
     async def publish(self, adapter: LoadedAdapter) -> None:
         """See Engine.publish."""
@@ -174,6 +183,13 @@ class VllmEngine:
     async def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
+    async def _adapted(self, modules: Sequence[str]) -> Collection[str]:
+        answers = await self._client.collective_rpc(
+            adapted_modules.METHOD, timeout=_ASK_TIMEOUT_SECONDS, args=(list(modules),)
+        )
+        # Each worker of a pipeline has layers of its own.
+        return frozenset(name for answer in answers for name in answer)
+
     async def _load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         lora_id = self._models.lora_id_counter.inc(1)
         engine_name = f"{served_name}{_SEPARATOR}{revision}.{lora_id}"
@@ -215,6 +231,22 @@ class VllmEngine:
         async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
             async for _ in self._client.generate(prompt, sampling, f"warm-{uuid.uuid4().hex}", lora_request=lora):
                 pass
+
+    async def _answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
+        sampling = SamplingParams(max_tokens=max_tokens, temperature=0.0, output_kind=RequestOutputKind.FINAL_ONLY)
+        text = ""
+        lease = await self._tiers.enter(adapter.served_name, adapter)
+        try:
+            async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
+                async for output in self._client.generate(
+                    prompt, sampling, f"verify-{uuid.uuid4().hex}", lora_request=_lora_request(adapter)
+                ):
+                    text = str(output.outputs[0].text)
+        except Exception as error:
+            raise LoadFailed(f"it could not answer: {str(error) or type(error).__name__}") from error
+        finally:
+            lease.release()
+        return text
 
     async def _enter(self, lora_request: LoRARequest | None) -> Lease:
         if lora_request is None:

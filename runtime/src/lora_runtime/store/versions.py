@@ -48,6 +48,8 @@ class Published:
     """Of all its matrices."""
     energy: float | None = None
     """The share that the recipe's rank kept; None when it cuts nothing."""
+    note: str = ""
+    """What its author should know of it, although it is sound."""
 
 
 class Versions:

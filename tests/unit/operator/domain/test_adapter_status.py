@@ -283,3 +283,29 @@ def test_a_blend_tells_rank_and_size_of_the_whole_and_no_digest() -> None:
     assert (status.rank, status.size_bytes) == (8, 1000)
     assert (status.digest, status.source_hash, status.resolved_source) == (None, None, None)
     assert status.history[0].digest is None
+
+
+def a_saying_pod(name: str, state: RevisionState, message: str, reason: Reason | None = None) -> ObservedPod:
+    report = RevisionReport(revision=NEW.spec.revision, state=state, reason=reason, message=message)
+    return a_pod(name, inventory=an_inventory(AdapterReport(name="pirate", revisions=(report,))))
+
+
+def test_an_update_that_answers_otherwise_is_not_ready_for_that_reason_and_is_told_with_what_it_said() -> None:
+    failing = a_saying_pod("b", RevisionState.FAILED, "it answered 'Ahoy'", Reason.VERIFY_FAILED)
+    status = status_of(NEW, a_pod_with("a", old=SERVING, new=PREPARED), failing, entry=PREPARE_NEW)
+    assert (ready(status).status, ready(status).reason) == ("False", "VerifyFailed")
+    assert ready(status).message == "pod b: it answered 'Ahoy'"
+    assert [(f.pod, f.reason) for f in status.failures] == [("b", "VerifyFailed")]
+
+
+def test_what_is_in_service_and_does_not_pass_a_later_check_is_available_but_not_ready() -> None:
+    pods = [a_saying_pod(name, SERVING, "it answered 'Ahoy'", Reason.VERIFY_FAILED) for name in ("a", "b")]
+    status = status_of(NEW, *pods)
+    assert in_words(status)["Available"] == "True Serving"
+    assert in_words(status)["Ready"] == "False VerifyFailed"
+
+
+def test_what_pods_have_to_say_of_a_sound_adapter_stands_behind_the_message_of_ready() -> None:
+    status = status_of(NEW, a_saying_pod("a", SERVING, "it changes nothing"), a_pod_with("b", new=SERVING))
+    assert in_words(status)["Ready"] == "True Serving"
+    assert ready(status).message == f"revision {NEW.spec.revision} is served by 2/2 pods; it changes nothing"

@@ -1,7 +1,7 @@
 import pytest
 
 from lora_api.runtime_api import AdapterFacts
-from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.adapter import Precision, Verify
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain import revisions
 from lora_operator.domain.observed import ObservedAdapter
@@ -180,3 +180,24 @@ def test_weights_that_multiply_beyond_reason_are_refused_and_never_become_not_a_
     assert isinstance(refused, Blocked)
     assert "multiply to 1e+07, beyond 1e+06" in refused.message
     assert isinstance(found["zero"], Blocked)
+
+
+def test_what_an_adapter_must_answer_goes_with_its_revision_and_is_no_part_of_its_name() -> None:
+    plain = outcomes(an_adapter("a"))["a"]
+    checked = outcomes(an_adapter("a", verify={"prompt": "Hello", "contains": "Ahoy"}))["a"]
+    assert isinstance(plain, Wanted)
+    assert isinstance(checked, Wanted)
+    assert checked.spec.verify == Verify(prompt="Hello", contains="Ahoy")
+    assert checked.spec.model_copy(update={"verify": None}) == plain.spec
+
+
+def test_a_blend_must_answer_what_it_says_itself_and_not_what_its_members_say() -> None:
+    member = an_adapter("a", verify={"prompt": "Hello", "contains": "Ahoy"})
+    own = {"prompt": "Hello", "contains": "Moin"}
+    found = outcomes(member, a_blend("plain", {"a": 0.5}), a_blend("checked", {"a": 0.5}, verify=own))
+    verifies = {name: outcome.spec.verify for name, outcome in found.items() if isinstance(outcome, Wanted)}
+    assert verifies == {
+        "a": Verify(prompt="Hello", contains="Ahoy"),
+        "plain": None,
+        "checked": Verify(prompt="Hello", contains="Moin"),
+    }

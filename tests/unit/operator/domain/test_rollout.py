@@ -1,10 +1,12 @@
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_api.runtime_api import Desired, DesiredAdapter, Inventory, RevisionSpec, RevisionState
+from lora_api.v1alpha1.adapter import Verify
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain import revisions, rollout
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod
@@ -313,3 +315,10 @@ def test_deciding_twice_on_the_same_look_decides_the_same(
     # a commit follows the request to prepare; nothing else moves without news
     again = after(decided, outcome, pods)
     assert again is decided or entry_of(again) == (entry_of(decided)[1], None)
+
+
+def test_an_update_that_was_prepared_for_another_golden_output_is_prepared_again() -> None:
+    wanted = replace(NEW, spec=NEW.spec.model_copy(update={"verify": Verify(prompt="Hello", contains="Ahoy")}))
+    before = a_document(serve=OLD, prepare=NEW)
+    pod = a_pod_with("a", before, old=SERVING, new=PREPARED)
+    assert entry_of(after(before, wanted, [pod])) == (OLD.spec, wanted.spec)

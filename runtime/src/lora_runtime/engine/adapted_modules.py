@@ -1,0 +1,36 @@
+"""Which modules adapters really act on, told by the workers: vLLM leaves out the others of an adapter silently.
+
+That depends on the architecture, on --lora-target-modules, and on what vLLM cannot wrap (vllm-project/vllm#34186).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+METHOD = "lora_runtime_adapted_modules"
+"""Name under which a worker answers to collective_rpc."""
+
+
+def adapted_modules(worker: Any, names: Sequence[str]) -> list[str]:
+    """Runs in a worker: those of `names`, as adapters have them, that some LoRA layer here looks up."""
+    from vllm.lora.utils import parse_fine_tuned_lora_name
+
+    manager = worker.model_runner.lora_manager._adapter_manager
+    looked_up = set(manager.modules) - set(manager.packed_modules)
+    for wrapped in manager.modules:
+        looked_up.update(manager.packed_modules.get(wrapped, ()))
+    mapper = getattr(manager.model, "hf_to_vllm_mapper", None)
+    renames = None if mapper is None else mapper.get_rename_mapper()
+    skipped = tuple(getattr(manager.model, "lora_skip_prefixes", None) or ())
+    return [
+        name
+        for name in names
+        if not any(name.startswith(prefix) or f".{prefix}" in name for prefix in skipped)
+        and parse_fine_tuned_lora_name(f"base_model.model.{name}.lora_A.weight", renames)[0] in looked_up
+    ]
+
+
+def install() -> None:
+    """Gives every worker of this process the method."""
+    from vllm.v1.worker.worker_base import WorkerBase
+
+    setattr(WorkerBase, METHOD, adapted_modules)
