@@ -39,6 +39,20 @@ demo-env: $(ENVIRONMENT) ## Print the shell variables to use the demo: eval "$(m
 demo-down: $(ENVIRONMENT) ## End the demo's cluster and leave nothing behind
 	@$(PYTHON) -m lora_demo down
 
+# -- benchmarks: each writes docs/benchmarks/<name>.json and .md, and takes about ten minutes; ARGS="--quick" for a look -----
+
+.PHONY: bench-swap
+bench-swap: $(ENVIRONMENT) ## Swap revisions of adapters in use under load; check every response
+	@cd tests && ../$(PYTHON) -m bench.swap $(ARGS)
+
+.PHONY: bench-overhead
+bench-overhead: $(ENVIRONMENT) ## The runtime against bare vLLM with static adapters, paired
+	@cd tests && ../$(PYTHON) -m bench.overhead $(ARGS)
+
+.PHONY: bench-tiers
+bench-tiers: $(ENVIRONMENT) ## Thousands of registered adapters on one engine
+	@cd tests && ../$(PYTHON) -m bench.tiers $(ARGS)
+
 # -- the house ---------------------------------------------------------------------------------------------------------
 
 $(ENVIRONMENT): requirements/dev.txt pyproject.toml tools/environment.sh
