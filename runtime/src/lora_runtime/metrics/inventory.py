@@ -20,16 +20,29 @@ class InventoryCollector(Collector):
         inventory: Callable[[], Inventory],
         tiers: Callable[[], Mapping[Tier, int]],
         store_bytes: Callable[[], Mapping[str, int]],
+        store_limit_bytes: int | None,
     ) -> None:
         """Takes which adapters may be listed by name, and where to look."""
         self._labels = labels
         self._inventory = inventory
         self._tiers = tiers
         self._store_bytes = store_bytes
+        self._store_limit_bytes = store_limit_bytes
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """The families without samples, so that nothing is looked at while the process starts."""
-        yield from (_info(), _revisions(), _disk(), _host(), _slots(), _slot_bytes(), _max_cached(), _tiers(), _store())
+        yield from (
+            _info(),
+            _revisions(),
+            _disk(),
+            _host(),
+            _slots(),
+            _slot_bytes(),
+            _max_cached(),
+            _tiers(),
+            _store(),
+            _store_limit(),
+        )
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """See Collector.collect."""
@@ -51,6 +64,10 @@ class InventoryCollector(Collector):
         for kind, size in self._store_bytes().items():
             store.add_metric([kind], size)
         yield store
+        if self._store_limit_bytes is not None:
+            limit = _store_limit()
+            limit.add_metric([], self._store_limit_bytes)
+            yield limit
 
     def _adapters(self, inventory: Inventory) -> Iterator[GaugeMetricFamily]:
         info, revisions, disk, host = _info(), _revisions(), _disk(), _host()
@@ -125,4 +142,11 @@ def _tiers() -> GaugeMetricFamily:
 def _store() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         "lora_runtime_store_bytes", "Files of adapters on the pod's disk, by kind.", labels=["kind"]
+    )
+
+
+def _store_limit() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "lora_runtime_store_limit_bytes",
+        "What the pod's cache volume may hold, with the base model and caches beside the store.",
     )

@@ -32,9 +32,10 @@ class Metrics:
         inventory: Callable[[], Inventory],
         tiers: Callable[[], Mapping[Tier, int]],
         store_bytes: Callable[[], Mapping[str, int]],
+        store_limit_bytes: int | None,
     ) -> None:
-        """From now on shows what there is, too; all are called from any thread, at each scrape."""
-        self._registry.register(InventoryCollector(self._labels, inventory, tiers, store_bytes))
+        """From now on shows what there is, too; what can be called is called from any thread, at each scrape."""
+        self._registry.register(InventoryCollector(self._labels, inventory, tiers, store_bytes, store_limit_bytes))
 
     def took(self, stage: Stage, seconds: float) -> None:
         """See Observer.took."""

@@ -17,7 +17,7 @@ class Pod:
         self.registry = CollectorRegistry()
         self.labels = AdapterLabels("base", limit)
         collector = InventoryCollector(
-            self.labels, lambda: self.inventory, lambda: {Tier.HOST: 3}, lambda: {"versions": 7}
+            self.labels, lambda: self.inventory, lambda: {Tier.HOST: 3}, lambda: {"versions": 7}, 100
         )
         self.registry.register(collector)
 
@@ -77,6 +77,7 @@ def test_room_in_the_engine_is_told_once_there_is_an_engine(pod: Pod) -> None:
     pod.has(capacity=Capacity(slots=9, slot_bytes=4000, max_cached=64))
     assert (pod.value("slots"), pod.value("slot_bytes"), pod.value("max_cached_adapters")) == (9, 4000, 64)
     assert pod.value("store_bytes", kind="versions") == 7
+    assert pod.value("store_limit_bytes") == 100
     assert (pod.value("adapters", tier="Host"), pod.value("adapters", tier="Disk")) == (3, 0)
 
 
@@ -84,4 +85,6 @@ def test_nothing_is_looked_at_before_the_first_scrape() -> None:
     def too_early() -> Inventory:
         raise AssertionError("the service is not there yet")
 
-    CollectorRegistry(auto_describe=True).register(InventoryCollector(AdapterLabels("base", 1), too_early, dict, dict))
+    CollectorRegistry(auto_describe=True).register(
+        InventoryCollector(AdapterLabels("base", 1), too_early, dict, dict, None)
+    )

@@ -40,7 +40,7 @@ def runtime() -> CollectorRegistry:
         capacity=Capacity(slots=1, slot_bytes=1, max_cached=1),
         adapters=(AdapterReport(name="a", revisions=(report,)),),
     )
-    metrics.read(lambda: inventory, dict, lambda: dict.fromkeys(KINDS, 0))
+    metrics.read(lambda: inventory, dict, lambda: dict.fromkeys(KINDS, 0), 1)
     return registry
 
 
