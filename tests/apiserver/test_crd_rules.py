@@ -263,7 +263,9 @@ REFUSED = [
     refused(
         "a Secret without a name", MODEL, {"spec.credentials": [{"secretRef": {}}]}, "secretRef.name", "Required value"
     ),
-    refused("a look every second", ADAPTER, {"spec.source.pollSeconds": 1}, "pollSeconds", "greater than or equal to 10"),
+    refused(
+        "a look every second", ADAPTER, {"spec.source.pollSeconds": 1}, "pollSeconds", "greater than or equal to 10"
+    ),
     refused("a cache of no size", MODEL, {"spec.cache.sizeLimit": "much"}, "cache.sizeLimit", "should match"),
 ]
 
