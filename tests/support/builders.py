@@ -71,10 +71,12 @@ def an_adapter(
     return ObservedAdapter(meta, LoRAAdapterSpec.model_validate(wish), status or LoRAAdapterStatus())
 
 
-def a_blend(name: str, members: Mapping[str, float], **rest: Any) -> ObservedAdapter:
-    """A LoRAAdapter that blends others: weight by name of the member."""
+def a_blend(
+    name: str, members: Mapping[str, float], *, how: Mapping[str, Any] | None = None, **rest: Any
+) -> ObservedAdapter:
+    """A LoRAAdapter that blends others: weight by name of the member; `how` are the other fields of spec.blend."""
     listed = [{"adapterRef": {"name": member}, "weight": weight} for member, weight in members.items()]
-    return an_adapter(name, blend={"members": listed}, **rest)
+    return an_adapter(name, blend={"members": listed} | dict(how or {}), **rest)
 
 
 def a_digest(content: str) -> str:

@@ -121,7 +121,8 @@ def test_a_blend_above_the_models_rank_says_the_sum_the_limit_and_what_to_do() -
     assert isinstance(outcome, Blocked)
     assert (outcome.condition, outcome.reason) == (AdapterCondition.COMPATIBLE, Reason.RANK_TOO_LARGE)
     assert "members' ranks add up to 80, above the model's spec.adapters.maxRank 64" in outcome.message
-    assert "blend fewer" in outcome.message
+    assert "raise it" in outcome.message
+    assert "set spec.blend.method to SVD" in outcome.message
 
 
 def test_an_adapter_above_the_models_rank_is_incompatible() -> None:
