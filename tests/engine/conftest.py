@@ -107,9 +107,9 @@ class World:
         want = {(name, spec.revision, "Serving") for name, spec in specs.items()}
         self.until(lambda found: states(found) == want)
 
-    def until(self, holds: Callable[[Inventory], bool]) -> Inventory:
+    def until(self, holds: Callable[[Inventory], bool], seconds: float = SECONDS) -> Inventory:
         """Follows the inventory until it is as described."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + seconds
         inventory = self.runtime.inventory()
         while not holds(inventory):
             assert time.monotonic() < deadline, f"still {states(inventory)}\n{self.runtime.tail()}"

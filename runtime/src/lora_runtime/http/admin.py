@@ -1,11 +1,15 @@
 """The admin server: the operator's way in. Mutual TLS; a port of its own, which no client of the API needs."""
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 
 from lora_api.runtime_api import (
     DESIRED_PATH,
@@ -18,10 +22,15 @@ from lora_api.runtime_api import (
     Inventory,
     ResolveRequest,
     ResolveResponse,
+    WireModel,
 )  # fmt: skip
 from lora_runtime.http.counted import Counted
 from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.service import OutOfOrder, Service
+
+_NAMED_AT_MOST = 5
+
+Message = TypeVar("Message", bound=WireModel)
 
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)]
 
@@ -32,9 +41,9 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
     app.add_middleware(Counted, counts=counts)
 
     @app.put(DESIRED_PATH, response_model_exclude_none=True)
-    async def put_desired(document: Desired) -> Inventory:
+    async def put_desired(request: Request) -> Inventory:
         try:
-            await service.put(document)
+            await service.put(_read(Desired, await request.body()))
         except OutOfOrder as error:
             raise HTTPException(409, str(error)) from error
         return service.inventory()
@@ -44,8 +53,8 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
         return await service.inventory_after(after, wait)
 
     @app.post(RESOLVE_PATH, response_model_exclude_none=True)
-    async def resolve(question: ResolveRequest, wait: Wait = 0) -> ResolveResponse:
-        return await service.resolve(question, wait)
+    async def resolve(request: Request, wait: Wait = 0) -> ResolveResponse:
+        return await service.resolve(_read(ResolveRequest, await request.body()), wait)
 
     @app.get(MEMORY_PATH)
     async def memory() -> EngineMemory:
@@ -54,7 +63,27 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
             raise HTTPException(503, "the engine is not there yet: ask again when the pod is ready")
         return found
 
+    app.add_exception_handler(RequestValidationError, _refused)
     return app
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    """Says what is wrong, and where, without repeating what was sent: NaN and half characters are no JSON."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # it was registered for these
+    return JSONResponse({"detail": _in_words(error.errors())}, status_code=422)
+
+
+def _read(kind: type[Message], body: bytes) -> Message:
+    """A message from its bytes: pydantic's own JSON reader takes no half characters, which no answer could repeat."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise HTTPException(422, _in_words(error.errors(include_input=False))) from error
+
+
+def _in_words(errors: Sequence[Any]) -> str:
+    wrong = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in errors[:_NAMED_AT_MOST]]
+    return ascii("; ".join(wrong))[1:-1]
 
 
 def admin_server(app: FastAPI, host: str, port: int, tls_folder: Path | None) -> uvicorn.Server:
