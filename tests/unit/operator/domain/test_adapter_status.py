@@ -283,3 +283,33 @@ def test_a_blend_tells_rank_and_size_of_the_whole_and_no_digest() -> None:
     assert (status.rank, status.size_bytes) == (8, 1000)
     assert (status.digest, status.source_hash, status.resolved_source) == (None, None, None)
     assert status.history[0].digest is None
+
+
+def a_pod_that_kept(name: str, revision: str, energy: float | None) -> ObservedPod:
+    report = RevisionReport(revision=revision, state=SERVING, energy=energy)
+    return a_pod(name, inventory=an_inventory(AdapterReport(name="both", revisions=(report,))))
+
+
+def test_a_cut_blend_tells_what_the_served_revision_keeps_also_while_no_pod_answers() -> None:
+    adapters = an_adapter("a"), a_blend("both", {"a": 1}, how={"method": "SVD", "rank": 4})
+    outcome = revisions.outcomes(adapters, {}, {"uid-a": some_facts("a")}, 64)["uid-both"]
+    assert isinstance(outcome, Wanted)
+    entry = DesiredAdapter(name="both", uid="uid-both", serve=outcome.spec)
+    served = outcome.spec.revision
+
+    told = status_of(
+        outcome,
+        a_pod_that_kept("p1", served, None),
+        a_pod_that_kept("p2", served, 0.93),
+        entry=entry,
+        adapter=adapters[1],
+    )
+    assert told.kept_energy == 0.93
+
+    silent = a_blend("both", {"a": 1}, how={"method": "SVD", "rank": 4}, status=told)
+    assert status_of(outcome, entry=entry, adapter=silent).kept_energy == 0.93
+    assert status_of(outcome, a_pod_that_kept("p", "0" * 8, 0.5), entry=entry, adapter=adapters[1]).kept_energy is None
+
+
+def test_what_cuts_nothing_tells_no_kept_energy() -> None:
+    assert status_of(NEW, a_pod_with("p1", new=SERVING)).kept_energy is None
