@@ -102,6 +102,11 @@ VALID: Mapping[str, Manifest] = {
         for reference in (OCI, f"{OCI}:v1", f"localhost:5000/a/b__c/d@sha256:{'0' * 64}", f"{OCI}:v1@sha256:{'0' * 64}")
     },
     "an adapter with a served name like a path": mutated(ADAPTER, {"spec.servedName": "team/Pirate.v1_2"}),
+    "a blend by SVD": mutated(BLEND, {"spec.blend.method": "SVD", "spec.blend.rank": 16}),
+    "a blend by TIES": mutated(BLEND, {"spec.blend.method": "TIES", "spec.blend.rank": 16, "spec.blend.density": 0.2}),
+    "a blend by DARE": mutated(
+        BLEND, {"spec.blend.method": "DARE", "spec.blend.density": 1, "spec.blend.seed": 2147483647}
+    ),
     "an adapter with the smallest weight": mutated(ADAPTER, {"spec.weight": -10}),
     "an adapter with a long name and a served name": mutated(
         ADAPTER, {"metadata.name": "a" * 200, "spec.servedName": "pirate"}
@@ -279,6 +284,46 @@ REFUSED = [
     refused("an unknown blend method", BLEND, {"spec.blend.method": "Average"}, "blend.method", "Concat"),
     refused("a misspelt field", ADAPTER, {"spec.wieght": 1}, "unknown field", "spec.wieght"),
     # blends
+    refused(
+        "a rank for a concatenation",
+        BLEND,
+        {"spec.blend.rank": 8},
+        "rank may only be set with method SVD, TIES or DARE",
+    ),
+    *(
+        refused(
+            f"a density for {method}",
+            BLEND,
+            {"spec.blend.method": method, "spec.blend.density": 0.5},
+            "density may only be set with method TIES or DARE",
+        )
+        for method in ("Concat", "SVD")
+    ),
+    *(
+        refused(
+            f"a seed for {method}",
+            BLEND,
+            {"spec.blend.method": method, "spec.blend.seed": 1},
+            "seed may only be set with method DARE",
+        )
+        for method in ("Concat", "SVD", "TIES")
+    ),
+    refused(
+        "a density of nothing",
+        BLEND,
+        {"spec.blend.method": "TIES", "spec.blend.density": 0},
+        "density",
+        "greater than 0",
+    ),
+    refused(
+        "a density above all",
+        BLEND,
+        {"spec.blend.method": "TIES", "spec.blend.density": 1.1},
+        "density",
+        "less than or equal to 1",
+    ),
+    refused("a blend of rank zero", BLEND, {"spec.blend.method": "SVD", "spec.blend.rank": 0}, "rank", "equal to 1"),
+    refused("a blend beyond vLLM's rank", BLEND, {"spec.blend.method": "SVD", "spec.blend.rank": 513}, "rank", "512"),
     refused("a blend of nothing", BLEND, {"spec.blend.members": []}, "blend.members", "at least 1 items"),
     refused(
         "a member twice",

@@ -309,3 +309,33 @@ def test_what_pods_have_to_say_of_a_sound_adapter_stands_behind_the_message_of_r
     status = status_of(NEW, a_saying_pod("a", SERVING, "it changes nothing"), a_pod_with("b", new=SERVING))
     assert in_words(status)["Ready"] == "True Serving"
     assert ready(status).message == f"revision {NEW.spec.revision} is served by 2/2 pods; it changes nothing"
+
+
+def a_pod_that_kept(name: str, revision: str, energy: float | None) -> ObservedPod:
+    report = RevisionReport(revision=revision, state=SERVING, energy=energy)
+    return a_pod(name, inventory=an_inventory(AdapterReport(name="both", revisions=(report,))))
+
+
+def test_a_cut_blend_tells_what_the_served_revision_keeps_also_while_no_pod_answers() -> None:
+    adapters = an_adapter("a"), a_blend("both", {"a": 1}, how={"method": "SVD", "rank": 4})
+    outcome = revisions.outcomes(adapters, {}, {"uid-a": some_facts("a")}, 64)["uid-both"]
+    assert isinstance(outcome, Wanted)
+    entry = DesiredAdapter(name="both", uid="uid-both", serve=outcome.spec)
+    served = outcome.spec.revision
+
+    told = status_of(
+        outcome,
+        a_pod_that_kept("p1", served, None),
+        a_pod_that_kept("p2", served, 0.93),
+        entry=entry,
+        adapter=adapters[1],
+    )
+    assert told.kept_energy == 0.93
+
+    silent = a_blend("both", {"a": 1}, how={"method": "SVD", "rank": 4}, status=told)
+    assert status_of(outcome, entry=entry, adapter=silent).kept_energy == 0.93
+    assert status_of(outcome, a_pod_that_kept("p", "0" * 8, 0.5), entry=entry, adapter=adapters[1]).kept_energy is None
+
+
+def test_what_cuts_nothing_tells_no_kept_energy() -> None:
+    assert status_of(NEW, a_pod_with("p1", new=SERVING)).kept_energy is None
