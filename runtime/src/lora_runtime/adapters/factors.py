@@ -9,6 +9,12 @@ import torch
 
 from lora_api.v1alpha1.adapter import BlendMethod
 
+_EXACT_SIDE = 1024
+"""Dense matrices up to this many rows or columns are decomposed in full; it takes time with the third power."""
+_SPARE = 16
+_ITERATIONS = 6
+"""Of the randomised decomposition of larger ones: what it keeps beyond the best is below what float32 tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Factors:
@@ -59,7 +65,7 @@ def svd(summed: Factors, rank: int) -> tuple[Factors, Energy]:
     q, r = torch.linalg.qr(summed.b.double() * summed.scale)
     p, s = torch.linalg.qr(summed.a.double().T)
     u, values, vh = torch.linalg.svd(r @ s.T, full_matrices=False)
-    return _cut(q @ u, values, vh @ p.T, rank)
+    return _cut(q @ u, values, vh @ p.T, rank, float(values.square().sum()))
 
 
 def merge(
@@ -73,8 +79,9 @@ def merge(
 ) -> tuple[Factors, Energy]:
     """PEFT's merge of dense effects, then the best approximation of at most this rank.
 
-    Equal to PEFT's combinations ties_svd and dare_linear_svd. Holds several dense matrices for each term in memory.
-    What DARE drops depends on the seed and the order of the terms alone.
+    Equal to PEFT's combinations ties_svd and dare_linear_svd; large matrices are decomposed faster than PEFT does it, to
+    the same energy. Holds several dense matrices for each term in memory. What DARE drops depends on the seed and the
+    order of the terms alone.
     """
     # slow to import, and needed by these methods only
     from peft.utils import merge_utils
@@ -90,8 +97,7 @@ def merge(
                 torch.manual_seed(seed)
                 merged = merge_utils.dare_linear(deltas, torch.tensor(weights), density)
     del deltas
-    u, values, vh = torch.linalg.svd(merged, full_matrices=False)
-    return _cut(u, values, vh, rank)
+    return _best(merged, rank, seed)
 
 
 def seed_of(seed: int, module: str) -> int:
@@ -99,11 +105,21 @@ def seed_of(seed: int, module: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{module}".encode()).digest()[:7])
 
 
-def _cut(u: torch.Tensor, values: torch.Tensor, vh: torch.Tensor, rank: int) -> tuple[Factors, Energy]:
-    squares = values.double().square()
-    energy = Energy(float(squares[:rank].sum()), float(squares.sum()))
+def _best(dense: torch.Tensor, rank: int, seed: int) -> tuple[Factors, Energy]:
+    if min(dense.shape) <= max(_EXACT_SIDE, 4 * rank):
+        u, values, vh = torch.linalg.svd(dense, full_matrices=False)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            u, values, v = torch.svd_lowrank(dense, q=rank + _SPARE, niter=_ITERATIONS)
+        vh = v.T
+    return _cut(u, values, vh, rank, float(dense.double().square().sum()))
+
+
+def _cut(u: torch.Tensor, values: torch.Tensor, vh: torch.Tensor, rank: int, total: float) -> tuple[Factors, Energy]:
     u, values, vh = u[:, :rank], values[:rank], vh[:rank]
     # the sign of a pair of singular vectors is free: the largest value of each column of U is made positive
     peaks = u.gather(0, u.abs().argmax(dim=0, keepdim=True))
     signs = torch.where(peaks < 0, -1.0, 1.0)
+    energy = Energy(float(values.double().square().sum()), total)
     return Factors((vh * signs.T).float(), (u * values * signs).float()), energy

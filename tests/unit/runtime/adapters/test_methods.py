@@ -12,12 +12,14 @@ import pytest
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
+from peft.utils.merge_utils import ties
 from torch.overrides import TorchFunctionMode
 from transformers import AutoModelForCausalLM
 
 from lora_api.runtime_api import BlendedPart, Recipe
 from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_runtime.adapters.blend import blend, publish, published_energy
+from lora_runtime.adapters.factors import Factors, merge
 from support.models import reference_logprobs, tiny_adapter, tiny_base
 from unit.runtime.adapters.edits import edit_tensors
 from unit.runtime.adapters.leaves import Weighted, leaf, leaves_of
@@ -292,3 +294,19 @@ def test_an_embedding_and_an_output_layer_may_be_blended_too(base: Path, tmp_pat
     prompt = (5, 17, 101, 33, 260, 8)
     found, expected = (reference_logprobs(base, [part], prompt) for part in ((made, 1.0), (adapter, 0.6)))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_large_merge_is_cut_as_well_as_the_best_without_the_time_it_takes() -> None:
+    draw = torch.Generator().manual_seed(0)
+    sides = ((1100, 8), (8, 1300))
+    terms = [Factors(torch.randn(sides[1], generator=draw), torch.randn(sides[0], generator=draw)) for _ in range(2)]
+    merged = ties([term.dense for term in terms], torch.tensor([1.0, 0.5]), 0.3)
+    squares = torch.linalg.svdvals(merged.double()).square()
+
+    factors, energy = merge(BlendMethod.TIES, terms, [1.0, 0.5], density=0.3, seed=1, rank=16)
+    again, _ = merge(BlendMethod.TIES, terms, [1.0, 0.5], density=0.3, seed=1, rank=16)
+
+    assert energy.share == pytest.approx(float(squares[:16].sum() / squares.sum()), rel=1e-5)
+    lost = (merged.double() - factors.dense.double()).square().sum()
+    assert float(lost) == pytest.approx(float(squares[16:].sum()), rel=1e-5)
+    assert torch.equal(factors.dense, again.dense)
