@@ -27,7 +27,7 @@ def peft_made(world: World, folder: Path, combination: str, **options: Any) -> P
         model.load_adapter(world.adapter(name), adapter_name=name)
     names, weights = zip(*PARTS, strict=True)
     model.base_model.add_weighted_adapter(list(names), list(weights), "made", combination, **options)
-    model.save_pretrained(folder, selected_adapters=["made"])
+    model.save_pretrained(folder, selected_adapters=["made"], save_embedding_layers=False)
     return folder / "made"
 
 
