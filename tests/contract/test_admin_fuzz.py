@@ -14,6 +14,7 @@ import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from lora_api.runtime_api import (
     DESIRED_PATH,
@@ -29,6 +30,7 @@ from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Ver
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.http.admin import admin_app
+from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.service import Service
 from lora_runtime.store.content import open_store
 from support.stand_in import EverySourceExists, NoFiles
@@ -94,7 +96,10 @@ class Pod:
             boot_id="boot", workshop=EverySourceExists(), files=NoFiles(), state_folder=folder, clock=time.monotonic
         )
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(admin_app(self.service), raise_app_exceptions=True), base_url="http://pod"
+            transport=httpx.ASGITransport(
+                admin_app(self.service, Lifecycle(CollectorRegistry())), raise_app_exceptions=True
+            ),
+            base_url="http://pod",
         )
 
     async def begin(self) -> None:

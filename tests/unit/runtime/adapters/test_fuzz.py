@@ -12,13 +12,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lora_api.runtime_api import Recipe
 from lora_api.v1alpha1.adapter import Precision
 from lora_runtime.adapters.base import BaseModel, load_base
-from lora_runtime.adapters.blend import BlendPart, publish
+from lora_runtime.adapters.blend import Files, publish
 from lora_runtime.adapters.compatibility import validate
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, Refused
 from lora_runtime.adapters.inspect import Inspection, ModuleKind
 from support.models import tiny_adapter, tiny_base
+from unit.runtime.adapters.leaves import leaf
 
 MAX_RANK = 16
 
@@ -184,7 +186,8 @@ def test_a_sound_config_with_any_field_changed_is_refused_or_fits(subject: Subje
         made = subject.folder.parent / "made"
         made.mkdir(exist_ok=True)
         try:
-            publish([BlendPart(subject.folder, found, 1.0)], Precision.FLOAT32, made)
+            part = leaf(subject.folder)
+            publish(Recipe(parts=(part,)), {part.digest: Files(subject.folder, found)}, Precision.FLOAT32, made)
         except Refused:
             return
         assert_fits(validate(made, subject.base, MAX_RANK), subject.base)
