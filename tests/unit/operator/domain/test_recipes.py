@@ -62,6 +62,15 @@ def test_a_sum_inside_a_sum_is_one_sum(outer: str) -> None:
     assert tree(recipe) == of(outer, ("a", 2.0), ("b", 0.5))
 
 
+def test_weights_of_equal_files_add_up_to_the_same_in_any_order() -> None:
+    ways = [a_blend(f"w{n}", {"a": weight}) for n, weight in enumerate((0.1, 0.2, 0.3))]
+    one, other = (
+        made("m", A, *ways, a_blend("m", dict.fromkeys(names, 1.0)))
+        for names in (("w0", "w1", "w2"), ("w2", "w1", "w0"))
+    )
+    assert one == other
+
+
 @pytest.mark.parametrize("how", [SVD, TIES, DARE])
 @pytest.mark.parametrize("outer", ["Concat", "SVD"])
 def test_a_blend_that_is_cut_stays_whole_inside_a_sum(how: dict[str, str], outer: str) -> None:

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 from lora_api.runtime_api import BlendedPart, Recipe
 from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_runtime.adapters.blend import blend, publish, published_energy
-from lora_runtime.adapters.factors import Factors, merge
+from lora_runtime.adapters.factors import Factors, merge, svd
 from support.models import reference_logprobs, tiny_adapter, tiny_base
 from unit.runtime.adapters.edits import edit_tensors
 from unit.runtime.adapters.leaves import Weighted, leaf, leaves_of
@@ -310,3 +310,9 @@ def test_a_large_merge_is_cut_as_well_as_the_best_without_the_time_it_takes() ->
     lost = (merged.double() - factors.dense.double()).square().sum()
     assert float(lost) == pytest.approx(float(squares[16:].sum()), rel=1e-5)
     assert torch.equal(factors.dense, again.dense)
+
+
+def test_svd_takes_the_scale_of_what_it_cuts() -> None:
+    draw = torch.Generator().manual_seed(0)
+    effect = Factors(torch.randn(3, 20, generator=draw), torch.randn(30, 3, generator=draw), scale=-0.5)
+    torch.testing.assert_close(svd(effect, 3)[0].dense, effect.dense, atol=1e-5, rtol=1e-5)
