@@ -68,13 +68,14 @@ def test_an_adapter_is_one_line_that_says_whether_it_serves(kubectl: Kubectl) ->
 
 def test_a_wide_adapter_also_says_why_and_what(kubectl: Kubectl) -> None:
     digest = f"sha256:{'a' * 64}"
-    status = {"conditions": READY, "digest": digest, "rank": 8, "sizeBytes": 921600, "memory": {"hostBytes": 460800}}
+    status = {"conditions": READY, "digest": digest, "rank": 8, "keptEnergy": 0.9312}
+    status |= {"sizeBytes": 921600, "memory": {"hostBytes": 460800}}
     kubectl.create(ADAPTER, status)
 
     heading, row = kubectl.table("la", "--output=wide")
 
-    assert heading[-5:] == ["MESSAGE", "DIGEST", "RANK", "SIZE", "HOST"]
-    assert row[-5:] == ["served by 2 of 2 pods", digest, "8", "921600", "460800"]
+    assert heading[-6:] == ["MESSAGE", "DIGEST", "RANK", "KEPT", "SIZE", "HOST"]
+    assert row[-6:] == ["served by 2 of 2 pods", digest, "8", "0.9312", "921600", "460800"]
 
 
 def test_a_model_is_one_line_that_says_whether_it_serves(kubectl: Kubectl) -> None:
