@@ -1,6 +1,7 @@
 """Adapters that are unusual and sound: each answers as PEFT does in float32, tokens and log-probabilities."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,8 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     runtime = start_runtime(folder / "pod", volumes=volumes, flags=flags)
     try:
         runtime.wait_until_ready()
-        yield World(runtime, volumes)
+        with closing(World(runtime, volumes)) as made:
+            yield made
     finally:
         runtime.stop()
 
