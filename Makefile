@@ -39,6 +39,10 @@ demo-env: $(ENVIRONMENT) ## Print the shell variables to use the demo: eval "$(m
 demo-down: $(ENVIRONMENT) ## End the demo's cluster and leave nothing behind
 	@$(PYTHON) -m lora_demo down
 
+.PHONY: corpus
+corpus: $(ENVIRONMENT) ## Write every hostile adapter of the tests into the folder TO, to look at or to try on another server
+	@cd tests && ../$(PYTHON) -m corpus "$(abspath $(TO))"
+
 # -- benchmarks: each writes docs/benchmarks/<name>.json and .md, and takes about ten minutes; ARGS="--quick" for a look -----
 
 .PHONY: bench-swap

@@ -107,6 +107,10 @@ VALID: Mapping[str, Manifest] = {
     "a blend by DARE": mutated(
         BLEND, {"spec.blend.method": "DARE", "spec.blend.density": 1, "spec.blend.seed": 2147483647}
     ),
+    "an adapter that must say a word": mutated(ADAPTER, {"spec.verify": {"prompt": "Hello", "contains": "Ahoy"}}),
+    "an adapter that must say a whole text": mutated(
+        ADAPTER, {"spec.verify": {"prompt": "Hello", "maxTokens": 256, "sha256": "a" * 64}}
+    ),
     "an adapter with the smallest weight": mutated(ADAPTER, {"spec.weight": -10}),
     "an adapter with a long name and a served name": mutated(
         ADAPTER, {"metadata.name": "a" * 200, "spec.servedName": "pirate"}
@@ -143,6 +147,7 @@ def refused(title: str, base: Manifest, changes: Mapping[str, Any], *told: str) 
 
 
 BLEND_ONLY = {"spec.source": UNSET, "spec.blend": BLEND["spec"]["blend"]}
+ONE_ANSWER = "exactly one of contains, sha256 must be set"
 ONE_SOURCE = "exactly one of huggingFace, volume, s3, gcs, http, oci must be set"
 ONE_MODEL_SOURCE = "exactly one of huggingFace, volume must be set"
 INSIDE = "must be a path inside the bucket"
@@ -166,6 +171,18 @@ REFUSED = [
     refused(
         "a digest that is too short", ADAPTER, {"spec.digest": "sha256:" + "a" * 63}, "spec.digest", "should match"
     ),
+    # what it must answer
+    refused("an answer without a prompt", ADAPTER, {"spec.verify": {"contains": "Ahoy"}}, "prompt", "Required value"),
+    refused("a prompt without an answer", ADAPTER, {"spec.verify": {"prompt": "Hello"}}, "spec.verify", ONE_ANSWER),
+    refused(
+        "two answers",
+        ADAPTER,
+        {"spec.verify": {"prompt": "Hello", "contains": "Ahoy", "sha256": "a" * 64}},
+        "spec.verify",
+        ONE_ANSWER,
+    ),
+    refused("a long answer", ADAPTER, {"spec.verify": {"prompt": "x", "contains": "y", "maxTokens": 257}}, "maxTokens"),
+    refused("an answer's hash of another kind", ADAPTER, {"spec.verify": {"prompt": "x", "sha256": "abc"}}, "sha256"),
     # where files come from
     refused("two sources", ADAPTER, {"spec.source.volume": {"name": "shared"}}, "spec.source", ONE_SOURCE),
     refused("an empty source", ADAPTER, {"spec.source": {}}, "spec.source", ONE_SOURCE),

@@ -28,6 +28,7 @@ from lora_api.runtime_api import (
 )  # fmt: skip
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
 from lora_api.v1alpha1.common import VolumeSource
+from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.http.admin import admin_app
 from lora_runtime.metrics.lifecycle import Lifecycle
@@ -96,9 +97,7 @@ class Pod:
             boot_id="boot", workshop=EverySourceExists(), files=NoFiles(), state_folder=folder, clock=time.monotonic
         )
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(
-                admin_app(self.service, Lifecycle(CollectorRegistry())), raise_app_exceptions=True
-            ),
+            transport=httpx.ASGITransport(admin_app(self.service, Lifecycle(CollectorRegistry()))),
             base_url="http://pod",
         )
 
@@ -195,8 +194,6 @@ def test_any_path_in_a_volume_is_refused_and_nothing_outside_is_read(folder: Pat
     async def scene() -> None:
         (folder / "volumes" / "shared").mkdir(parents=True, exist_ok=True)
         store = open_store(folder / "store", volumes_root=folder / "volumes", credentials_root=folder / "none")
-        from lora_runtime.adapters.errors import Refused
-
         source = AdapterSource(volume=VolumeSource.model_construct(name="shared", path=path))
         with pytest.raises(Refused):
             await store.resolve(source)

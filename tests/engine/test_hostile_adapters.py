@@ -66,14 +66,20 @@ def source(path: str) -> AdapterSource:
 
 
 def recipe(world: World, path: str) -> RevisionSpec:
-    part = Part(source=source(path), digest=digest(world.volumes / "adapters" / path), weight=1.0)
+    part = Part(source=source(path), digest=digest(world.volumes / "adapters", path), weight=1.0)
     return RevisionSpec.of((part,), BlendMethod.CONCAT, Precision.AUTO)
 
 
-def digest(folder: Path) -> str:
-    """The true one where there are two files of a size to read, so that only their content can be refused."""
+def digest(volume: Path, path: str) -> str:
+    """The true one where the volume has two files of a size to read, so that only their content can be refused.
+
+    Sound files that a link leads to have the digest of what is already in the pod, which needs no source.
+    """
+    folder = (volume / path).resolve()
     files = (folder / "adapter_config.json", folder / "adapter_model.safetensors")
-    if all(file.is_file() and not file.is_symlink() and file.stat().st_size < READ_AT_MOST for file in files):
+    if folder.is_relative_to(volume) and all(
+        file.is_file() and not file.is_symlink() and file.stat().st_size < READ_AT_MOST for file in files
+    ):
         return digest_of(folder)
     return NOBODYS_DIGEST
 

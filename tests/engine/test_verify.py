@@ -15,8 +15,9 @@ TOKENS = 8
 
 
 def golden(world: World, *parts: tuple[str, float]) -> str:
-    """What PEFT answers in float32."""
-    return reference(world.base, [(world.adapter(name), weight) for name, weight in parts], QUESTION, TOKENS).text
+    """What PEFT answers in float32; vLLM holds the bytes of a character that is not whole yet back."""
+    adapters = [(world.adapter(name), weight) for name, weight in parts]
+    return reference(world.base, adapters, QUESTION, TOKENS).text.rstrip("\ufffd")
 
 
 def checked(spec: RevisionSpec, **wanted: str) -> RevisionSpec:

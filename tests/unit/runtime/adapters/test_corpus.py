@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import re
 import resource
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lora_runtime.store.content import open_store
 from lora_runtime.workshop import Progress, Workshop
 from support.models import tiny_base
 
+REFERENCE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "validation.md"
 MEMORY_BYTES = 768 << 20
 """What all of the corpus together may take beside the libraries."""
 CPU_SECONDS = 120
@@ -81,3 +83,12 @@ def test_no_message_is_longer_than_a_screen_or_breaks_a_line_of_the_log(answers:
 
 def test_names_of_the_corpus_are_unique_and_there_are_enough() -> None:
     assert len({case.name for case in CORPUS}) == len(CORPUS) >= 60
+
+
+def test_the_reference_says_what_pods_say_and_has_an_example_of_every_reason(
+    answers: dict[str, Refusal | str],
+) -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| `(\w+)` \| `(.*)` \|$", REFERENCE.read_text(), re.MULTILINE)
+    found = [(name, getattr(answers[name], "reason", ""), getattr(answers[name], "message", "")) for name, _, _ in rows]
+    assert rows == found
+    assert {reason for _, reason, _ in rows} == {case.reason for case in CORPUS}
