@@ -14,7 +14,7 @@ from bench.load.client import Client
 from bench.load.responses import Response, tokens_between
 from bench.overhead.settings import Section, Settings
 from bench.served.choice import usable_prompts
-from bench.served.recipes import BASE, Recipe, recipe
+from bench.served.recipes import BASE, TARGET_MODULES, Recipe, recipe
 from bench.served.world import BASE_NAME, World
 from bench.server.admin import Admin
 from bench.server.bare import start_bare
@@ -24,7 +24,7 @@ from support.runtime_process import RuntimeProcess, start_runtime
 MAX_RANK = 16
 _WARM_UP_SECONDS = 4.0
 # As vLLM's default on CPU: the prefix cache serves neither.
-_FLAGS = ("--block-size=128",)
+_FLAGS = ("--block-size=128", *TARGET_MODULES)
 
 Tell = Callable[[str], None]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from bench.served.recipes import TARGET_MODULES
 from bench.served.world import Model
 from bench.swap.plan import NAMES, REBORN, Name, many_names
 
@@ -53,7 +54,7 @@ RESIDENT = PartSettings(
     swap_every_seconds=1.0,
     # No prompt fills such a block (it is also vLLM's default on CPU): what a revision's first requests cost is then
     # the swap, and not the cold prefix cache that any new weights must have.
-    flags=("--block-size=128",),
+    flags=("--block-size=128", *TARGET_MODULES),
 )
 """Everything fits: the latency is compared here."""
 
@@ -67,7 +68,7 @@ EVICTING = PartSettings(
     phase_seconds=20.0,
     swap_every_seconds=1.0,
     # Short blocks: prompts repeat, so that an answer from another revision's prefix cache would be seen.
-    flags=("--block-size=32",),
+    flags=("--block-size=32", *TARGET_MODULES),
     spread=True,
 )
 """Three times as many adapters as the engine caches."""

@@ -13,7 +13,7 @@ import torch
 
 from lora_runtime.engine import adapted_modules
 
-_KERNELS = ("bgmv_shrink", "bgmv_expand", "bgmv_expand_slice")
+Kernel = Callable[..., None]
 _USERS = (
     "vllm.lora.ops.torch_ops.lora_ops",
     "vllm.lora.ops.torch_ops",
@@ -21,10 +21,10 @@ _USERS = (
 )
 
 
-def skip_base_tokens(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """Wraps a kernel `(inputs [tokens, ...], weights [slots, ...], output, slot of each token [tokens], ...)`.
+def skip_base_tokens(kernel: Kernel) -> Kernel:
+    """Wraps the kernel that multiplies with A: `(inputs, weights, output [tokens, rank], slot of each token, ...)`.
 
-    The inputs of tokens without an adapter become zero, so that whatever slot is read adds nothing.
+    What it gives for tokens without an adapter becomes zero, so that B adds nothing, whichever slot it is read from.
     """
 
     @wraps(kernel)
@@ -35,11 +35,28 @@ def skip_base_tokens(kernel: Callable[..., Any]) -> Callable[..., Any]:
         slots: torch.Tensor,
         *args: Any,
         **kwargs: Any,
-    ) -> Any:
-        inputs = inputs.masked_fill((slots < 0)[:, None], 0)
-        return kernel(inputs, weights, output, slots.clamp_min(0), *args, **kwargs)
+    ) -> None:
+        kernel(inputs, weights, output, slots, *args, **kwargs)
+        # Cheaper than on the way in, and there are hundreds of calls in a step: the output is as narrow as the rank.
+        output.masked_fill_((slots < 0)[:, None], 0)
 
-    wrapped.__lora_runtime__ = True  # type: ignore[attr-defined]
+    return wrapped
+
+
+def drop_base_tokens(kernel: Kernel) -> Kernel:
+    """Wraps a kernel that multiplies with B and has inputs that do not come from A's kernel, but from a look-up."""
+
+    @wraps(kernel)
+    def wrapped(
+        inputs: torch.Tensor,
+        weights: torch.Tensor,
+        output: torch.Tensor,
+        slots: torch.Tensor,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        kernel(inputs.masked_fill((slots < 0)[:, None], 0), weights, output, slots, *args, **kwargs)
+
     return wrapped
 
 
@@ -51,9 +68,10 @@ def install() -> None:
     if not current_platform.is_cpu():
         return
     modules = [import_module(name) for name in _USERS]
-    for kernel in _KERNELS:
+    # Not `bgmv_expand_slice`: its inputs always come from `bgmv_shrink`. `bgmv_expand` also serves embeddings.
+    for kernel, repair in {"bgmv_shrink": skip_base_tokens, "bgmv_expand": drop_base_tokens}.items():
         original = getattr(modules[0], kernel)
-        if not hasattr(original, "__lora_runtime__"):
+        if not hasattr(original, "__wrapped__"):
             for module in modules:
                 if hasattr(module, kernel):
-                    setattr(module, kernel, skip_base_tokens(original))
+                    setattr(module, kernel, repair(original))
