@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -40,8 +41,8 @@ def test_a_killed_engine_ends_the_process_and_the_next_one_serves_the_same_befor
     second = start_runtime(tmp_path / "pod", volumes=volumes, flags=("--shutdown-timeout=60",))
     try:
         second.wait_until_ready()
-        world = World(second, volumes)
-        assert world.tokens("x") == expected, "served as soon as the pod is ready"
+        with closing(World(second, volumes)) as world:
+            assert world.tokens("x") == expected, "served as soon as the pod is ready"
         assert second.inventory().boot_id != boot
 
         whole = httpx.post(f"{second.url}/v1/completions", json=STREAM | {"stream": False}, timeout=60)

@@ -59,12 +59,15 @@ def test_base_and_adapter_requests_in_one_batch_do_not_touch_each_other(world: W
 
 
 def test_a_stream_begun_before_a_change_ends_as_it_would_have_without_it(world: World) -> None:
-    world.serve(x=world.spec(("a", 1.0)))
-    body = {"model": "x", "prompt": list(PROMPT), "max_tokens": 300, "temperature": 0, "ignore_eos": True}
+    spec, next_spec = world.spec(("a", 1.0)), world.spec(("a", 0.4))
+    world.serve(x=spec)
+    body = {"model": "x", "prompt": list(PROMPT), "max_tokens": 480, "temperature": 0, "ignore_eos": True}
     undisturbed = httpx.post(f"{world.runtime.url}/v1/completions", json=body, timeout=60).json()["choices"][0]["text"]
-    next_spec = world.spec(("a", 0.4))
+    afterwards = world.reference(("a", 0.4))
+    world.declare(DesiredAdapter(name="x", uid="x", serve=spec, prepare=next_spec))
+    world.until(lambda found: ("x", next_spec.revision, "Prepared") in states(found))
 
-    with httpx.stream(
+    with world.http.stream(
         "POST", f"{world.runtime.url}/v1/completions", json=body | {"stream": True}, timeout=60
     ) as stream:
         lines = stream.iter_lines()
@@ -74,7 +77,7 @@ def test_a_stream_begun_before_a_change_ends_as_it_would_have_without_it(world: 
         assert "Draining" in {state for _, _, state in states(world.runtime.inventory())}, (
             "the stream is still under way"
         )
-        assert world.tokens("x") == world.reference(("a", 0.4))
+        assert world.tokens("x") == afterwards
         pieces += [_text(line) for line in lines if line.startswith("data: {")]
 
     assert "".join(pieces) == undisturbed
