@@ -36,6 +36,8 @@ _PLUGINS = ("lora_runtime", "lora_runtime_cpu_kernels")
 def main() -> None:
     """Runs until vLLM's server ends."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    # A library of vLLM's sets the root's level to ERROR while the server starts.
+    log.setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = Settings()
