@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ def test_a_full_disk_is_a_refusal_and_no_end(tmp_path: Path, base: Path) -> None
     disk.mkdir()
     told = subprocess.run(
         [*UNSHARE, MOUNTED, disk, sys.executable, STORY, base],
+        # what pytest put on this process's path alone
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
