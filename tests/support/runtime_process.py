@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import httpx
+import psutil
 
 from lora_api.runtime_api import Desired, Inventory
 from lora_api.v1alpha1.common import ModelSource, VolumeSource
@@ -76,6 +77,18 @@ class RuntimeProcess:
         answer = httpx.get(f"{self.admin_url}/v1/inventory", params=query, timeout=wait_seconds + 10)
         answer.raise_for_status()
         return Inventory.model_validate_json(answer.content)
+
+    @contextlib.contextmanager
+    def engine_held(self) -> Iterator[None]:
+        """Stops the engine's processes meanwhile, but not the server: generations under way stay under way."""
+        engine = psutil.Process(self.process.pid).children(recursive=True)
+        for process in engine:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in engine:
+                process.resume()
 
     def stop(self) -> int:
         """Ends it as the kubelet does; returns the exit status."""

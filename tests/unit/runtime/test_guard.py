@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from lora_runtime.engine.in_flight import InFlight
-from lora_runtime.http.guard import App, Guard, Message, Receive, Scope, Send, is_hidden
+from lora_runtime.http.guard import App, Guard, Message, Receive, Scope, Send, is_public
 from lora_runtime.metrics.labels import AdapterLabels
 from lora_runtime.metrics.traffic import Traffic
 from lora_runtime.observer import Outcome
@@ -12,15 +12,19 @@ from lora_runtime.observer import Outcome
 
 @pytest.mark.parametrize("path", [
     "/v1/load_lora_adapter", "/v1/unload_lora_adapter/", "/adapters", "/adapters/x", "//adapters", "/invocations",
-    "/collective_rpc", "/sleep", "/scale_elastic_ep",
+    "/collective_rpc", "/sleep", "/scale_elastic_ep", "/inference/v1/abort_requests", "/fault_tolerance/apply",
+    "/v1", "/", "", "/v1/modelsx", "/V1/models", "/v1/chat", "/what/a/later/release/adds",
 ])  # fmt: skip
-def test_what_changes_the_engine_or_answers_for_another_model_is_hidden(path: str) -> None:
-    assert is_hidden(path)
+def test_what_is_not_known_to_be_for_clients_is_hidden(path: str) -> None:
+    assert not is_public(path)
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions", "/health", "/ready", "/metrics", "/adaptersx"])
+@pytest.mark.parametrize("path", [
+    "/v1/models", "/v1/models/", "/v1/chat/completions", "/v1/chat/completions/batch", "/v1/responses/resp_1/cancel",
+    "/health", "/ready", "/metrics", "/metrics/",
+])  # fmt: skip
 def test_what_clients_and_kubelets_need_is_not(path: str) -> None:
-    assert not is_hidden(path)
+    assert is_public(path)
 
 
 class Server:

@@ -16,19 +16,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-HIDDEN = (
-    "/invocations",
-    "/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/adapters",
-    "/scale_elastic_ep", "/is_scaling_elastic_ep", "/start_profile", "/stop_profile",
-    "/collective_rpc", "/reset_prefix_cache", "/reset_mm_cache", "/reset_encoder_cache", "/server_info",
-    "/sleep", "/wake_up", "/is_sleeping", "/release_kv_cache_memory",
-    "/pause", "/resume", "/is_paused", "/abort_requests",
-    "/init_weight_transfer_engine", "/update_weights", "/get_world_size",
+PUBLIC = (
+    "/v1/models", "/v1/completions", "/v1/chat/completions", "/v1/responses", "/v1/messages",
+    "/tokenize", "/detokenize",
+    "/health", "/ping", "/ready", "/metrics", "/version", "/load",
 )  # fmt: skip
-"""Paths of vLLM that change the engine, or that answer with another model than the one that was asked for.
+"""Paths that clients, kubelets and scrapers need, with what lies below them. All else of vLLM's server is hidden.
 
-Each hides what lies below it, too. `/invocations` takes the model from a header alone, and serves the base for any
-`model` in the body.
+A list of what is hidden would be one release of vLLM behind: there are routes that load adapters, abort the requests of
+others or pause the engine, and some (`/invocations`) that serve the base for any `model` in the body.
 """
 
 RETRY_AFTER_SECONDS = 1
@@ -46,7 +42,7 @@ class Guard:
         """Handles one ASGI connection."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif is_hidden(scope["path"]):
+        elif not is_public(scope["path"]):
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             else:
@@ -70,14 +66,17 @@ class Guard:
                     self._traffic.ended(request.asked, outcome)
 
 
-def is_hidden(path: str) -> bool:
-    """Whether a path is one that clients must not reach."""
+def is_public(path: str) -> bool:
+    """Whether a path is one that clients may reach."""
     path = "/" + path.strip("/")
-    return any(path == hidden or path.startswith(hidden + "/") for hidden in HIDDEN)
+    return any(path == public or path.startswith(public + "/") for public in PUBLIC)
 
 
 def _not_found(path: str) -> JSONResponse:
-    message = f"{path} is not served: adapters are declared as LoRAAdapter objects, and the engine is the operator's."
+    message = (
+        f"{path} is not served here, but {', '.join(PUBLIC)} are. Adapters are declared as LoRAAdapter objects, and the "
+        "engine is the operator's."
+    )
     error = {"message": message, "type": "NotFoundError", "param": None, "code": 404}
     return JSONResponse({"error": error}, status_code=404)
 
