@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.checking.verdicts import Verdict
 from bench.figures.quantiles import P99, pooled
+from bench.figures.slopes import Slope
 from bench.report.documents import machine_lines, rounded, table
 from bench.swap.results import PartResult
 from bench.swap.settings import Settings
@@ -57,12 +58,7 @@ def _part(part: PartResult) -> str:
         (c.measure, c.figure, f"{c.control:.3f} s", f"{c.swaps:.3f} s", str(c.ratio)) for c in part.compared
     ]  # fmt: skip
     leaks = [
-        (
-            name,
-            f"{100 * line.per_unit:.2f} ± {200 * line.error:.2f}",
-            f"{_first(part, name):.0f}",
-            f"{_last(part, name):.0f}",
-        )
+        (name, _both(line, 100), _both(part.drifts[name], 60), f"{_first(part, name):.0f}", f"{_last(part, name):.0f}")
         for name, line in part.leaks.items()
     ]
     wrong = "".join(f"\n- {j.verdict}: `{j.response.ask.model}`: {j.why}" for j in part.wrong[:_SHOWN])
@@ -74,7 +70,7 @@ def _part(part: PartResult) -> str:
         f"{run.rate:.2f} requests/s arrived (Poisson), of {run.capacity:.2f} that the engine sustained.",
         table(("verdict", "responses"), [(verdict.value, part.verdicts[verdict]) for verdict in Verdict]) + wrong,
         table(("measure", "figure", "without swaps", "with swaps", "ratio (95 % interval)"), times),
-        table(("process", "MiB per 100 swaps (± 2 standard errors)", "MiB at first", "MiB at last"), leaks),
+        table(("process", "MiB per 100 swaps", "MiB per minute of load", "MiB at first", "MiB at last"), leaks),
         f"Open files: {100 * part.files.per_unit:.2f} more per 100 swaps. The runtime's store held at most "
         f"{max(run.store_mib, default=0.0):.1f} MiB.",
     ])  # fmt: skip
@@ -105,10 +101,8 @@ def _part_document(part: PartResult) -> dict[str, Any]:
             }
             for c in part.compared
         ],
-        "leak_mib_per_100_swaps": {
-            name: {"slope": rounded(100 * line.per_unit), "standard_error": rounded(100 * line.error)}
-            for name, line in part.leaks.items()
-        },
+        "leak_mib_per_100_swaps": _slopes(part.leaks, 100),
+        "drift_mib_per_minute": _slopes(part.drifts, 60),
         "open_files_per_100_swaps": rounded(100 * part.files.per_unit),
         "store_mib_at_most": rounded(max(run.store_mib, default=0.0), 1),
         "phases": [
@@ -120,6 +114,17 @@ def _part_document(part: PartResult) -> dict[str, Any]:
             }
             for phase in run.phases
         ],
+    }
+
+
+def _both(line: Slope, units: float) -> str:
+    return f"{units * line.per_unit:.2f} ± {2 * units * line.error:.2f}"
+
+
+def _slopes(lines: Mapping[str, Slope], units: float) -> dict[str, Any]:
+    return {
+        name: {"slope": rounded(units * line.per_unit), "standard_error": rounded(units * line.error)}
+        for name, line in lines.items()
     }
 
 
@@ -156,7 +161,8 @@ _METHOD = """## How it was measured
   that the inventory had said was replaced before the request was sent, or that was not asked for yet.
 - `reborn` is deleted and made again with other bytes under another uid. It is loaded apart: it may be refused (404 or 503) only
   while it was deleted, and its times count in neither arm.
-- Memory is the resident memory of the server's processes, sampled every 2 s; the slope leaves out the first quarter.
+- Memory is the resident memory of the server's processes, sampled every 2 s, without the first quarter of the run. One fit
+  (± 2 standard errors) tells what grows with swaps from what grows with time, which is what vLLM takes for load alone.
 
 What numbers from a CPU can show: that no response is wrong, what leaks, and what a swap costs beside serving on the same cores.
 What they cannot: the times of a GPU, where a step takes milliseconds, cores are many, and a load copies weights over a bus."""

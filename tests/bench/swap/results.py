@@ -41,9 +41,11 @@ class PartResult:
     verdicts: Mapping[Verdict, int]
     compared: tuple[Compared, ...]
     leaks: Mapping[str, Slope]
-    """MiB per swap, by process and in total."""
+    """MiB per swap beyond what grows with time, by process and in total."""
+    drifts: Mapping[str, Slope]
+    """MiB per second beyond what grows with swaps: what the engine takes for load alone."""
     files: Slope
-    """Open files per swap."""
+    """Open files per swap, likewise."""
 
     @property
     def wrong(self) -> list[Judged]:
@@ -65,16 +67,18 @@ def result_of(run: PartRun, references: References, max_tokens: int, seed: int) 
     responses = [*run.others, *(response for phase in run.phases for response in phase.responses)]
     judged = judge_all(responses, run.timelines, references, max_tokens)
     samples = run.samples[settled(len(run.samples)) :]
-    swaps = [float(sample.swaps) for sample in samples]
+    swaps, seconds = [float(sample.swaps) for sample in samples], [sample.at for sample in samples]
     names = sorted({name for sample in samples for name in sample.memory_mib})
-    leaks = {name: slope(swaps, [sample.memory_mib.get(name, 0.0) for sample in samples]) for name in names}
+    memory = {"total": [sample.total_mib for sample in samples]}
+    memory |= {name: [sample.memory_mib.get(name, 0.0) for sample in samples] for name in names}
     return PartResult(
         run=run,
         judged=tuple(judged),
         verdicts=tally(judged),
         compared=tuple(_compared(run, seed)),
-        leaks={"total": slope(swaps, [sample.total_mib for sample in samples])} | leaks,
-        files=slope(swaps, [float(sample.total_files) for sample in samples]),
+        leaks={name: slope(swaps, mib, beside=seconds) for name, mib in memory.items()},
+        drifts={name: slope(seconds, mib, beside=swaps) for name, mib in memory.items()},
+        files=slope(swaps, [float(sample.total_files) for sample in samples], beside=seconds),
     )
 
 
@@ -108,6 +112,7 @@ def key_figures(parts: Sequence[PartResult]) -> dict[str, Any]:
         "latency_p99_ratio": rounded(first.ratio("latency", "p99").value),
         "itl_p99_ratio": rounded(first.ratio("inter-token gap", "p99").value),
         "leak_mib_per_100_swaps": rounded(100 * first.leaks["total"].per_unit, 2),
+        "drift_mib_per_minute": rounded(60 * first.drifts["total"].per_unit, 2),
         "refused_while_deleted": counts[Verdict.ABSENT],
         "first_token_p99_ratio": rounded(first.ratio("first token", "p99").value),
         "swap_p50_seconds": rounded(float(MEDIAN(pooled([[d.acknowledged - d.began for d in first.run.done]])))),

@@ -1,6 +1,7 @@
 """Quantiles, ratios and slopes."""
 
 import math
+from itertools import accumulate
 from random import Random
 
 import pytest
@@ -60,18 +61,23 @@ def test_blocks_without_a_partner_are_refused() -> None:
         paired_ratio([[1.0], [1.0]], [[1.0]], MEDIAN, seed=0)
 
 
-def test_a_leak_is_found_in_noise() -> None:
+def test_a_leak_is_found_in_noise_and_told_from_what_grows_with_time_alone() -> None:
     random = Random(3)
-    swaps = [float(n) for n in range(200)]
-    line = slope(swaps, [1000 + 0.05 * n + random.gauss(0, 1) for n in swaps])
-    assert line.per_unit == pytest.approx(0.05, abs=3 * line.error)
-    assert line.per_unit > 5 * line.error
+    seconds = [float(n) for n in range(200)]
+    # swaps are made in every other ten seconds
+    swaps = list(accumulate(float(n // 10 % 2) for n in range(200)))
+    memory = [1000 + 0.05 * n + 0.3 * t + random.gauss(0, 1) for n, t in zip(swaps, seconds, strict=True)]
+    leak, drift = slope(swaps, memory, beside=seconds), slope(seconds, memory, beside=swaps)
+    assert leak.per_unit == pytest.approx(0.05, abs=2 * leak.error)
+    assert drift.per_unit == pytest.approx(0.3, abs=2 * drift.error)
+    assert leak.error < 0.05
 
 
 def test_flat_memory_has_no_slope() -> None:
-    assert slope([1, 2, 3, 4], [7, 7, 7, 7]).per_unit == 0
-    assert slope([1, 2], [1, 2]).per_unit == 0, "two points say nothing"
-    assert slope([5, 5, 5], [1, 2, 3]).per_unit == 0, "nothing was swapped"
+    assert slope([1, 2, 3, 4], [7, 7, 7, 7], beside=[1, 1, 2, 2]).per_unit == 0
+    assert slope([1, 2, 3], [1, 2, 4], beside=[1, 1, 2]).per_unit == 0, "three points say nothing"
+    assert slope([5, 5, 5, 5], [1, 2, 3, 4], beside=[1, 1, 2, 2]).per_unit == 0, "nothing was swapped"
+    assert slope([1, 2, 3, 4], [1, 2, 3, 5], beside=[2, 4, 6, 8]).per_unit == 0, "swaps and time cannot be told apart"
 
 
 def test_the_first_quarter_is_warm_up() -> None:

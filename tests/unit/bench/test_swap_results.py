@@ -44,8 +44,12 @@ def a_run(*, slower: float = 1.0, torn: int = 0, mib_per_swap: float = 0.0, rebo
         run.phases.append(Phase(index // 2, swaps, (*good, *bad, *apart), 5 if swaps else 0, {}))
     run.timelines = {"x": Timeline(SERVED, at=0.0), REBORN.name: Timeline(SERVED, at=0.0)}
     run.done = [Done(Swap("x", Kind.WEIGHT, SERVED), float(n), n + 0.25) for n in range(10)]
+    # a swap in every other second, and half a MiB a second for load alone
     run.samples = [
-        Sample(float(n), n, {"server": 100.0, "Worker": 500 + mib_per_swap * n}, {"server": 10}, {}) for n in range(40)
+        Sample(
+            float(n), n // 2, {"server": 100.0, "Worker": 500 + mib_per_swap * (n // 2) + 0.5 * n}, {"server": 10}, {}
+        )
+        for n in range(40)
     ]
     return run
 
@@ -80,9 +84,10 @@ def test_the_times_of_the_name_that_is_deleted_count_in_neither_arm() -> None:
     assert key_figures([a_result(a_run(reborn_latency=50.0))])["latency_p99_ratio"] == 1.0
 
 
-def test_a_leak_is_told_per_100_swaps() -> None:
+def test_a_leak_is_told_per_100_swaps_and_apart_from_what_load_alone_takes() -> None:
     result = a_result(a_run(mib_per_swap=0.2))
     assert key_figures([result])["leak_mib_per_100_swaps"] == pytest.approx(20)
+    assert key_figures([result])["drift_mib_per_minute"] == pytest.approx(30)
     assert result.leaks["server"].per_unit == 0
 
 
