@@ -20,7 +20,7 @@ SETTINGS = Settings(
 async def test_no_response_is_wrong_while_revisions_are_swapped_under_load(tmp_path: Path) -> None:
     world = build(tmp_path, SETTINGS.model, SETTINGS.max_tokens, lambda: None)
     run = await run_part(tmp_path, world, SETTINGS, PART, print)
-    result = result_of(run, world.references, SETTINGS.max_tokens, SETTINGS.seed)
+    result = result_of(run, world.references, SETTINGS.seed)
 
     assert [f"{each.verdict}: {each.why}" for each in result.wrong] == []
     assert result.verdicts[Verdict.GOOD] > 20

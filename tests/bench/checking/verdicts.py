@@ -36,7 +36,7 @@ class Judged:
     why: str = ""
 
 
-def judge(response: Response, timeline: Timeline, references: References, max_tokens: int) -> Judged:
+def judge(response: Response, timeline: Timeline, references: References) -> Judged:
     """Holds a response against the pure outputs of the recipes that its name may answer with."""
     allowed = timeline.allowed(response.started, response.answered_by)
     if response.status in UNAVAILABLE:
@@ -47,12 +47,13 @@ def judge(response: Response, timeline: Timeline, references: References, max_to
         return Judged(response, Verdict.FAILED, response.error or f"status {response.status}")
     if response.model != response.ask.model:
         return Judged(response, Verdict.FAILED, f"answered in the name of {response.model!r}")
-    if len(response.tokens) != max_tokens:
-        return Judged(response, Verdict.FAILED, f"{len(response.tokens)} tokens instead of {max_tokens}")
+    length = response.ask.tokens
+    if len(response.tokens) != length:
+        return Judged(response, Verdict.FAILED, f"{len(response.tokens)} tokens instead of {length}")
     equal = {
         recipe
         for recipe in timeline.ever()
-        if recipe is not None and references[recipe][response.ask.prompt].tokens == response.tokens
+        if recipe is not None and references[recipe][response.ask.prompt].tokens[:length] == response.tokens
     }
     if not equal:
         return Judged(response, Verdict.TORN, f"{response.text!r} is the output of none of {_names(timeline.ever())}")
@@ -61,11 +62,9 @@ def judge(response: Response, timeline: Timeline, references: References, max_to
     return Judged(response, Verdict.GOOD)
 
 
-def judge_all(
-    responses: Iterable[Response], timelines: Mapping[str, Timeline], references: References, max_tokens: int
-) -> list[Judged]:
+def judge_all(responses: Iterable[Response], timelines: Mapping[str, Timeline], references: References) -> list[Judged]:
     """Judges each by the timeline of the name that it asked for."""
-    return [judge(response, timelines[response.ask.model], references, max_tokens) for response in responses]
+    return [judge(response, timelines[response.ask.model], references) for response in responses]
 
 
 def tally(judged: Iterable[Judged]) -> dict[Verdict, int]:

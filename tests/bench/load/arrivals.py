@@ -1,11 +1,9 @@
 """When requests arrive, and what each asks for. Pure: the randomness comes in as an argument."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
-
-from bench.served.reference import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +16,8 @@ class Ask:
     prompt: int
     """Index of the prompt among those of the run."""
     stream: bool
+    tokens: int
+    """How many it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Mix:
     """By model, the indices of the prompts that it may be asked."""
     weights: Mapping[str, float]
     """By model, its share of the requests; the sum does not matter."""
+    lengths: Sequence[int]
+    """Numbers of tokens that requests ask for, all alike."""
     streams: float = 0.5
     """Share of the requests that stream."""
 
@@ -43,7 +45,8 @@ def asks(mix: Mix, random: Random) -> Iterator[Ask]:
     shares = list(accumulate(mix.weights[model] for model in models))
     while True:
         model = random.choices(models, cum_weights=shares)[0]
-        yield Ask(0.0, model, random.choice(mix.prompts[model]), random.random() < mix.streams)
+        prompt, stream = random.choice(mix.prompts[model]), random.random() < mix.streams
+        yield Ask(0.0, model, prompt, stream, random.choice(mix.lengths))
 
 
 def poisson(mix: Mix, rate: float, seconds: float, random: Random) -> list[Ask]:
@@ -53,14 +56,6 @@ def poisson(mix: Mix, rate: float, seconds: float, random: Random) -> list[Ask]:
     for ask in asks(mix, random):
         if at >= seconds:
             break
-        schedule.append(Ask(at, ask.model, ask.prompt, ask.stream))
+        schedule.append(replace(ask, at=at))
         at += random.expovariate(rate)
     return schedule
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What is the same in every request of a run."""
-
-    prompts: Sequence[Prompt]
-    max_tokens: int

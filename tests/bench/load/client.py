@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
-from bench.load.arrivals import Ask, Form
+from bench.load.arrivals import Ask
 from bench.load.responses import Response
+from bench.served.reference import Prompt
 
 REQUEST_SECONDS = 120.0
 
@@ -15,9 +17,9 @@ REQUEST_SECONDS = 120.0
 class Client:
     """A client of one server's OpenAI API."""
 
-    def __init__(self, url: str, form: Form) -> None:
-        """Takes the server's URL and what is the same in every request."""
-        self._form = form
+    def __init__(self, url: str, prompts: Sequence[Prompt]) -> None:
+        """Takes the server's URL, and the prompts that asks name by their index."""
+        self._prompts = prompts
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
         self._http = httpx.AsyncClient(base_url=url, timeout=REQUEST_SECONDS, limits=limits)
 
@@ -29,8 +31,8 @@ class Client:
         """One request; never raises for what the server or the connection does."""
         body = {
             "model": ask.model,
-            "prompt": list(self._form.prompts[ask.prompt]),
-            "max_tokens": self._form.max_tokens,
+            "prompt": list(self._prompts[ask.prompt]),
+            "max_tokens": ask.tokens,
             "temperature": 0,
             "ignore_eos": True,
             "return_token_ids": True,

@@ -14,7 +14,7 @@ from rich.markup import escape
 from bench.overhead.page import document, page
 from bench.overhead.results import key_figures, result_of
 from bench.overhead.run import run
-from bench.overhead.settings import settings
+from bench.overhead.settings import MAX_TOKENS, settings
 from bench.report import documents
 from bench.report.machine import load_average, machine
 from bench.served.world import Model
@@ -27,8 +27,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def overhead(
     model: Annotated[Model, typer.Option(help="What is served.")] = Model.SMOLLM2,
     quick: Annotated[bool, typer.Option("--quick", help="About two minutes: a look, not a measurement.")] = False,
-    pairs: Annotated[int, typer.Option(min=1, help="Of blocks, on bare vLLM and on the runtime.")] = 5,
-    load: Annotated[float, typer.Option(min=0.05, max=1.0, help="Share of what bare vLLM sustains.")] = 0.6,
+    pairs: Annotated[int, typer.Option(min=1, help="Of blocks, on bare vLLM and on the runtime.")] = 8,
+    load: Annotated[float, typer.Option(min=0.05, max=1.0, help="Share of what bare vLLM sustains.")] = 0.5,
     seed: Annotated[int, typer.Option()] = 0,
     out: Annotated[Path, typer.Option(help="Folder for overhead.json and overhead.md.")] = documents.FOLDER,
 ) -> None:
@@ -42,7 +42,7 @@ def overhead(
         console.print(f"[dim]{time.monotonic() - began:6.0f} s[/dim]  {escape(line)}")
 
     with tempfile.TemporaryDirectory(prefix="bench-overhead-") as folder:
-        world = prepare(Path(folder), model, wanted.max_tokens, console)
+        world = prepare(Path(folder), model, MAX_TOKENS, console)
         runs = asyncio.run(run(Path(folder), world, wanted, tell))
     results = [result_of(each, world.references, seed) for each in runs]
     key = key_figures(results)

@@ -24,7 +24,10 @@ def page(
         f"**The runtime does {key['throughput_ratio']} of bare vLLM's tokens per second; p99 of the first token is "
         f"{key['ttft_p99_ratio']} and of the gap between tokens {key['itl_p99_ratio']} of bare vLLM's.**",
         *(_section(result) for result in results),
-        _METHOD.format(load=f"{settings.load:.0%}", pairs=settings.pairs, clients=settings.clients),
+        _METHOD.format(
+            load=f"{settings.load:.0%}", pairs=settings.pairs, clients=settings.clients,
+            fewest=min(settings.lengths), most=max(settings.lengths),
+        ),
     ])  # fmt: skip
 
 
@@ -93,8 +96,8 @@ _METHOD = """## How it was measured
 - Both servers have the same flags, environment, model and adapters, and are alive at once; one of them is loaded at a time. Bare
   vLLM has the adapters by `--lora-modules`; it runs without our plugin, and so without our middleware and hooks.
 - {pairs} pairs of blocks in the order ABBA; both blocks of a pair get the same requests. A block is a closed loop with {clients}
-  clients, which gives the throughput, and then Poisson arrivals at {load} of what bare vLLM did in the first block, which give
-  the times. All requests stream.
+  clients, which gives the throughput once the batch is full, and then Poisson arrivals at {load} of what bare vLLM did in the
+  first block, which give the times. All requests stream, and ask for {fewest} to {most} tokens.
 - Ratios are the runtime's over bare vLLM's, over all blocks; the interval is a bootstrap over pairs.
 - Every response is compared, token by token, with the greedy output of PEFT in float32.
 

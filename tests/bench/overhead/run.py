@@ -1,6 +1,7 @@
 """Runs the same load on both servers in turns, and records everything."""
 
 import asyncio
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from bench.load import generator
-from bench.load.arrivals import Form, Mix, asks, poisson
+from bench.load.arrivals import Mix, asks, poisson
 from bench.load.client import Client
 from bench.load.responses import Response, tokens_between
 from bench.overhead.settings import Section, Settings
@@ -79,10 +80,10 @@ async def _section(
         mix = Mix(
             {model: usable_prompts([recipe_of(model)], world.references) for model in section.models},
             dict.fromkeys(section.models, 1.0),
+            settings.lengths,
             streams=1.0,
         )
-        form = Form(world.prompts, world.max_tokens)
-        clients = {True: Client(ours.url, form), False: Client(bare.url, form)}
+        clients = {True: Client(ours.url, world.prompts), False: Client(bare.url, world.prompts)}
         for client in clients.values():
             await generator.closed_loop(
                 client, asks(mix, Random(settings.seed)), settings.clients, time.monotonic() + _WARM_UP_SECONDS
@@ -101,12 +102,12 @@ async def _section(
 async def _block(client: Client, mix: Mix, settings: Settings, found: SectionRun, pair: int, ours: bool) -> Block:
     # The same requests for both servers of a pair.
     name = f"{settings.seed}/{found.section.title}/{pair}"
-    begun = time.monotonic()
+    begun = time.monotonic() + settings.ramp_seconds
     end = begun + settings.saturated_seconds
     saturated = await generator.closed_loop(client, asks(mix, Random(name)), settings.clients, end)
     throughput = tokens_between(saturated, begun, end) / settings.saturated_seconds
     if not found.rate:
-        found.rate = settings.load * throughput / settings.max_tokens
+        found.rate = settings.load * throughput / statistics.fmean(settings.lengths)
     schedule = poisson(mix, found.rate, settings.steady_seconds, Random(name))
     steady = await generator.open_loop(client, schedule)
     return Block(pair, ours, throughput, tuple(saturated), tuple(steady))

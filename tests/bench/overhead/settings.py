@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bench.served.recipes import ADAPTERS
 from bench.served.world import BASE_NAME, Model
 
+MAX_TOKENS = 24
 CPU_KERNELS = "lora_runtime_cpu_kernels"
 """Our repair of vLLM's CPU kernels, as a plugin of vLLM that works without the runtime."""
 
@@ -26,12 +27,16 @@ class Settings:
     """One run."""
 
     model: Model
-    max_tokens: int
+    lengths: tuple[int, ...]
+    """Numbers of tokens that requests ask for: clients of equal requests would march in step, and a second more or less of
+    their march would count as throughput."""
     seed: int
     load: float
     """Share of what the bare vLLM sustains."""
     pairs: int
     """Of blocks: one on each server, in the order ABBA."""
+    ramp_seconds: float
+    """Of each block, until the batch is full; not counted."""
     saturated_seconds: float
     """Of each block, with as many clients as the engine takes into one batch."""
     steady_seconds: float
@@ -62,12 +67,13 @@ def settings(model: Model, *, seed: int, load: float, pairs: int, quick: bool) -
     """The run that a user asked for."""
     return Settings(
         model=model,
-        max_tokens=16,
+        lengths=tuple(range(8, MAX_TOKENS + 1)),
         seed=seed,
         load=load,
         pairs=1 if quick else pairs,
-        saturated_seconds=5.0 if quick else 8.0,
-        steady_seconds=8.0 if quick else 16.0,
+        ramp_seconds=3.0,
+        saturated_seconds=5.0 if quick else 12.0,
+        steady_seconds=8.0 if quick else 24.0,
         clients=16,
         max_resident=4,
         max_cached=8,

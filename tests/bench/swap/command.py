@@ -46,7 +46,7 @@ def swap(
     with tempfile.TemporaryDirectory(prefix="bench-swap-") as folder:
         world = prepare(Path(folder), model, wanted.max_tokens, console)
         runs = asyncio.run(_run(Path(folder), world, wanted, tell))
-    results = [result_of(run, world.references, wanted.max_tokens, seed) for run in runs]
+    results = [result_of(run, world.references, seed) for run in runs]
     key = key_figures(results)
     seconds = time.monotonic() - began
     documents.write(

@@ -10,7 +10,7 @@ from random import Random
 
 from bench.checking.timeline import Timeline
 from bench.load import generator
-from bench.load.arrivals import Form, Mix, asks, poisson, zipf
+from bench.load.arrivals import Mix, asks, poisson, zipf
 from bench.load.client import Client
 from bench.load.responses import Response
 from bench.served.choice import usable_prompts
@@ -84,7 +84,7 @@ def mix_of(world: World, part: PartSettings) -> Mix:
     shares[BASE_NAME] = sum(shares.values()) / len(shares)
     shares[part.reborn.name] = sum(shares.values()) * REBORN_SHARE
     prompts = {name.name: usable_prompts(name.pool, world.references) for name in (*part.names, part.reborn)}
-    return Mix(prompts | {BASE_NAME: usable_prompts([BASE], world.references)}, shares)
+    return Mix(prompts | {BASE_NAME: usable_prompts([BASE], world.references)}, shares, (world.max_tokens,))
 
 
 class _Runner:
@@ -98,7 +98,7 @@ class _Runner:
         self._part = part
         self._tell = tell
         self._mix = mix_of(world, part)
-        self._client = Client(runtime.url, Form(world.prompts, world.max_tokens))
+        self._client = Client(runtime.url, world.prompts)
         self._sampler = Sampler(runtime.process.pid)
         self._run = PartRun(part)
 

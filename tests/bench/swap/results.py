@@ -62,10 +62,10 @@ class PartResult:
         return next(c.ratio for c in self.compared if (c.measure, c.figure) == (measure, figure))
 
 
-def result_of(run: PartRun, references: References, max_tokens: int, seed: int) -> PartResult:
+def result_of(run: PartRun, references: References, seed: int) -> PartResult:
     """Judges every response and compares the phases."""
     responses = [*run.others, *(response for phase in run.phases for response in phase.responses)]
-    judged = judge_all(responses, run.timelines, references, max_tokens)
+    judged = judge_all(responses, run.timelines, references)
     samples = run.samples[settled(len(run.samples)) :]
     swaps, seconds = [float(sample.swaps) for sample in samples], [sample.at for sample in samples]
     names = sorted({name for sample in samples for name in sample.memory_mib})

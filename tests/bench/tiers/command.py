@@ -18,7 +18,7 @@ from bench.swap.command import prepare
 from bench.tiers.page import document, page
 from bench.tiers.results import key_figures, result_of
 from bench.tiers.run import run
-from bench.tiers.settings import settings
+from bench.tiers.settings import MAX_TOKENS, settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,7 +41,7 @@ def tiers(
         console.print(f"[dim]{time.monotonic() - began:6.0f} s[/dim]  {escape(line)}")
 
     with tempfile.TemporaryDirectory(prefix="bench-tiers-") as folder:
-        world = prepare(Path(folder), model, wanted.max_tokens, console)
+        world = prepare(Path(folder), model, MAX_TOKENS, console)
         result = result_of(asyncio.run(run(Path(folder), world, wanted, tell)), world.references, seed)
     key = key_figures(result)
     seconds = time.monotonic() - began

@@ -47,7 +47,7 @@ def result_of(run: Run, references: References, seed: int) -> Result:
     """Judges all responses and computes the figures."""
     settings = run.settings
     timelines = {name: Timeline(settings.recipe(name), 0.0) for name in settings.names}
-    judged = judge_all(run.responses, timelines, references, settings.max_tokens)
+    judged = judge_all(run.responses, timelines, references)
     cold = [[phase.hot_tokens / phase.seconds] for phase in run.phases if phase.cold]
     hot = [[phase.hot_tokens / phase.seconds] for phase in run.phases if not phase.cold]
     return Result(

@@ -8,10 +8,11 @@ from pathlib import Path
 from random import Random
 
 from bench.load import generator
-from bench.load.arrivals import Ask, Form, Mix, asks, poisson, zipf
+from bench.load.arrivals import Ask, Mix, asks, poisson, zipf
 from bench.load.client import Client
-from bench.load.responses import Response, ended_between
+from bench.load.responses import Response, ended_between, tokens_between
 from bench.served.choice import usable_prompts
+from bench.served.recipes import TARGET_MODULES
 from bench.served.world import World
 from bench.server.admin import Admin
 from bench.server.resources import Sampler
@@ -72,7 +73,7 @@ async def run(folder: Path, world: World, settings: Settings, tell: Tell) -> Run
         max_resident=settings.max_resident,
         max_cached=settings.max_cached,
         # Long blocks: a name's first request costs its load, and not also the prefix cache that any name must fill.
-        flags=("--block-size=128",),
+        flags=("--block-size=128", *TARGET_MODULES),
     )
     try:
         await asyncio.to_thread(runtime.wait_until_ready)
@@ -84,7 +85,7 @@ async def run(folder: Path, world: World, settings: Settings, tell: Tell) -> Run
 class _Runner:
     def __init__(self, runtime: RuntimeProcess, world: World, settings: Settings, tell: Tell) -> None:
         self._runtime, self._world, self._settings, self._tell = runtime, world, settings, tell
-        self._client = Client(runtime.url, Form(world.prompts, world.max_tokens))
+        self._client = Client(runtime.url, world.prompts)
         self._sampler = Sampler(runtime.process.pid)
         self._random = Random(settings.seed)
         self._run = Run(settings)
@@ -131,11 +132,15 @@ class _Runner:
         self._tell(f"{moment}: " + ", ".join(f"{k} {v:.0f} MiB" for k, v in self._run.memory_mib[moment].items()))
 
     async def _ask_all(self, names: Sequence[str]) -> None:
-        schedule = [Ask(index * 0.05, name, self._prompts[name][0], False) for index, name in enumerate(names)]
+        schedule = [
+            Ask(index * 0.05, name, self._prompts[name][0], False, self._world.max_tokens)
+            for index, name in enumerate(names)
+        ]
         self._run.responses += await generator.open_loop(self._client, schedule)
 
     def _mix(self, names: Sequence[str], weights: Mapping[str, float] | None = None) -> Mix:
-        return Mix({name: self._prompts[name] for name in names}, weights or dict.fromkeys(names, 1.0))
+        prompts = {name: self._prompts[name] for name in names}
+        return Mix(prompts, weights or dict.fromkeys(names, 1.0), self._settings.lengths, streams=1.0)
 
     async def _calibrate(self) -> None:
         endless = asks(self._mix(self._hot), self._random)
@@ -158,7 +163,7 @@ class _Runner:
             hot = group.create_task(generator.closed_loop(self._client, endless, settings.hot_clients, until))
             extra = group.create_task(generator.open_loop(self._client, schedule))
         self._run.responses += [*hot.result(), *extra.result()]
-        tokens = ended_between(hot.result(), began, until) * self._world.max_tokens
+        tokens = tokens_between(hot.result(), began, until)
         phase = Phase(pair, cold, settings.phase_seconds, tokens, tuple(extra.result()))
         self._tell(
             f"phase {len(self._run.phases) + 1}/{2 * settings.pairs} with {len(schedule)} more for "

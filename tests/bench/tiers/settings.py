@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from bench.served.recipes import PURE, WEIGHTS, Recipe
 from bench.served.world import Model
 
+MAX_TOKENS = 24
 RECIPES: tuple[Recipe, ...] = tuple(dict.fromkeys((*PURE, *WEIGHTS)))
 """What the names answer with, in turn: few enough for every response to be checked."""
 
@@ -21,7 +22,8 @@ class Settings:
     """So many of them are registered before the others, to see what memory follows."""
     max_resident: int = 8
     max_cached: int = 64
-    max_tokens: int = 24
+    lengths: tuple[int, ...] = tuple(range(8, MAX_TOKENS + 1))
+    """Numbers of tokens that requests ask for: clients of equal requests would march in step."""
     pairs: int = 5
     """Of phases: hot names alone with more of the same, and with cold names instead, in the order ABBA."""
     phase_seconds: float = 20.0

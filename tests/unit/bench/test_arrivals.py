@@ -8,7 +8,7 @@ import pytest
 
 from bench.load.arrivals import Mix, asks, poisson, zipf
 
-MIX = Mix(prompts={"base": [0, 1], "x": [2]}, weights={"base": 1.0, "x": 3.0}, streams=0.5)
+MIX = Mix(prompts={"base": [0, 1], "x": [2]}, weights={"base": 1.0, "x": 3.0}, lengths=(3, 5), streams=0.5)
 
 
 def test_the_same_seed_gives_the_same_arrivals() -> None:
@@ -28,6 +28,7 @@ def test_shares_prompts_and_streams_are_as_the_mix_says() -> None:
     assert Counter(ask.model for ask in found)["x"] == pytest.approx(3000, rel=0.05)
     assert sum(ask.stream for ask in found) == pytest.approx(2000, rel=0.05)
     assert {(ask.model, ask.prompt) for ask in found} == {("base", 0), ("base", 1), ("x", 2)}
+    assert {ask.tokens for ask in found} == {3, 5}
 
 
 def test_zipf_falls_by_rank() -> None:

@@ -23,7 +23,7 @@ MACHINE = {
 
 def a_response(*, first: float = 1.0, gap: float = 0.1, tokens: tuple[int, ...] = OUTPUT) -> Response:
     times = (first, first + gap, first + 2 * gap)
-    return Response(Ask(0.0, "pirate", 0, True), 0.0, 0.0, times[-1], 200, tokens, "pirate", token_times=times)
+    return Response(Ask(0.0, "pirate", 0, True, 3), 0.0, 0.0, times[-1], 200, tokens, "pirate", token_times=times)
 
 
 def a_result(*, slower: float = 1.0, wrong: int = 0) -> SectionResult:

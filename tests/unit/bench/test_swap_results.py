@@ -30,7 +30,7 @@ MACHINE = {
 
 def a_response(*, latency: float, model: str = "x", tokens: tuple[int, ...] = OUTPUT, gap: float = 0.1) -> Response:
     times = tuple(100 + latency - gap * (2 - n) for n in range(3))
-    return Response(Ask(0.0, model, 0, True), 100.0, 100.0, 100 + latency, 200, tokens, model, token_times=times)
+    return Response(Ask(0.0, model, 0, True, 3), 100.0, 100.0, 100 + latency, 200, tokens, model, token_times=times)
 
 
 def a_run(*, slower: float = 1.0, torn: int = 0, mib_per_swap: float = 0.0, reborn_latency: float = 1.0) -> PartRun:
@@ -55,7 +55,7 @@ def a_run(*, slower: float = 1.0, torn: int = 0, mib_per_swap: float = 0.0, rebo
 
 
 def a_result(run: PartRun) -> PartResult:
-    return result_of(run, {SERVED: (Expected(OUTPUT, math.inf),)}, max_tokens=3, seed=0)
+    return result_of(run, {SERVED: (Expected(OUTPUT, math.inf),)}, seed=0)
 
 
 def test_equal_phases_have_ratio_1() -> None:

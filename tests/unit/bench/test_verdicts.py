@@ -24,8 +24,9 @@ def a_response(
     status: int | None = 200,
     model: str = "x",
     token_times: tuple[float, ...] = (),
+    length: int = 3,
 ) -> Response:
-    ask = Ask(started, "x", 0, stream=bool(token_times))
+    ask = Ask(started, "x", 0, bool(token_times), length)
     return Response(ask, started, started, ended, status, tokens, model, token_times=token_times)
 
 
@@ -48,11 +49,17 @@ def a_deletion() -> Timeline:
 
 
 def verdict(response: Response, timeline: Timeline) -> Verdict:
-    return judge(response, timeline, REFERENCES, max_tokens=3).verdict
+    return judge(response, timeline, REFERENCES).verdict
 
 
 def test_the_output_of_the_recipe_that_serves_is_good() -> None:
     assert verdict(a_response(), a_swap()) is Verdict.GOOD
+
+
+def test_who_asks_for_less_gets_the_beginning_of_it() -> None:
+    assert verdict(a_response((1, 2), length=2), a_swap()) is Verdict.GOOD
+    assert verdict(a_response((1, 2), length=3), a_swap()) is Verdict.FAILED
+    assert verdict(a_response((1, 5), length=2), a_swap()) is Verdict.STALE
 
 
 @pytest.mark.parametrize("tokens", [OUTPUTS[OLD], OUTPUTS[NEW]])
@@ -73,7 +80,7 @@ def test_the_output_of_another_name_s_recipe_is_torn() -> None:
 
 
 def test_the_old_output_for_a_request_sent_after_the_acknowledgement_is_stale() -> None:
-    judged = judge(a_response(started=11.1, ended=12.0), a_swap(), REFERENCES, max_tokens=3)
+    judged = judge(a_response(started=11.1, ended=12.0), a_swap(), REFERENCES)
     assert judged.verdict is Verdict.STALE
     assert judged.why == "answered as pirate 1 when pirate 0.5 could be served"
 
@@ -131,7 +138,7 @@ def test_bytes_that_outlive_their_deletion_are_stale(started: float) -> None:
 
 
 def test_the_tally_names_every_verdict() -> None:
-    judged = [judge(a_response(), a_swap(), REFERENCES, 3), judge(a_response(status=500), a_swap(), REFERENCES, 3)]
+    judged = [judge(a_response(), a_swap(), REFERENCES), judge(a_response(status=500), a_swap(), REFERENCES)]
     assert tally(judged) == {
         Verdict.GOOD: 1, Verdict.ABSENT: 0, Verdict.FAILED: 1, Verdict.TORN: 0, Verdict.STALE: 0,
     }  # fmt: skip
