@@ -12,7 +12,9 @@ import gzip
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -162,10 +164,16 @@ class Desired(WireModel):
     adapters: tuple[DesiredAdapter, ...] = ()
     """Sorted by name. A served name that is missing here is unloaded."""
 
-    @property
+    @cached_property
     def etag(self) -> str:
         """Names this very document."""
         return hashlib.sha256(self.canonical()).hexdigest()[:16]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """See pydantic; the copy has an etag of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("etag", None)
+        return copied
 
     def packed(self) -> bytes:
         """The document as the ConfigMap holds it: gzip without a time stamp, so that equal documents are equal bytes."""

@@ -123,8 +123,8 @@ class AdapterLoop:
                     await self._woken(until)
                 case plan.Prepare(spec):
                     await self._prepare_while_wanted(spec)
-                case plan.Flip(revision):
-                    await self._flip(revision)
+                case plan.Flip(revision, uid):
+                    await self._flip(revision, uid)
                 case plan.Recheck(spec):
                     await self._recheck(spec)
                 case plan.Withdraw():
@@ -141,7 +141,7 @@ class AdapterLoop:
             uid=self._uid,
             serving=next((h.spec.revision for h in live if h.state is RevisionState.SERVING), None),
             prepared=frozenset(h.spec.revision for h in live if h.state is RevisionState.PREPARED),
-            unchecked=frozenset(h.spec.revision for h in live if h.loaded is not None and self._is_unchecked(h)),
+            unchecked={h.spec.revision: h.retry_at for h in live if h.loaded is not None and self._is_unchecked(h)},
             failed={h.spec.revision: h.retry_at for h in live if h.state is RevisionState.FAILED},
         )
         return plan.next_step(self._wanted, local, self._clock())
@@ -270,9 +270,13 @@ class AdapterLoop:
             engine = await asyncio.shield(self._turn.engine)
             try:
                 answer = await engine.answer(held.loaded, spec.verify.prompt, spec.verify.max_tokens)
-                objection = golden.objection(spec.verify, answer)
             except LoadFailed as error:
-                objection = str(error)
+                # Which says nothing about the adapter: it is asked again.
+                held.not_rechecked(str(error), now=self._clock())
+                log.warning("not checked adapter=%s revision=%s why=%s", self.name, spec.revision, error)
+                self._changed()
+                return
+            objection = golden.objection(spec.verify, answer)
         held.rechecked(spec, objection)
         log.info("checked adapter=%s revision=%s objection=%s", self.name, spec.revision, objection)
         self._changed()
@@ -285,7 +289,7 @@ class AdapterLoop:
             self.name, held.spec.revision, reason, retryable, message,
         )  # fmt: skip
 
-    async def _flip(self, revision: str) -> None:
+    async def _flip(self, revision: str, uid: str) -> None:
         held = self._live(revision)
         assert held is not None and held.loaded is not None  # noqa: S101, PT018  # a prepared revision is loaded
         engine = await asyncio.shield(self._turn.engine)
@@ -294,7 +298,8 @@ class AdapterLoop:
         self._observer.took(Stage.FLIP, self._clock() - began)
         before = [other for other in self._held if other.state is RevisionState.SERVING]
         held.state = RevisionState.SERVING
-        self._uid = self._wanted.uid if self._wanted is not None else self._uid
+        # Of the object that it was flipped for, whatever has become of the goal meanwhile.
+        self._uid = uid
         log.info("serving adapter=%s revision=%s", self.name, revision)
         for other in before:
             self._retire(other, why=f"replaced by {revision}")

@@ -56,12 +56,18 @@ class Held:
     def prepared(self, loaded: LoadedAdapter, host_bytes: int) -> None:
         """It is in the engine, warm and invisible."""
         self.state, self.loaded, self.host_bytes = RevisionState.PREPARED, loaded, host_bytes
-        self.reason, self.message, self.tries = None, "", 0
+        self.reason, self.message, self.tries, self.retry_at = None, "", 0, 0.0
 
     def rechecked(self, spec: RevisionSpec, objection: str | None) -> None:
         """What is in service was held against another golden output; it stays in service."""
-        self.spec = spec
+        self.spec, self.tries, self.retry_at = spec, 0, 0.0
         self.reason, self.message = (None, "") if objection is None else (Reason.VERIFY_FAILED, objection)
+
+    def not_rechecked(self, message: str, *, now: float) -> None:
+        """What is in service could not be asked; `now` in monotonic seconds."""
+        self.reason, self.message = Reason.LOAD_FAILED, f"it could not be held against spec.verify: {message}"
+        self.tries += 1
+        self.retry_at = now + retry_delay(self.tries)
 
     def failed(self, reason: Reason, message: str, *, retryable: bool, now: float) -> None:
         """A preparation failed; `now` in monotonic seconds."""

@@ -1,5 +1,6 @@
 """What to do next for one served name. Pure: what is wanted and what is there, in; one step, out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,8 +17,9 @@ class Local:
     """Revision that answers new requests."""
     prepared: frozenset[str] = frozenset()
     """Revisions in the engine that no client can see."""
-    unchecked: frozenset[str] = frozenset()
-    """Revisions in the engine that were held against another golden output than is wanted now."""
+    unchecked: Mapping[str, float] = field(default_factory=dict)
+    """Revisions in the engine that were held against another golden output than is wanted now, to the monotonic time in
+    seconds from which to check them."""
     failed: Mapping[str, float] = field(default_factory=dict)
     """Revisions that failed, to the monotonic time in seconds from which to try again; infinite for never."""
 
@@ -34,6 +36,8 @@ class Flip:
     """Make new requests use a prepared revision."""
 
     revision: str
+    uid: str
+    """Of the LoRAAdapter that it is wanted for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,12 @@ def next_step(wanted: DesiredAdapter | None, local: Local, now: float) -> Step:
 
     if local.serving is not None and (serve is None or foreign):
         return Withdraw()
-    kept = {spec.revision for spec in (serve, prepare) if spec is not None} - local.unchecked
-    if serve is not None and serve.revision != local.serving and serve.revision in local.prepared & kept:
-        return Flip(serve.revision)
-    if serve is not None and serve.revision == local.serving and serve.revision in local.unchecked:
-        return Recheck(serve)
+    kept = {spec.revision for spec in (serve, prepare) if spec is not None} - local.unchecked.keys()
+    if wanted is not None and serve is not None:
+        if serve.revision != local.serving and serve.revision in local.prepared & kept:
+            return Flip(serve.revision, wanted.uid)
+        if serve.revision == local.serving and local.unchecked.get(serve.revision, math.inf) <= now:
+            return Recheck(serve)
 
     for revision in sorted(local.prepared - kept):
         # Before anything is loaded: the engine has room for one revision beside the one that is served.
@@ -101,6 +106,7 @@ def next_step(wanted: DesiredAdapter | None, local: Local, now: float) -> Step:
         if local.failed.get(spec.revision, now) <= now:
             return Prepare(spec)
 
-    retries = [local.failed[spec.revision] for spec in missing]
-    finite = [at for at in retries if at != float("inf")]
-    return Rest(until=min(finite, default=None))
+    later = [local.failed[spec.revision] for spec in missing]
+    if local.serving in local.unchecked:
+        later.append(local.unchecked[local.serving])
+    return Rest(until=min((at for at in later if at != math.inf), default=None))

@@ -56,6 +56,7 @@ class Client:
     async def _stream(self, ask: Ask, body: dict[str, Any], due: float, started: float) -> Response:
         tokens: list[int] = []
         times: list[float] = []
+        counts: list[int] = []
         text, model, error = "", "", "the stream ended without [DONE]"
         async with self._http.stream("POST", "/v1/completions", json=body) as answer:
             if answer.status_code != 200:
@@ -73,8 +74,9 @@ class Client:
                     model, text = value["model"], text + choice["text"]
                     if choice["token_ids"]:
                         times.append(time.monotonic())
+                        counts.append(len(choice["token_ids"]))
                         tokens += choice["token_ids"]
         status = None if error else 200
         return Response(
-            ask, due, started, time.monotonic(), status, tuple(tokens), model, text, error, tuple(times)
-        )  # fmt: skip
+            ask, due, started, time.monotonic(), status, tuple(tokens), model, text, error, tuple(times), tuple(counts)
+        )

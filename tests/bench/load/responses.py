@@ -25,6 +25,8 @@ class Response:
     error: str = ""
     token_times: tuple[float, ...] = ()
     """Of each chunk of a stream that brought tokens; empty for others."""
+    token_counts: tuple[int, ...] = ()
+    """How many each of these chunks brought: a server that falls behind puts several into one."""
 
     @property
     def latency(self) -> float:
@@ -68,5 +70,11 @@ def ended_between(responses: Sequence[Response], begin: float, end: float) -> in
 
 
 def tokens_between(responses: Sequence[Response], begin: float, end: float) -> int:
-    """How many chunks of streams came in that time: a finer measure of throughput than whole responses."""
-    return sum(begin <= at < end for r in responses if r.status == 200 for at in r.token_times)
+    """How many tokens of streams came in that time: a finer measure of throughput than whole responses."""
+    return sum(
+        count
+        for r in responses
+        if r.status == 200
+        for at, count in zip(r.token_times, r.token_counts, strict=True)
+        if begin <= at < end
+    )

@@ -78,7 +78,7 @@ async def _section(
     with _running(_start_bare(folder / section.title, world, settings, section)) as bare:
         await asyncio.to_thread(bare.wait_until_ready)
         mix = Mix(
-            {model: usable_prompts([recipe_of(model)], world.references) for model in section.models},
+            {model: _prompts_for(model, section, settings, world) for model in section.models},
             dict.fromkeys(section.models, 1.0),
             settings.lengths,
             streams=1.0,
@@ -97,6 +97,12 @@ async def _section(
         for client in clients.values():
             await client.close()
     return found
+
+
+def _prompts_for(model: str, section: Section, settings: Settings, world: World) -> list[int]:
+    # Beside what is asked here, an answer may be that of the base, if an adapter were left out.
+    others = (BASE, *map(recipe_of, section.models))
+    return usable_prompts([recipe_of(model)], world.references, others=others, length=min(settings.lengths))
 
 
 async def _block(client: Client, mix: Mix, settings: Settings, found: SectionRun, pair: int, ours: bool) -> Block:

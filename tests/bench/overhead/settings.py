@@ -67,7 +67,7 @@ def settings(model: Model, *, seed: int, load: float, pairs: int, quick: bool) -
     """The run that a user asked for."""
     return Settings(
         model=model,
-        lengths=tuple(range(8, MAX_TOKENS + 1)),
+        lengths=tuple(range(12, MAX_TOKENS + 1)),
         seed=seed,
         load=load,
         pairs=1 if quick else pairs,

@@ -1,6 +1,6 @@
 """Which prompts may be asked of a name. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bench.served.recipes import Recipe
 from bench.served.reference import References
@@ -15,14 +15,23 @@ class TooFewPrompts(ValueError):
     """The recipes of a name cannot be told apart, or are too undecided."""
 
 
-def usable_prompts(pool: Sequence[Recipe], references: References, least_margin: float = LEAST_MARGIN) -> list[int]:
+def usable_prompts(
+    pool: Sequence[Recipe], references: References, *, others: Collection[Recipe] = (), length: int | None = None
+) -> list[int]:
     """Indices of the prompts to which every recipe of the pool has a clear answer, and each another one.
+
+    Args:
+        pool: what a name answers with.
+        references: what PEFT answers.
+        others: recipes that are served beside it, whose answers must differ, too.
+        length: so many tokens must tell them apart; None for whole answers.
 
     Raises:
         TooFewPrompts: hardly any are left.
     """
     count = len(references[pool[0]])
-    found = [index for index in range(count) if _is_usable(index, pool, references, least_margin)]
+    strangers = set(others) - set(pool)
+    found = [index for index in range(count) if _is_usable(index, pool, strangers, references, length)]
     if len(found) < _FEWEST_PROMPTS:
         names = ", ".join(map(str, pool))
         raise TooFewPrompts(
@@ -31,7 +40,12 @@ def usable_prompts(pool: Sequence[Recipe], references: References, least_margin:
     return found
 
 
-def _is_usable(index: int, pool: Sequence[Recipe], references: References, least_margin: float) -> bool:
-    answers = [references[recipe][index] for recipe in pool]
-    clear = all(answer.margin >= least_margin for answer in answers)
-    return clear and len({answer.tokens for answer in answers}) == len(set(pool))
+def _is_usable(
+    index: int, pool: Sequence[Recipe], strangers: Collection[Recipe], references: References, length: int | None
+) -> bool:
+    def answers(recipes: Collection[Recipe]) -> set[tuple[int, ...]]:
+        return {references[recipe][index].tokens[:length] for recipe in recipes}
+
+    clear = all(references[recipe][index].margin >= LEAST_MARGIN for recipe in pool)
+    own = answers(pool)
+    return clear and len(own) == len(set(pool)) and not own & answers(strangers)

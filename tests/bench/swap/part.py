@@ -83,8 +83,10 @@ def mix_of(world: World, part: PartSettings) -> Mix:
     shares = zipf(names) if part.spread else dict.fromkeys(names, 1.0)
     shares[BASE_NAME] = sum(shares.values()) / len(shares)
     shares[part.reborn.name] = sum(shares.values()) * REBORN_SHARE
-    prompts = {name.name: usable_prompts(name.pool, world.references) for name in (*part.names, part.reborn)}
-    return Mix(prompts | {BASE_NAME: usable_prompts([BASE], world.references)}, shares, (world.max_tokens,))
+    pools = {name.name: name.pool for name in (*part.names, part.reborn)} | {BASE_NAME: (BASE,)}
+    served = {BASE, *(recipe for pool in pools.values() for recipe in pool)}
+    prompts = {name: usable_prompts(pool, world.references, others=served) for name, pool in pools.items()}
+    return Mix(prompts, shares, (world.max_tokens,))
 
 
 class _Runner:

@@ -89,7 +89,10 @@ class _Runner:
         self._sampler = Sampler(runtime.process.pid)
         self._random = Random(settings.seed)
         self._run = Run(settings)
-        usable = {recipe: usable_prompts([recipe], world.references) for recipe in RECIPES}
+        usable = {
+            recipe: usable_prompts([recipe], world.references, others=RECIPES, length=min(settings.lengths))
+            for recipe in RECIPES
+        }
         self._prompts: dict[str, Sequence[int]] = {name: usable[settings.recipe(name)] for name in settings.names}
         names = settings.names
         self._hot, self._cold = names[: settings.hot], names[2 * settings.max_cached :]

@@ -22,7 +22,7 @@ class Settings:
     """So many of them are registered before the others, to see what memory follows."""
     max_resident: int = 8
     max_cached: int = 64
-    lengths: tuple[int, ...] = tuple(range(8, MAX_TOKENS + 1))
+    lengths: tuple[int, ...] = tuple(range(12, MAX_TOKENS + 1))
     """Numbers of tokens that requests ask for: clients of equal requests would march in step."""
     pairs: int = 5
     """Of phases: hot names alone with more of the same, and with cold names instead, in the order ABBA."""

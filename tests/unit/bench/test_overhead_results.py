@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 from bench.load.arrivals import Ask
 from bench.load.responses import Response, tokens_between
@@ -23,7 +24,17 @@ MACHINE = {
 
 def a_response(*, first: float = 1.0, gap: float = 0.1, tokens: tuple[int, ...] = OUTPUT) -> Response:
     times = (first, first + gap, first + 2 * gap)
-    return Response(Ask(0.0, "pirate", 0, True, 3), 0.0, 0.0, times[-1], 200, tokens, "pirate", token_times=times)
+    return Response(
+        Ask(0.0, "pirate", 0, True, 3),
+        0.0,
+        0.0,
+        times[-1],
+        200,
+        tokens,
+        "pirate",
+        token_times=times,
+        token_counts=(1,) * 3,
+    )
 
 
 def a_result(*, slower: float = 1.0, wrong: int = 0) -> SectionResult:
@@ -54,6 +65,8 @@ def test_a_wrong_answer_is_counted_for_the_server_that_gave_it() -> None:
 
 def test_only_tokens_that_came_in_the_window_count() -> None:
     assert tokens_between([a_response(first=1.0, gap=0.5)], 0.9, 1.6) == 2
+    late = replace(a_response(first=1.0, gap=0.5), token_times=(1.0, 1.5), token_counts=(1, 2))
+    assert tokens_between([late], 1.1, 1.6) == 2, "two in one chunk"
 
 
 def test_the_page_says_what_the_figures_say_and_the_json_has_no_nan() -> None:

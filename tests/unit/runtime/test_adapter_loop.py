@@ -253,6 +253,21 @@ async def test_a_re_created_object_is_not_served_with_the_weights_of_the_one_bef
     ]  # fmt: skip
 
 
+async def test_an_object_re_created_while_its_name_is_flipped_does_not_keep_the_weights_of_the_one_before(
+    stage: Stage,
+) -> None:
+    stage.engine.publishing.clear()
+    stage.want(serve=V1)
+    await asyncio.wait_for(stage.engine.asked_to_publish.wait(), 5)
+    stage.want(serve=V1, uid="u2")
+    stage.engine.publishing.set()
+    await stage.until((V1, RevisionState.SERVING))
+    while stage.engine.log.count(f"publish x@{V1.revision}") < 2:
+        await asyncio.wait_for(stage.changes.wait(), 5)
+        stage.changes.clear()
+    assert "withdraw x" in stage.engine.log
+
+
 async def test_the_same_bytes_from_another_place_are_tried_at_once_after_the_first_place_failed(stage: Stage) -> None:
     stage.maker.refusals[V1.revision] = Refusal(
         condition=AdapterCondition.FETCHED, reason=Reason.UNAUTHORIZED, message="no token", retryable=False

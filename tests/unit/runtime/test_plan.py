@@ -39,13 +39,13 @@ def local(
 
 def test_a_new_name_is_prepared_and_then_served() -> None:
     assert next_step(wanted(serve=OLD), local(uid=""), 0) == Prepare(OLD)
-    assert next_step(wanted(serve=OLD), local(uid="", prepared=(OLD,)), 0) == Flip(OLD.revision)
+    assert next_step(wanted(serve=OLD), local(uid="", prepared=(OLD,)), 0) == Flip(OLD.revision, "u1")
 
 
 def test_a_prepared_update_stays_invisible_until_it_is_committed() -> None:
     assert next_step(wanted(serve=OLD, prepare=NEW), local(serving=OLD), 0) == Prepare(NEW)
     assert next_step(wanted(serve=OLD, prepare=NEW), local(serving=OLD, prepared=(NEW,)), 0) == Rest()
-    assert next_step(wanted(serve=NEW), local(serving=OLD, prepared=(NEW,)), 0) == Flip(NEW.revision)
+    assert next_step(wanted(serve=NEW), local(serving=OLD, prepared=(NEW,)), 0) == Flip(NEW.revision, "u1")
 
 
 def test_the_served_revision_stays_while_the_next_one_fails() -> None:
@@ -90,7 +90,13 @@ def test_there_is_nothing_to_do_when_all_is_as_wished() -> None:
 
 
 def test_what_is_in_the_engine_unchecked_is_checked_in_service_and_discarded_before() -> None:
-    serving = dataclasses.replace(local(serving=OLD), unchecked=frozenset({OLD.revision}))
+    serving = dataclasses.replace(local(serving=OLD), unchecked={OLD.revision: 0})
     assert next_step(wanted(serve=OLD), serving, 0) == Recheck(OLD)
-    prepared = dataclasses.replace(local(serving=OLD, prepared=(NEW,)), unchecked=frozenset({NEW.revision}))
+    prepared = dataclasses.replace(local(serving=OLD, prepared=(NEW,)), unchecked={NEW.revision: 0})
     assert next_step(wanted(serve=NEW), prepared, 0) == Discard(NEW.revision)
+
+
+def test_what_could_not_be_checked_in_service_is_checked_again_when_its_time_has_come() -> None:
+    serving = dataclasses.replace(local(serving=OLD), unchecked={OLD.revision: 8.0})
+    assert next_step(wanted(serve=OLD), serving, 7.9) == Rest(until=8.0)
+    assert next_step(wanted(serve=OLD), serving, 8.0) == Recheck(OLD)

@@ -91,6 +91,21 @@ async def test_what_is_in_service_is_held_against_a_new_answer_and_stays_in_serv
     ]  # fmt: skip
 
 
+async def test_an_engine_too_busy_to_check_what_is_in_service_is_asked_again_and_condemns_nobody(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, SERVING))
+    stage.engine.answers[V1.revision] = LoadFailed("the engine is busy with others")
+    stage.want(serve=checked(V1, AHOY))
+    await until_reason(stage, Reason.LOAD_FAILED)
+    (report,) = stage.loop.report().revisions
+    assert report.message == "it could not be held against spec.verify: the engine is busy with others"
+    stage.engine.answers[V1.revision] = "Ahoy"
+    stage.now += 60
+    stage.want(serve=checked(V1, AHOY), prepare=V2)
+    await stage.until((V1, SERVING), (V2, PREPARED))
+    assert stage.loop.report().revisions[0].reason is None
+
+
 async def until_reason(stage: Stage, reason: Reason | None) -> None:
     """Waits until V1, in service all the time, reports this reason."""
     while True:

@@ -124,9 +124,9 @@ def obstacle(replica: Replica, served_name: str, wanted: str) -> Obstacle | None
         message = f"pod {replica.name} does not answer: {replica.said.message}"
         return Obstacle(replica.name, Reason.POD_UNREACHABLE, Reason.POD_UNREACHABLE, message)
     report = replica.report(served_name, wanted)
-    if report is not None and report.reason is Reason.VERIFY_FAILED:
-        message = f"pod {replica.name}: {report.message}"
-        return Obstacle(replica.name, Reason.VERIFY_FAILED, Reason.VERIFY_FAILED, message)
+    in_service_but = report is not None and report.state is RevisionState.SERVING and report.reason is not None
+    if report is not None and report.reason is not None and (in_service_but or report.reason is Reason.VERIFY_FAILED):
+        return Obstacle(replica.name, report.reason, report.reason, f"pod {replica.name}: {report.message}")
     if replica.serving(served_name) == wanted:
         return None
     if report is None:

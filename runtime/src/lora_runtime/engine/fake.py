@@ -24,6 +24,10 @@ class FakeEngine:
         self.gate = asyncio.Event()
         """Loads wait for it; open at first."""
         self.gate.set()
+        self.publishing = asyncio.Event()
+        """Flips wait for it; open at first."""
+        self.publishing.set()
+        self.asked_to_publish = asyncio.Event()
         self.answers: dict[str, str | LoadFailed] = {}
         """What each revision says to every prompt, or why it says nothing."""
         self.refuses_to_remove = 0
@@ -55,6 +59,8 @@ class FakeEngine:
 
     async def publish(self, adapter: LoadedAdapter) -> None:
         """See Engine.publish."""
+        self.asked_to_publish.set()
+        await self.publishing.wait()
         self.published[adapter.served_name] = adapter
         self.log.append(f"publish {adapter.engine_name.rpartition('.')[0]}")
 

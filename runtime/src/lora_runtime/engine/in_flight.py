@@ -1,7 +1,6 @@
 """Which adapter each HTTP request under way uses, so that nothing is taken away under a request."""
 
 import asyncio
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ from lora_runtime.observer import Outcome
 class HttpRequest:
     """One HTTP request, from its first byte to the last one of its answer."""
 
-    number: int
     began: float | None
     """When it came, in monotonic seconds; None once a generation has taken it for its own beginning."""
     asked: str | None = None
@@ -38,7 +36,6 @@ class InFlight:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._numbers = itertools.count()
         self._active: set[HttpRequest] = set()
         self._current: ContextVar[HttpRequest | None] = ContextVar("lora_request", default=None)
         self._changed = asyncio.Event()
@@ -51,7 +48,7 @@ class InFlight:
     @contextmanager
     def request(self) -> Iterator[HttpRequest]:
         """Spans one HTTP request, to the last byte of its answer."""
-        request = HttpRequest(next(self._numbers), self._clock())
+        request = HttpRequest(self._clock())
         self._active.add(request)
         token = self._current.set(request)
         try:
@@ -76,12 +73,11 @@ class InFlight:
             request.engine_names.add(engine_name)
 
     async def drained(self, engine_name: str) -> None:
-        """Returns when no request that began before this call uses the adapter any more.
+        """Returns when no request uses the adapter any more.
 
         The adapter must not be published any more: a request that has not looked its adapter up yet, because its
         body is still on the way, will then find another one, and holds nothing back.
         """
-        before = next(self._numbers)
-        while any(request.number < before and engine_name in request.engine_names for request in self._active):
+        while any(engine_name in request.engine_names for request in self._active):
             self._changed.clear()
             await self._changed.wait()

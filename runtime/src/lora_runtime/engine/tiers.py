@@ -5,7 +5,8 @@ a request with it is admitted, once for all who wait, and never inside a step, w
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +80,9 @@ class Tiers:
         self._loads: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, _Failure] = {}
         self._turn = asyncio.Lock()
+        self._own_turn = asyncio.Lock()
+        self._own: str | None = None
+        """Engine name of the adapter that the runtime itself computes with."""
         self._left = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -110,6 +114,25 @@ class Tiers:
             lease.release()
             raise
         return lease
+
+    @asynccontextmanager
+    async def own(self, adapter: LoadedAdapter) -> AsyncIterator[None]:
+        """Spans a generation of the runtime's own with an adapter that is then in the engine; one at a time.
+
+        For warm-ups and golden answers: in a slot that no client gets, so that a change never waits for a busy engine's
+        names to end, and no name waits for a change.
+
+        Raises:
+            LoadFailed: the engine refuses the adapter.
+        """
+        async with self._own_turn:
+            self._own = adapter.engine_name
+            try:
+                await self.load(adapter)
+                yield
+            finally:
+                self._own = None
+                self._left.set()
 
     def leave(self, ticket: Ticket) -> None:
         """Ends a ticket's stay; see Lease.release."""
@@ -198,7 +221,7 @@ class Tiers:
             load.exception()  # seen, even if everybody who waited has left
 
     async def _push_one_out(self) -> None:
-        victim = self._cache.victim(self._admission.uses)
+        victim = self._cache.victim(lambda name: name == self._own or self._admission.uses(name))
         if victim is None:
             # More adapters in use than fit; whoever ends next makes room.
             self._left.clear()

@@ -82,7 +82,9 @@ class VllmEngine:
         """By engine name: every adapter that was loaded or registered and not removed."""
         limits, scheduler = self._client.vllm_config.lora_config, self._client.vllm_config.scheduler_config
         # A few more than the engine computes at once, so that it never waits for us to send the next.
-        admission = Admission(slots=limits.max_loras, sequences=scheduler.max_num_seqs * 5 // 4 + 1)
+        sequences = scheduler.max_num_seqs * 5 // 4 + 1
+        # One slot is the runtime's own: see Tiers.own.
+        admission = Admission(slots=max(1, limits.max_loras - 1), sequences=sequences)
         self._tiers = Tiers(admission, HostCache(limits.max_cpu_loras), self, time.monotonic, trouble)
         self._models.model_name = _public_model_name(self._models)
         self._models.show_available_models = self._public_models
@@ -195,11 +197,11 @@ class VllmEngine:
         engine_name = f"{served_name}{_SEPARATOR}{revision}.{lora_id}"
         adapter = LoadedAdapter(served_name, engine_name, lora_id, path)
         before = self._models.lora_requests.get(served_name)
-        # What nobody asks for may wait on disk; what replaces a name in use must not make its next request wait.
-        if not self._tiers.full or (before is not None and before.lora_name in self._tiers):
-            await self._tiers.load(adapter)
+        # A first revision may wait on disk; one that is served is not given up for one that the engine never saw.
+        if before is not None or not self._tiers.full:
             try:
-                await self._warm(adapter)
+                # One token, so that the first client does not pay for a slot and cold kernels.
+                await self._generate(adapter, {"prompt_token_ids": [0]}, max_tokens=1, detokenize=False)
             except Exception as error:
                 await self._tiers.remove(adapter)
                 raise LoadFailed(str(error) or type(error).__name__) from error
@@ -223,29 +225,19 @@ class VllmEngine:
             slots_bytes=found.slots_bytes,
         )
 
-    async def _warm(self, adapter: LoadedAdapter) -> None:
-        """Computes one token with it, so that the first client does not pay for a slot and cold kernels."""
-        sampling = SamplingParams(max_tokens=1, temperature=0.0, detokenize=False, skip_clone=True)
-        prompt = {"prompt_token_ids": [0]}
-        lora = _lora_request(adapter)
-        async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
-            async for _ in self._client.generate(prompt, sampling, f"warm-{uuid.uuid4().hex}", lora_request=lora):
-                pass
-
     async def _answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
-        sampling = SamplingParams(max_tokens=max_tokens, temperature=0.0, output_kind=RequestOutputKind.FINAL_ONLY)
-        text = ""
-        lease = await self._tiers.enter(adapter.served_name, adapter)
         try:
-            async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
-                async for output in self._client.generate(
-                    prompt, sampling, f"verify-{uuid.uuid4().hex}", lora_request=_lora_request(adapter)
-                ):
-                    text = str(output.outputs[0].text)
+            return await self._generate(adapter, prompt, max_tokens=max_tokens)
         except Exception as error:
             raise LoadFailed(f"it could not answer: {str(error) or type(error).__name__}") from error
-        finally:
-            lease.release()
+
+    async def _generate(self, adapter: LoadedAdapter, prompt: Any, **sampling: Any) -> str:
+        """A greedy generation of the runtime's own."""
+        greedy = SamplingParams(temperature=0.0, output_kind=RequestOutputKind.FINAL_ONLY, **sampling)
+        lora, text = _lora_request(adapter), ""
+        async with self._tiers.own(adapter), asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
+            async for output in self._client.generate(prompt, greedy, f"own-{uuid.uuid4().hex}", lora_request=lora):
+                text = str(output.outputs[0].text)
         return text
 
     async def _enter(self, lora_request: LoRARequest | None) -> Lease:

@@ -305,6 +305,13 @@ def test_what_is_in_service_and_does_not_pass_a_later_check_is_available_but_not
     assert in_words(status)["Ready"] == "False VerifyFailed"
 
 
+def test_what_is_in_service_and_could_not_be_checked_is_not_ready_and_says_why() -> None:
+    status = status_of(NEW, a_saying_pod("a", SERVING, "the engine is busy", Reason.LOAD_FAILED))
+    assert in_words(status)["Available"] == "True Serving"
+    assert in_words(status)["Ready"] == "False LoadFailed"
+    assert ready(status).message == "pod a: the engine is busy"
+
+
 def test_what_pods_have_to_say_of_a_sound_adapter_stands_behind_the_message_of_ready() -> None:
     status = status_of(NEW, a_saying_pod("a", SERVING, "it changes nothing"), a_pod_with("b", new=SERVING))
     assert in_words(status)["Ready"] == "True Serving"

@@ -66,15 +66,3 @@ async def test_a_request_that_looks_up_again_still_uses_what_it_found_first() ->
     end.set()
     await asyncio.wait_for(drain, 1)
     await task
-
-
-async def test_requests_that_begin_after_the_switch_are_not_waited_for() -> None:
-    in_flight, first, second = InFlight(), asyncio.Event(), asyncio.Event()
-    old = await started(in_flight, "a@1", first)
-    drain = asyncio.create_task(in_flight.drained("a@1"))
-    assert await is_waiting(drain)
-    new = await started(in_flight, "a@1", second)
-    first.set()
-    await asyncio.wait_for(drain, 1)
-    second.set()
-    await asyncio.gather(old, new)

@@ -139,3 +139,39 @@ async def test_what_is_removed_is_gone_from_the_engine_and_what_was_never_in_it_
     await host.tiers.remove(adapter("a"))
     await host.tiers.remove(adapter("never-loaded"))
     assert host.engine.held == []
+
+
+async def test_the_runtimes_own_generation_waits_for_no_client() -> None:
+    host = Host(slots=1, sequences=1)
+    lease = await host.tiers.enter("busy", adapter("busy"))
+
+    async def warmed() -> None:
+        async with host.tiers.own(adapter("new")):
+            pass
+
+    await asyncio.wait_for(warmed(), 1)
+    lease.release()
+
+
+async def test_what_the_runtime_computes_with_is_not_pushed_out_however_much_is_loaded_meanwhile() -> None:
+    host = Host(capacity=2)
+    async with host.tiers.own(adapter("new")):
+        for name in ("a", "b", "c"):
+            (await host.tiers.enter(name, adapter(name))).release()
+        assert "new@1" in host.engine.held
+    (await host.tiers.enter("d", adapter("d"))).release()
+    assert "new@1" not in host.engine.held
+
+
+async def test_one_generation_of_the_runtimes_own_at_a_time() -> None:
+    host, second = Host(), asyncio.Event()
+
+    async def another() -> None:
+        async with host.tiers.own(adapter("b")):
+            second.set()
+
+    async with host.tiers.own(adapter("a")):
+        waiting = asyncio.create_task(another())
+        await asyncio.sleep(0.01)
+        assert not second.is_set()
+    await asyncio.wait_for(waiting, 1)
