@@ -1,6 +1,5 @@
 """More adapters than the engine holds, and more than it can compute with at once."""
 
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -65,27 +64,6 @@ def test_one_adapters_flood_leaves_the_others_their_share(world: World, many: di
         still_waiting = sum(not request.done() for request in flood)
         wait(flood)
     assert still_waiting > FLOOD // 4, "first come, first served would end the quiet ones last"
-
-
-def test_a_change_is_ready_although_every_slot_is_busy_all_the_time(
-    world: World, many: dict[str, RevisionSpec]
-) -> None:
-    enough = threading.Event()
-
-    def ask(name: str) -> None:
-        while not enough.is_set():
-            assert world.complete(name, max_tokens=40).status_code == 200
-
-    revised = world.spec(("b", 0.9))
-    with ThreadPoolExecutor(15) as pool:
-        asking = [pool.submit(ask, name) for name in list(many)[1:6] * 3]
-        try:
-            world.serve(**{**many, "n0": revised})
-        finally:
-            enough.set()
-        for each in asking:
-            each.result(SECONDS)
-    assert world.tokens("n0") == world.reference(("b", 0.9))
 
 
 def test_an_adapter_that_cannot_be_loaded_is_refused_alone_reported_and_served_again_when_it_can(
