@@ -44,7 +44,7 @@ async def test_a_branch_is_pinned_to_the_commit_it_names_now(hub: Hub, store: Co
 
     assert resolved.source.hugging_face is not None
     assert resolved.source.hugging_face.revision == commit
-    assert resolved.resolved == f"{REPO}@{commit}"
+    assert resolved.source.describe() == f"{REPO}@{commit}"
     assert resolved.digest == digest_of(pirate)
     assert sorted(p.name for p in resolved.folder.iterdir()) == sorted(ADAPTER_FILES)
     for name in ADAPTER_FILES:
