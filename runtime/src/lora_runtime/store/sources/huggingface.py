@@ -132,8 +132,7 @@ class HuggingFaceHub:
         try:
             yield
         except HUB_ERRORS as error:
-            problem = explain(error, _hub(source), self.endpoint, remedy)
-            raise not_fetched(problem.reason, problem.message, retryable=problem.retryable) from error
+            raise explain(error, _hub(source), self.endpoint, remedy) from error
 
 
 class _Meter:
