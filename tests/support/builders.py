@@ -150,7 +150,7 @@ def a_pod(
 
 
 def unreachable(message: str = "connection refused") -> Unreachable:
-    return Unreachable(message, LONG_AGO)
+    return Unreachable(message)
 
 
 def a_deployment(replicas: int = 1, *, updated: int | None = None, ready: int | None = None) -> ObservedDeployment:

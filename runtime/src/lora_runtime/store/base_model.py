@@ -55,8 +55,7 @@ class _Room:
             raise BaseModelUnavailable(
                 f"{source.repo} takes {size_bytes >> 20} MiB, and spec.cache.sizeLimit of the LoRAModel is "
                 f"{self.limit_bytes >> 20} MiB ({USABLE_SHARE:.0%} of it are used); raise it to {(least >> 20) + 1}Mi "
-                f"and what the adapters take",
-                retryable=False,
+                f"and what the adapters take"
             )
         self.expect(size_bytes)
 
@@ -100,16 +99,14 @@ async def ensure_base(
         else:
             raise BaseModelUnavailable(
                 "the runtime knows no base model source of this kind; set spec.source.huggingFace or "
-                "spec.source.volume of the LoRAModel",
-                retryable=False,
+                "spec.source.volume of the LoRAModel"
             )
     except Refused as refused:
-        raise BaseModelUnavailable(str(refused), retryable=refused.refusal.retryable) from refused
+        raise BaseModelUnavailable(str(refused)) from refused
     if not (folder / _CONFIG).is_file():
         raise BaseModelUnavailable(
             f"{where} has no {_CONFIG}, so it is not a model in the Hugging Face layout; correct spec.source of the "
-            f"LoRAModel",
-            retryable=True,
+            f"LoRAModel"
         )
     return folder
 
@@ -154,9 +151,7 @@ def _download(
         raise explain(error, source, endpoint, _remedy(tokens)) from error
     except OSError as error:
         remedy = "raise spec.cache.sizeLimit of the LoRAModel" if is_full(error) else "it is tried again"
-        raise BaseModelUnavailable(
-            f"{source.repo} cannot be stored in {cache_root}: {error}; {remedy}", retryable=True
-        ) from error
+        raise BaseModelUnavailable(f"{source.repo} cannot be stored in {cache_root}: {error}; {remedy}") from error
     _log.info("base model: %s is complete", source.repo)
     return Path(snapshot) / prefix
 

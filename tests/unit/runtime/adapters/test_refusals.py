@@ -366,7 +366,7 @@ def test_a_blend_inside_a_concatenation_counts_with_the_rank_it_was_cut_to(adapt
 def test_a_base_model_without_a_config_says_what_the_folder_needs(tmp_path: Path) -> None:
     with pytest.raises(BaseModelUnavailable, match=re.escape(f"{tmp_path} cannot be read")) as caught:
         load_base(tmp_path)
-    assert "needs a config.json" in caught.value.message
+    assert "needs a config.json" in str(caught.value)
 
 
 TRAINING_ONLY = frozenset({
