@@ -13,8 +13,8 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import load_file
 
-from lora_api.runtime_api import Recipe
-from lora_api.v1alpha1.adapter import Precision
+from lora_api.runtime_api import RevisionSpec
+from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.blend import publish
 from lora_runtime.adapters.compatibility import validate
@@ -35,7 +35,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def published(parts: Sequence[Weighted], folder: Path, precision: Precision = Precision.AUTO) -> Path:
     leaves, files = leaves_of(parts)
     folder.mkdir()
-    publish(Recipe(parts=leaves), files, precision, folder)
+    publish(RevisionSpec.of(leaves, BlendMethod.CONCAT, precision), files, folder)
     return folder
 
 
