@@ -19,8 +19,8 @@ from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.blend import publish
 from lora_runtime.adapters.compatibility import validate
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, Refused
+from support.edits import edit_config, edit_tensors
 from support.models import reference_logprobs, tiny_adapter, tiny_base
-from unit.runtime.adapters.edits import edit_config, edit_tensors
 from unit.runtime.adapters.leaves import leaves_of
 
 PROMPT = (5, 17, 101, 33, 260, 8)

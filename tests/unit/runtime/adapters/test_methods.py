@@ -20,8 +20,8 @@ from lora_api.runtime_api import BlendedPart, Recipe, RevisionSpec
 from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_runtime.adapters.blend import blend, publish, published_energy
 from lora_runtime.adapters.factors import Factors, merge, svd
+from support.edits import edit_tensors
 from support.models import reference_logprobs, tiny_adapter, tiny_base
-from unit.runtime.adapters.edits import edit_tensors
 from unit.runtime.adapters.leaves import Weighted, leaf, leaves_of
 
 Deltas = Mapping[str, torch.Tensor]

@@ -21,8 +21,8 @@ from lora_runtime.adapters.config import _UNSUPPORTED, AdapterConfig
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, BaseModelUnavailable, Refused
 from lora_runtime.adapters.inspect import Limits, inspect
 from lora_runtime.store.digest import digest_of
+from support.edits import Tensors, edit_config, edit_tensors
 from support.models import tiny_adapter, tiny_base
-from unit.runtime.adapters.edits import Tensors, edit_config, edit_tensors
 from unit.runtime.adapters.leaves import leaf
 
 Q_PROJ = "base_model.model.model.layers.0.self_attn.q_proj"
