@@ -25,7 +25,6 @@ from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.clients.certificates import Authority, Leaf, client_context
-from lora_operator.clients.clock import SystemClock
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import Unreachable
 from lora_runtime.adapters.base import load_base
@@ -95,7 +94,7 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
 @pytest.fixture
 async def admin(pod: Pod) -> AsyncIterator[RuntimeAdmin]:
     leaf = pod.authority.client("lora-operator", datetime.now(UTC))
-    async with RuntimeAdmin(client_context(pod.authority, leaf), SystemClock()) as client:
+    async with RuntimeAdmin(client_context(pod.authority, leaf)) as client:
         yield client
 
 
@@ -189,7 +188,7 @@ def _load(context: ssl.SSLContext, leaf: Leaf) -> None:
 
 @pytest.mark.parametrize("kind", ["no certificate", "another authority's", "a pod's own"])
 async def test_the_admin_port_refuses_who_is_not_the_operator(pod: Pod, kind: str) -> None:
-    async with RuntimeAdmin(refused_context(kind, pod), SystemClock()) as stranger:
+    async with RuntimeAdmin(refused_context(kind, pod)) as stranger:
         answer = await stranger.inventory(pod.address, after=None, wait_seconds=0)
     assert isinstance(answer, Unreachable)
 

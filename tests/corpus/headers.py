@@ -3,6 +3,8 @@
 import io
 import pickle
 import zipfile
+from pathlib import Path
+from typing import Any
 
 from corpus.hostile import Q_PROJ, Damage, Hostile, bytes_of, entry, safetensors_file
 from lora_api.v1alpha1.conditions import Reason
@@ -32,25 +34,27 @@ class _Bomb:
 
 
 def _cut(folder_bytes: int) -> Damage:
-    def damage(folder: object) -> None:
-        path = folder / TENSORS_FILE  # type: ignore[operator]
+    def damage(folder: Path) -> None:
+        path = folder / TENSORS_FILE
         path.write_bytes(path.read_bytes()[:folder_bytes])
 
     return damage
 
 
 def _sparse(size: int, start: bytes = b"") -> Damage:
-    def damage(folder: object) -> None:
-        with (folder / TENSORS_FILE).open("wb") as file:  # type: ignore[operator]
+    def damage(folder: Path) -> None:
+        with (folder / TENSORS_FILE).open("wb") as file:
             file.write(start)
             file.truncate(size)
 
     return damage
 
 
-def lying(name: str, says: tuple[str, ...], header: object, data: bytes = DATA, length: int | None = None) -> Hostile:
+def lying(
+    name: str, says: tuple[str, ...], header: dict[str, Any] | bytes, data: bytes = DATA, length: int | None = None
+) -> Hostile:
     """A file with this header."""
-    return Hostile(name, MALFORMED, says, bytes_of(safetensors_file(header, data, length)))  # type: ignore[arg-type]
+    return Hostile(name, MALFORMED, says, bytes_of(safetensors_file(header, data, length)))
 
 
 NOT_SAFETENSORS = tuple(

@@ -11,8 +11,8 @@ import torch
 
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE
+from support.edits import Tensors, edit_config, edit_tensors
 from support.models import tiny_adapter
-from unit.runtime.adapters.edits import Tensors, edit_config, edit_tensors
 
 Damage = Callable[[Path], object]
 """Takes the folder of a sound adapter and damages it."""

@@ -12,9 +12,9 @@ from engine.conftest import PROMPT, TOKENS, World
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import Reason
+from support.edits import edit_config, edit_tensors
 from support.models import reference, tiny_adapter, tiny_base
 from support.runtime_process import start_runtime
-from unit.runtime.adapters.edits import edit_config, edit_tensors
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 

@@ -34,7 +34,7 @@ async def test_a_tag_is_pinned_to_its_digest(registry: Registry, store: ContentS
     digest = registry.push(pirate)
     resolved = await store.resolve(from_oci(registry))
     assert resolved.digest == digest_of(pirate)
-    assert resolved.resolved == f"oci://{registry.host}/team/pirate:v1@{digest}"
+    assert resolved.source.describe() == f"oci://{registry.host}/team/pirate:v1@{digest}"
 
 
 async def test_a_moved_tag_stays_pinned(registry: Registry, store: ContentStore, pirate: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ async def test_objects_are_fetched_and_pinned_to_their_etags(
     assert resolved.digest == digest_of(pirate)
     assert resolved.source.s3 is not None
     assert resolved.source.s3.etags is not None
-    assert resolved.resolved == (
+    assert resolved.source.describe() == (
         f"s3://{BUCKET}/a folder/pirate+v1 at {s3.endpoint}@{resolved.source.s3.etags.tensors}"
     )
 

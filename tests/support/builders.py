@@ -87,9 +87,7 @@ def some_facts(content: str = "pirate", *, rank: int = 8, size_bytes: int = 1000
     """What a pod finds out about files with this content."""
     commit = hashlib.sha1(content.encode(), usedforsecurity=False).hexdigest()
     source = AdapterSource(hugging_face=HuggingFaceSource(repo=f"team/{content}", revision=commit))
-    return AdapterFacts(
-        source=source, resolved=source.describe(), digest=a_digest(content), rank=rank, size_bytes=size_bytes
-    )
+    return AdapterFacts(source=source, digest=a_digest(content), rank=rank, size_bytes=size_bytes)
 
 
 def a_resolution(adapter: ObservedAdapter, found: AdapterFacts | None = None) -> Resolution:
@@ -152,7 +150,7 @@ def a_pod(
 
 
 def unreachable(message: str = "connection refused") -> Unreachable:
-    return Unreachable(message, LONG_AGO)
+    return Unreachable(message)
 
 
 def a_deployment(replicas: int = 1, *, updated: int | None = None, ready: int | None = None) -> ObservedDeployment:

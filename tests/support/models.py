@@ -58,11 +58,6 @@ class Answer:
     logprobs: torch.Tensor
     """``[n, vocabulary]`` float32: the log-probabilities from which each token was chosen."""
 
-    def top(self, count: int) -> dict[int, float]:
-        """The likeliest first tokens and their log-probabilities, best first."""
-        values, tokens = self.logprobs[0].topk(count)
-        return dict(zip(tokens.tolist(), values.tolist(), strict=True))
-
 
 def tiny_base(folder: Path, seed: int = 0, *, tie_word_embeddings: bool = False) -> Path:
     """Write a seeded two-layer Llama (2 MB, float32) with a byte-level tokenizer into ``folder``; return it.

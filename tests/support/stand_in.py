@@ -31,7 +31,7 @@ class EverySourceExists:
     async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:
         words = request.source.describe()
         digest = f"sha256:{hashlib.sha256(words.encode()).hexdigest()}"
-        return AdapterFacts(source=request.source, resolved=words, digest=digest, rank=8, size_bytes=1000)
+        return AdapterFacts(source=request.source, digest=digest, rank=8, size_bytes=1000)
 
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
         return Published(folder=Path("/versions") / spec.revision, rank=8, size_bytes=1000, elements=240)

@@ -300,8 +300,6 @@ class AdapterFacts(WireModel):
 
     source: AdapterSource
     """The source, pinned: with a commit, ETags or a digest."""
-    resolved: str
-    """The same in one line, for people."""
     digest: Digest
     rank: int
     """Largest rank over its modules."""

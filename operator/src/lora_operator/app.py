@@ -46,7 +46,7 @@ async def run(config: Config) -> None:
         await bootstrap.require_crds(kube, config.watch_namespaces)
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
         leaf = authority.client("operator", clock.now())
-        async with RuntimeAdmin(client_context(authority, leaf), clock) as admin:
+        async with RuntimeAdmin(client_context(authority, leaf)) as admin:
             await _run(config, kube, admin, authority, clock)
 
 
@@ -55,7 +55,7 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
     metrics = Metrics()
     metrics.serve(config.metrics_port)
     async with asyncio.TaskGroup() as group:
-        inventories = Inventories(admin, clock, _POLL_BACKOFF, group.create_task, queue.ring)
+        inventories = Inventories(admin, _POLL_BACKOFF, group.create_task, queue.ring)
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
         applied, freshness = Applied(), Freshness()
         events = Events(kube, clock, config.pod_name)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from lora_api.runtime_api import RevisionReport, RevisionSpec, RevisionState
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.engine.protocol import LoadedAdapter
+from lora_runtime.retries import retry_delay as retry_delay
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 
-_LONGEST_RETRY_SECONDS = 60.0
 _TRIES_BEFORE_READY = 3
 """A pod that starts gives each adapter this many tries before it becomes ready without it."""
 
@@ -106,11 +106,6 @@ class Held:
             bytes_done=self.progress.done if fetching else None,
             bytes_total=self.progress.total if fetching else None,
         )
-
-
-def retry_delay(tries: int) -> float:
-    """Seconds to wait after so many failures in a row."""
-    return min(_LONGEST_RETRY_SECONDS, 2.0 ** min(tries, 10))  # two to the power of 1024 is too much for a float
 
 
 def _spread(now: float) -> float:

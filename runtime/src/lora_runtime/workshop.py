@@ -102,7 +102,6 @@ class Workshop:
             check_adapted([inspection], self._adapted.result())
         return AdapterFacts(
             source=found.source,
-            resolved=found.resolved,
             digest=found.digest,
             rank=inspection.rank,
             size_bytes=found.size_bytes,

@@ -13,7 +13,7 @@ from lora_runtime.resolutions import Resolutions
 from lora_runtime.workshop import Progress
 
 QUESTION = ResolveRequest(source=AdapterSource(volume=VolumeSource(name="shared", path="a")))
-FACTS = AdapterFacts(source=QUESTION.source, resolved="a", digest="sha256:" + "a" * 64, rank=8, size_bytes=1)
+FACTS = AdapterFacts(source=QUESTION.source, digest="sha256:" + "a" * 64, rank=8, size_bytes=1)
 DEADLINE_SECONDS = 5
 
 

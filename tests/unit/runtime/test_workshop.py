@@ -16,8 +16,8 @@ from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.store.content import open_store
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress, Workshop
+from support.edits import edit_tensors
 from support.models import tiny_adapter, tiny_base
-from unit.runtime.adapters.edits import edit_tensors
 
 
 async def test_a_revision_given_up_before_the_base_is_known_spoils_nothing_for_the_next(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from lora_api import runtime_api
 from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, WireModel
-from lora_operator.clients.clock import Clock
 from lora_operator.domain.observed import Unreachable
 
 Answer = TypeVar("Answer", bound=WireModel)
@@ -35,8 +34,7 @@ class PodAddress:
 class RuntimeAdmin:
     """Talks to the runtimes of all pods. No call raises for a pod that is away: that is the value Unreachable."""
 
-    def __init__(self, context: ssl.SSLContext, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, context: ssl.SSLContext) -> None:
         self._http = httpx.AsyncClient(
             verify=context,
             trust_env=False,  # pods are never behind a proxy
@@ -98,18 +96,15 @@ class RuntimeAdmin:
                 extensions=extensions,
             )
         except (httpx.HTTPError, OSError) as error:
-            return self._unreachable(f"the pod's admin port does not answer: {_words(error)}")
+            return Unreachable(f"the pod's admin port does not answer: {_words(error)}")
         if response.status_code != HTTPStatus.OK:
-            return self._unreachable(
+            return Unreachable(
                 f"the pod's admin port answers {response.status_code} to {method} {path}: {response.text[:300]}"
             )
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
-            return self._unreachable(f"the pod's answer to {method} {path} is not understood: {error}"[:500])
-
-    def _unreachable(self, message: str) -> Unreachable:
-        return Unreachable(message=message, since=self._clock.now())
+            return Unreachable(f"the pod's answer to {method} {path} is not understood: {error}"[:500])
 
 
 def _words(error: Exception) -> str:

@@ -74,7 +74,6 @@ class WriteModelStatus:
     """Server-side apply the LoRAModel's status, then tell of it."""
 
     status: LoRAModelStatus
-    why: str
     news: tuple[Announcement, ...] = ()
 
 
@@ -85,7 +84,6 @@ class WriteAdapterStatus:
     name: str
     uid: str
     status: LoRAAdapterStatus
-    why: str
     news: tuple[Announcement, ...] = ()
 
 

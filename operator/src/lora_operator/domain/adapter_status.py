@@ -37,7 +37,6 @@ class _Files:
     digest: str | None = None
     source: AdapterSource | None = None
     source_hash: str | None = None
-    resolved: str = ""
 
 
 def status_of(
@@ -73,7 +72,10 @@ def status_of(
         pods=PodCounts(desired=fleet.desired_pods, updated=delivered.updated, available=delivered.available),
         failures=delivered.failures(),
         history=history,
-        summary=AdapterSummary(loaded=f"{delivered.updated}/{fleet.desired_pods}", resolved=files.resolved),
+        summary=AdapterSummary(
+            loaded=f"{delivered.updated}/{fleet.desired_pods}",
+            resolved="" if files.source is None else conditions.cut(files.source.describe(), _LONGEST_LINE),
+        ),
     )
 
 
@@ -126,7 +128,6 @@ def _files(adapter: ObservedAdapter, outcome: Outcome, known: AdapterFacts | Blo
             digest=known.digest,
             source=known.source,
             source_hash=facts.source_hash(adapter),
-            resolved=conditions.cut(known.resolved, _LONGEST_LINE),
             rank=known.rank,
             size_bytes=known.size_bytes,
         )
@@ -137,7 +138,6 @@ def _files(adapter: ObservedAdapter, outcome: Outcome, known: AdapterFacts | Blo
         digest=status.digest,
         source=status.resolved_source,
         source_hash=status.source_hash,
-        resolved=status.summary.resolved,
         rank=status.rank,
         size_bytes=status.size_bytes,
     )

@@ -76,7 +76,6 @@ def remembered(adapter: ObservedAdapter) -> AdapterFacts | None:
         return None
     return AdapterFacts(
         source=status.resolved_source,
-        resolved=status.summary.resolved,
         digest=status.digest,
         rank=status.rank,
         size_bytes=status.size_bytes,

@@ -60,7 +60,6 @@ class Unreachable:
     """A pod whose admin port does not answer."""
 
     message: str
-    since: datetime
 
 
 @dataclass(frozen=True, slots=True)

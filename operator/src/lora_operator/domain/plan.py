@@ -160,7 +160,7 @@ def _adapter_statuses(snapshot: Snapshot, concluded: _Conclusions, now: datetime
 def _adapter_written(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> Iterator[Action]:
     if new != adapter.status:
         news = transitions.adapter_events(adapter, new)
-        yield WriteAdapterStatus(adapter.meta.name, adapter.meta.uid, new, "the status changed", news)
+        yield WriteAdapterStatus(adapter.meta.name, adapter.meta.uid, new, news)
 
 
 def _model_written(
@@ -175,7 +175,7 @@ def _model_written(
         return
     new = _model_status(snapshot, model, rejected, applied, adapters, now)
     if new != model.status:
-        yield WriteModelStatus(new, "the status changed", transitions.model_events(model, new))
+        yield WriteModelStatus(new, transitions.model_events(model, new))
 
 
 def _model_status(

@@ -20,8 +20,6 @@ _MOST_LEAVES = 512
 """Every pod reads them all, and the document carries them: blends of blends may multiply."""
 _DEEPEST = 8
 
-_LINEAR = (BlendMethod.CONCAT, BlendMethod.SVD)
-"""A weighted sum: a member that is a concatenation may be replaced by its parts."""
 _MERGES = (BlendMethod.TIES, BlendMethod.DARE)
 """PEFT's merges: what they do to a sum is not the sum of what they do to its parts."""
 
@@ -30,7 +28,6 @@ _MERGES = (BlendMethod.TIES, BlendMethod.DARE)
 class Member:
     """One member of a blend."""
 
-    name: str
     weight: float
     """The member's in the blend, times that of the blend itself."""
     recipe: Recipe

@@ -80,7 +80,7 @@ def _blended(
         outcome = members[name]
         if not isinstance(outcome, Wanted):
             return _member_not_ready(name, outcome)
-        listed.append(recipes.Member(name, spec.weight * member.weight, outcome.spec))
+        listed.append(recipes.Member(spec.weight * member.weight, outcome.spec))
     recipe = recipes.blended(blend, tuple(listed), files, max_rank)
     if isinstance(recipe, Blocked):
         return recipe

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lora_api.runtime_api import Inventory
-from lora_operator.clients.clock import Clock
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import ModelKey, Unreachable
 from lora_operator.reconcile.queue import Backoff
@@ -27,11 +26,8 @@ class _Watched:
 class Inventories:
     """The last answer of every pod of every model; rings for the model when one changes."""
 
-    def __init__(
-        self, admin: RuntimeAdmin, clock: Clock, backoff: Backoff, spawn: Spawn, ring: Callable[[ModelKey], None]
-    ) -> None:
+    def __init__(self, admin: RuntimeAdmin, backoff: Backoff, spawn: Spawn, ring: Callable[[ModelKey], None]) -> None:
         self._admin = admin
-        self._clock = clock
         self._backoff = backoff
         self._spawn = spawn
         self._ring = ring
@@ -44,7 +40,7 @@ class Inventories:
         for pod in known.keys() - wanted:
             self._stop(known.pop(pod))
         for pod in wanted - known.keys():
-            known[pod] = _Watched(Unreachable("the pod has not been asked yet", self._clock.now()))
+            known[pod] = _Watched(Unreachable("the pod has not been asked yet"))
             known[pod].task = self._spawn(self._poll(key, pod))
         if not known:
             del self._pods[key]
@@ -96,12 +92,9 @@ class Inventories:
 
     def _lost(self, key: ModelKey, pod: PodAddress, answer: Unreachable) -> None:
         watched = self._pods[key][pod]
-        was = watched.answer
+        was, watched.answer = watched.answer, answer
         if isinstance(was, Unreachable):
-            # Still away: since when is what counts, and the words may be newer.
-            watched.answer = Unreachable(answer.message, was.since)
-            return
-        watched.answer = answer
+            return  # still away, in newer words
         _logger.info("pod %s/%s is unreachable: %s", key.namespace, pod.name, answer.message)
         self._ring(key)
 

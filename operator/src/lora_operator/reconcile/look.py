@@ -146,8 +146,7 @@ class Look:
             if address is not None:
                 observed.append(reading.read_pod(pod, self._inventories.answer(key, address)))
             else:
-                since = reading.read_meta(pod).created
-                observed.append(reading.read_pod(pod, Unreachable("the pod has no address yet", since)))
+                observed.append(reading.read_pod(pod, Unreachable("the pod has no address yet")))
         return tuple(sorted(observed, key=lambda pod: (pod.created, pod.name)))
 
 

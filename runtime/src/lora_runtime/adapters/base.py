@@ -54,8 +54,7 @@ def load_base(folder: Path) -> BaseModel:
     except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
         raise BaseModelUnavailable(
             f"the base model in {folder} cannot be read: {error}. The folder needs a config.json of a model that "
-            f"this version of transformers knows without remote code",
-            retryable=False,
+            f"this version of transformers knows without remote code"
         ) from error
     modules = dict(_modules(model, Conv1D))
     others = {name: type(module).__name__ for name, module in model.named_modules() if name not in modules}

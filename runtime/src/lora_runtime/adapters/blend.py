@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from lora_api.runtime_api import BlendedPart, Digest, Part, Recipe
+from lora_api.runtime_api import BlendedPart, Digest, Part, Recipe, RevisionSpec
 from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, incompatible
@@ -53,22 +53,21 @@ class Blended:
     """The share of the sum of squared singular values that the recipe's rank kept; None for Concat, which cuts nothing."""
 
 
-def publish(recipe: Recipe, files: Mapping[Digest, Files], precision: Precision, folder: Path) -> None:
-    """Writes what a recipe makes as one adapter into an existing folder.
+def publish(spec: RevisionSpec, files: Mapping[Digest, Files], folder: Path) -> None:
+    """Writes a revision as one adapter into an existing folder.
 
-    The same recipe and precision give the same bytes, on every machine of one kind.
+    The same revision gives the same bytes, on every machine of one kind.
 
     Args:
-        recipe: What to make.
+        spec: What to make; values are rounded to its precision, once, at the end.
         files: All its leaves, by digest.
-        precision: The values are rounded to it, once, at the end.
         folder: Empty.
 
     Raises:
-        Refused: a value does not fit `precision`.
+        Refused: a value does not fit the precision.
         OSError, SafetensorError: the folder cannot be written.
     """
-    blended = blend(recipe, files, precision)
+    blended = blend(spec, files, spec.precision)
     save_file(blended.tensors, folder / TENSORS_FILE, metadata={"format": "pt"})
     text = json.dumps(blended.config, indent=2, sort_keys=True) + "\n"
     (folder / CONFIG_FILE).write_text(text, encoding="utf-8")

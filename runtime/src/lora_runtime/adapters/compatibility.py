@@ -13,7 +13,6 @@ from lora_runtime.adapters.header import Shape
 from lora_runtime.adapters.inspect import (
     PREFIX,
     Inspection,
-    Limits,
     ModuleKind,
     check_values,
     inspect,
@@ -22,13 +21,13 @@ from lora_runtime.adapters.inspect import (
 _NAMED_AT_MOST = 3
 
 
-def validate(folder: Path, base: BaseModel, max_rank: int, limits: Limits = Limits()) -> Inspection:  # noqa: B008
+def validate(folder: Path, base: BaseModel, max_rank: int) -> Inspection:
     """Everything that must hold before an engine sees these files; reads every tensor once.
 
     Raises:
         Refused: with the first thing that does not hold.
     """
-    inspection = inspect(folder, limits)
+    inspection = inspect(folder)
     check(inspection, base, max_rank)
     return replace(inspection, acts=check_values(folder, inspection))
 

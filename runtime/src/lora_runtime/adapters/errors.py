@@ -29,11 +29,6 @@ class Refused(Exception):
 class BaseModelUnavailable(Exception):
     """The base model cannot be had or read."""
 
-    def __init__(self, message: str, *, retryable: bool) -> None:
-        super().__init__(message)
-        self.message = message
-        self.retryable = retryable
-
 
 def not_fetched(reason: Reason, message: str, *, retryable: bool) -> Refused:
     """The files could not be had; `retryable` when the same spec may succeed later."""

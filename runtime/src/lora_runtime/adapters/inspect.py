@@ -61,8 +61,6 @@ class ModuleTensors:
     """`[rank, in]`; for an embedding `[rank, vocabulary]`."""
     b_shape: Shape
     """`[out, rank]`; for an embedding `[dimension, rank]`."""
-    dtype: str
-    """As safetensors names it: F32, F16, BF16, F64."""
     rank: int
     scaling: float
 
@@ -82,8 +80,6 @@ class Inspection:
     """Sorted by name, at least one."""
     saved_embeddings: tuple[tuple[str, Shape], ...]
     """Copies of the base model's embeddings that PEFT put beside the adapter, by module; never loaded."""
-    size_bytes: int
-    """Size of the tensors' file."""
     acts: bool = True
     """False when every module's product is zero, as in an adapter that was never trained; known once it is checked."""
 
@@ -108,13 +104,11 @@ def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
     if problem is not None:
         raise problem
     config = read_config(folder / CONFIG_FILE, limits.max_config_bytes)
-    tensors = folder / TENSORS_FILE
-    header = read_header(tensors, limits.max_header_bytes)
+    header = read_header(folder / TENSORS_FILE, limits.max_header_bytes)
     return Inspection(
         config=config,
         modules=_modules(header, Scaling(config)),
         saved_embeddings=tuple(_saved_embeddings(header)),
-        size_bytes=tensors.stat().st_size,
     )
 
 
@@ -186,14 +180,14 @@ def _module(
             raise unsupported(
                 f"tensor {key} has element type {dtype}; save the adapter as float32, bfloat16 or float16"
             )
-    a_shape, b_shape, dtype = header[keys["A"]].shape, header[keys["B"]].shape, header[keys["A"]].dtype
+    a_shape, b_shape = header[keys["A"]].shape, header[keys["B"]].shape
     rank, factor = scaling.of(name)
     if a_shape[0] != rank or b_shape[1] != rank:
         raise malformed(
             f"tensors {keys['A']} {list(a_shape)} and {keys['B']} {list(b_shape)} have rank {a_shape[0]} and "
             f"{b_shape[1]}, but {CONFIG_FILE} gives {name} rank {rank}; the two files belong to different adapters"
         )
-    return ModuleTensors(name, kind, a_shape, b_shape, dtype, rank, factor)
+    return ModuleTensors(name, kind, a_shape, b_shape, rank, factor)
 
 
 def _unknown_key(key: str) -> Refused:

@@ -17,9 +17,6 @@ class HostCache:
     def __contains__(self, engine_name: str) -> bool:
         return engine_name in self._held
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     @property
     def full(self) -> bool:
         """Whether something has to go before anything comes."""

@@ -13,10 +13,10 @@ from typing import Protocol
 from lora_runtime.engine.admission import Admission, Ticket
 from lora_runtime.engine.host_cache import HostCache
 from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed
+from lora_runtime.retries import retry_delay
 
 _LOAD_WAIT_SECONDS = 30.0
 """A request waits so long for a cold adapter; its own load and those before it."""
-_LONGEST_RETRY_SECONDS = 60.0
 
 Trouble = Callable[[LoadedAdapter, str | None], None]
 """Told when a registered adapter cannot be loaded, with the engine's words, and with None when it can again."""
@@ -208,7 +208,7 @@ class Tiers:
             await self.load(adapter)
         except LoadFailed as error:
             tries = self._failures[name].tries + 1 if name in self._failures else 1
-            retry_at = self._clock() + min(_LONGEST_RETRY_SECONDS, 2.0 ** min(tries, 10))
+            retry_at = self._clock() + retry_delay(tries)
             self._failures[name] = _Failure(str(error), tries, retry_at)
             self._trouble(adapter, str(error))
             raise

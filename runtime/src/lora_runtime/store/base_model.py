@@ -12,12 +12,12 @@ from huggingface_hub.utils import filter_repo_objects, tqdm
 
 from lora_api.v1alpha1.common import HuggingFaceSource, ModelSource
 from lora_api.v1alpha1.conditions import Reason
-from lora_runtime.adapters.errors import BaseModelUnavailable, Refused
+from lora_runtime.adapters.errors import BaseModelUnavailable, Refused, not_fetched
 from lora_runtime.store.budget import USABLE_SHARE
 from lora_runtime.store.content import DEFAULT_ENDPOINT
 from lora_runtime.store.disk import is_full
 from lora_runtime.store.sources.credentials import read_token
-from lora_runtime.store.sources.hub_errors import HUB_ERRORS, HubProblem, explain
+from lora_runtime.store.sources.hub_errors import HUB_ERRORS, explain
 from lora_runtime.store.sources.volume import find_folder, folder_name
 
 _CONFIG = "config.json"
@@ -55,8 +55,7 @@ class _Room:
             raise BaseModelUnavailable(
                 f"{source.repo} takes {size_bytes >> 20} MiB, and spec.cache.sizeLimit of the LoRAModel is "
                 f"{self.limit_bytes >> 20} MiB ({USABLE_SHARE:.0%} of it are used); raise it to {(least >> 20) + 1}Mi "
-                f"and what the adapters take",
-                retryable=False,
+                f"and what the adapters take"
             )
         self.expect(size_bytes)
 
@@ -100,16 +99,14 @@ async def ensure_base(
         else:
             raise BaseModelUnavailable(
                 "the runtime knows no base model source of this kind; set spec.source.huggingFace or "
-                "spec.source.volume of the LoRAModel",
-                retryable=False,
+                "spec.source.volume of the LoRAModel"
             )
     except Refused as refused:
-        raise BaseModelUnavailable(str(refused), retryable=refused.refusal.retryable) from refused
+        raise BaseModelUnavailable(str(refused)) from refused
     if not (folder / _CONFIG).is_file():
         raise BaseModelUnavailable(
             f"{where} has no {_CONFIG}, so it is not a model in the Hugging Face layout; correct spec.source of the "
-            f"LoRAModel",
-            retryable=True,
+            f"LoRAModel"
         )
     return folder
 
@@ -129,14 +126,14 @@ def _download(
 ) -> Path:
     prefix = f"{source.subfolder.strip('/')}/" if source.subfolder else ""
     patterns = [prefix + pattern for pattern in _FILES]
-    accepted = _accepted(source, endpoint, tokens)
-    if isinstance(accepted, HubProblem):
-        kept = _kept(source, cache_root) if accepted.reason is Reason.SOURCE_UNREACHABLE else None
+    try:
+        token, info = _accepted(source, endpoint, tokens)
+    except Refused as refused:
+        kept = _kept(source, cache_root) if refused.refusal.reason is Reason.SOURCE_UNREACHABLE else None
         if kept is None:
-            raise _unavailable(accepted)
-        _log.warning("base model: %s; the copy in %s is used meanwhile", accepted.message, kept)
+            raise
+        _log.warning("base model: %s; the copy in %s is used meanwhile", refused, kept)
         return kept / prefix
-    token, info = accepted
     files = filter_repo_objects(info.siblings or (), allow_patterns=patterns, key=lambda file: file.rfilename)
     room.check(source, sum(file.size or 0 for file in files))
     _log.info("base model: downloading %s at commit %s from %s", source.repo, info.sha, endpoint)
@@ -151,21 +148,17 @@ def _download(
             tqdm_class=_LoggedProgress,
         )
     except HUB_ERRORS as error:
-        raise _unavailable(explain(error, source, endpoint, _remedy(tokens))) from error
+        raise explain(error, source, endpoint, _remedy(tokens)) from error
     except OSError as error:
         remedy = "raise spec.cache.sizeLimit of the LoRAModel" if is_full(error) else "it is tried again"
-        raise BaseModelUnavailable(
-            f"{source.repo} cannot be stored in {cache_root}: {error}; {remedy}", retryable=True
-        ) from error
+        raise BaseModelUnavailable(f"{source.repo} cannot be stored in {cache_root}: {error}; {remedy}") from error
     _log.info("base model: %s is complete", source.repo)
     return Path(snapshot) / prefix
 
 
-def _accepted(
-    source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None]
-) -> tuple[str | None, ModelInfo] | HubProblem:
-    """The first token that the hub accepts and what the revision names, or why there is none."""
-    problem = HubProblem(Reason.UNAUTHORIZED, "no token was tried")
+def _accepted(source: HuggingFaceSource, endpoint: str, tokens: Sequence[str | None]) -> tuple[str | None, ModelInfo]:
+    """The first token that the hub accepts and what the revision names."""
+    problem = not_fetched(Reason.UNAUTHORIZED, "no token was tried", retryable=True)
     for token in tokens:
         try:
             info = HfApi(endpoint=endpoint, token=token or False).model_info(
@@ -173,11 +166,11 @@ def _accepted(
             )
         except HUB_ERRORS as error:
             problem = explain(error, source, endpoint, _remedy(tokens))
-            if problem.reason is Reason.SOURCE_UNREACHABLE:
-                return problem
+            if problem.refusal.reason is Reason.SOURCE_UNREACHABLE:
+                break
         else:
             return token, info
-    return problem
+    raise problem
 
 
 def _kept(source: HuggingFaceSource, cache_root: Path) -> Path | None:
@@ -193,7 +186,3 @@ def _remedy(tokens: Sequence[str | None]) -> str:
     if len(tokens) == 1:
         return "list a Secret with a token that may read it in the LoRAModel's spec.credentials"
     return "no token of the LoRAModel's spec.credentials opens it: grant one of them access"
-
-
-def _unavailable(problem: HubProblem) -> BaseModelUnavailable:
-    return BaseModelUnavailable(problem.message, retryable=problem.retryable)

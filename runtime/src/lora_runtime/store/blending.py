@@ -108,7 +108,7 @@ def main() -> int:
     try:
         with disk_refused(job.made):
             files = {digest: blend.Files(folder, inspect(folder)) for digest, folder in job.folders.items()}
-            blend.publish(job.spec, files, job.spec.precision, job.made)
+            blend.publish(job.spec, files, job.made)
     except Refused as refused:
         sys.stdout.write(refused.refusal.model_dump_json() + "\n")
         return _REFUSED

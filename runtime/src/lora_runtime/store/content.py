@@ -56,8 +56,6 @@ class Resolved:
 
     source: AdapterSource
     """Pinned: a branch or tag is replaced by its commit."""
-    resolved: str
-    """The same in one line, for people."""
     digest: str
     folder: Path
     size_bytes: int
@@ -135,7 +133,7 @@ class ContentStore:
         self._recent.append(digest)
         folder = self._folder(digest)
         size = (folder / TENSORS_FILE).stat().st_size
-        return Resolved(pinned, pinned.describe(), digest, folder, size)
+        return Resolved(pinned, digest, folder, size)
 
     async def ensure(self, source: AdapterSource, digest: str, progress: Progress | None = None) -> Path:
         """The folder with exactly the files of `digest`, fetched from the pinned `source` unless they are here.

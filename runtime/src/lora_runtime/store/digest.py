@@ -18,10 +18,18 @@ def digest_of(folder: Path) -> str:
     manifest = hashlib.sha256()
     for name in sorted(ADAPTER_FILES):
         path = folder / name
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        manifest.update(f"{name} {path.stat().st_size} {content}\n".encode())
+        manifest.update(f"{name} {path.stat().st_size} {sha256_of(path)}\n".encode())
     return _ALGORITHM + manifest.hexdigest()
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of one file, as 64 hex digits.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+    """
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def hex_of(digest: str) -> str:

@@ -124,7 +124,7 @@ class Versions:
     ) -> None:
         with scratch_folder(self._scratch) as made:
             if process is None:
-                await asyncio.to_thread(publish, spec, files, spec.precision, made)
+                await asyncio.to_thread(publish, spec, files, made)
             else:
                 await process.publish(spec, {digest: found.folder for digest, found in files.items()}, made)
             await asyncio.to_thread(_reveal, made, folder)

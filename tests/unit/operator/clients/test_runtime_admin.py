@@ -4,7 +4,6 @@ import asyncio
 from datetime import UTC, datetime
 
 from lora_operator.clients.certificates import Authority, client_context
-from lora_operator.clients.clock import SystemClock
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import Unreachable
 
@@ -14,7 +13,7 @@ HOST = "smol.team.runtime.lora-operator.io"
 async def asked(port: int) -> object:
     authority = Authority.make(datetime.now(UTC))
     context = client_context(authority, authority.client("operator", datetime.now(UTC)))
-    async with RuntimeAdmin(context, SystemClock()) as admin:
+    async with RuntimeAdmin(context) as admin:
         return await admin.inventory(PodAddress("pod-0", "127.0.0.1", HOST, port), None, 0)
 
 

@@ -113,7 +113,7 @@ def test_the_facts_of_the_source_are_remembered() -> None:
     assert status.resolved_source == some_facts().source
     assert status.source_hash == facts.source_hash(an_adapter())
     assert (status.rank, status.size_bytes) == (8, 1000)
-    assert status.summary.resolved == some_facts().resolved
+    assert status.summary.resolved == some_facts().source.describe()
 
 
 def test_a_remembered_source_is_known_again() -> None:

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from lora_api import labels
 from lora_api.runtime_api import AdapterFacts, ResolveResponse, ResolveState
-from lora_api.v1alpha1.adapter import AdapterSummary, LoRAAdapterStatus
+from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain import facts
 from lora_operator.domain.observed import ObservedAdapter, Resolution
@@ -27,7 +27,6 @@ def remembering(adapter: ObservedAdapter, found: AdapterFacts) -> LoRAAdapterSta
         digest=found.digest,
         rank=found.rank,
         size_bytes=found.size_bytes,
-        summary=AdapterSummary(resolved=found.resolved),
     )
 
 

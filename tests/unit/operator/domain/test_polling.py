@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lora_api import labels
 from lora_api.runtime_api import AdapterFacts, Desired, ResolveResponse, ResolveState, RevisionState
+from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain import conditions, facts, plan, polling
 from lora_operator.domain.acceptance import Policy
@@ -229,6 +230,14 @@ def test_a_find_that_is_not_stored_yet_is_not_lost_to_the_next_look() -> None:
     world.passes(NOW + DAY)
     world.adapter = old  # the status was not written
     assert not world.is_asked(NOW + 2 * DAY)
+
+
+def test_a_place_whose_name_is_too_long_for_its_column_is_looked_at_again_too() -> None:
+    place: dict[str, Any] = {"http": {"url": "https://example.com/" + "x" * 1100}}
+    world = World(an_adapter(source={**place, "pollSeconds": EVERY}))
+    world.finds(NOW, some_facts().model_copy(update={"source": AdapterSource.model_validate(place)}))
+    world.settle(NOW)
+    assert world.is_asked(NOW + DAY)
 
 
 @given(st.integers(10, 31_536_000), st.text(min_size=1), st.floats(0, 4e9))

@@ -36,7 +36,7 @@ from support.recording_kube import RecordingKube
 KEY = ModelKey("team", "smol")
 DOCUMENT = Desired(sequence=1)
 SERVED = Announcement("LoRAAdapter", "pirate", "uid-pirate", "Normal", "AdapterServed", "2/2 pods serve it")
-STATUS = WriteAdapterStatus("pirate", "uid-pirate", LoRAAdapterStatus(), "the status changed", (SERVED,))
+STATUS = WriteAdapterStatus("pirate", "uid-pirate", LoRAAdapterStatus(), (SERVED,))
 SERVICE = ApplyChild({"kind": "Service", "metadata": {"name": "smol", "namespace": "team"}}, "it does not exist")
 AWAY = "127.0.0.254"
 """Nobody listens there."""
@@ -46,14 +46,14 @@ async def carry_out(kube: RecordingKube, *actions: Action) -> None:
     clock = SystemClock()
     authority = Authority.make(datetime.now(UTC))
     context = client_context(authority, authority.client("operator", clock.now()))
-    async with RuntimeAdmin(context, clock) as admin:
+    async with RuntimeAdmin(context) as admin:
         act = Act(
             kube=kube,
             admin=admin,
             events=Events(kube, clock, "operator-0"),
             authority=authority,
             clock=clock,
-            inventories=Inventories(admin, clock, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None),
+            inventories=Inventories(admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None),
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
             applied=Applied(),
             freshness=Freshness(),

@@ -13,14 +13,14 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import load_file
 
-from lora_api.runtime_api import Recipe
-from lora_api.v1alpha1.adapter import Precision
+from lora_api.runtime_api import RevisionSpec
+from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.blend import publish
 from lora_runtime.adapters.compatibility import validate
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, Refused
+from support.edits import edit_config, edit_tensors
 from support.models import reference_logprobs, tiny_adapter, tiny_base
-from unit.runtime.adapters.edits import edit_config, edit_tensors
 from unit.runtime.adapters.leaves import leaves_of
 
 PROMPT = (5, 17, 101, 33, 260, 8)
@@ -35,7 +35,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def published(parts: Sequence[Weighted], folder: Path, precision: Precision = Precision.AUTO) -> Path:
     leaves, files = leaves_of(parts)
     folder.mkdir()
-    publish(Recipe(parts=leaves), files, precision, folder)
+    publish(RevisionSpec.of(leaves, BlendMethod.CONCAT, precision), files, folder)
     return folder
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lora_api.runtime_api import Part, Recipe
-from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.runtime_api import Part, RevisionSpec
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.adapters.base import BaseModel, load_base
 from lora_runtime.adapters.blend import Files, publish
@@ -24,7 +24,8 @@ from support.models import tiny_adapter, tiny_base
 
 MAX_RANK = 16
 DIGEST = "sha256:" + "a" * 64
-WHOLE = Recipe(parts=(Part(source=AdapterSource(volume=VolumeSource(name="v")), digest=DIGEST, weight=1.0),))
+LEAF = Part(source=AdapterSource(volume=VolumeSource(name="v")), digest=DIGEST, weight=1.0)
+WHOLE = RevisionSpec.of((LEAF,), BlendMethod.CONCAT, Precision.FLOAT32)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 json_values = st.recursive(
@@ -188,7 +189,7 @@ def test_a_sound_config_with_any_field_changed_is_refused_or_fits(subject: Subje
         made = subject.folder.parent / "made"
         made.mkdir(exist_ok=True)
         try:
-            publish(WHOLE, {DIGEST: Files(subject.folder, found)}, Precision.FLOAT32, made)
+            publish(WHOLE, {DIGEST: Files(subject.folder, found)}, made)
         except Refused:
             return
         assert_fits(validate(made, subject.base, MAX_RANK), subject.base)

@@ -16,12 +16,12 @@ from peft.utils.merge_utils import ties
 from torch.overrides import TorchFunctionMode
 from transformers import AutoModelForCausalLM
 
-from lora_api.runtime_api import BlendedPart, Recipe
+from lora_api.runtime_api import BlendedPart, Recipe, RevisionSpec
 from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_runtime.adapters.blend import blend, publish, published_energy
 from lora_runtime.adapters.factors import Factors, merge, svd
+from support.edits import edit_tensors
 from support.models import reference_logprobs, tiny_adapter, tiny_base
-from unit.runtime.adapters.edits import edit_tensors
 from unit.runtime.adapters.leaves import Weighted, leaf, leaves_of
 
 Deltas = Mapping[str, torch.Tensor]
@@ -146,17 +146,17 @@ def test_the_kept_energy_is_that_of_the_singular_values_of_the_dense_sum(
     values = [torch.linalg.svdvals(delta.double()) for delta in deltas_of_peft(base, "cat", *parts).values()]
     expected = sum(float(v[:5].square().sum()) for v in values) / sum(float(v.square().sum()) for v in values)
 
-    recipe = Recipe(parts=leaves, method=BlendMethod.SVD, rank=5)
-    publish(recipe, files, Precision.AUTO, tmp_path)
+    spec = RevisionSpec.of(leaves, BlendMethod.SVD, Precision.AUTO, rank=5)
+    publish(spec, files, tmp_path)
 
     assert 0.3 < expected < 0.95
-    assert blend(recipe, files, Precision.AUTO).energy == pytest.approx(expected, abs=1e-6)
+    assert blend(spec, files, Precision.AUTO).energy == pytest.approx(expected, abs=1e-6)
     assert published_energy(tmp_path) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_concatenation_has_cut_nothing_and_says_nothing(three: tuple[Path, Path, Path], tmp_path: Path) -> None:
     leaves, files = leaves_of([(three[0], 1.0)])
-    publish(Recipe(parts=leaves), files, Precision.AUTO, tmp_path)
+    publish(RevisionSpec.of(leaves, BlendMethod.CONCAT, Precision.AUTO), files, tmp_path)
     assert published_energy(tmp_path) is None
 
 
@@ -232,7 +232,8 @@ def test_a_blend_of_blends_equals_peft_on_the_published_member(
     )
     member = tmp_path / "member"
     member.mkdir()
-    publish(within, leaves_of([(first, 0), (second, 0)])[1], Precision.AUTO, member)
+    spec = RevisionSpec.of(within.parts, inner, Precision.AUTO, rank=within.rank, density=within.density)
+    publish(spec, leaves_of([(first, 0), (second, 0)])[1], member)
     options = {"rank": 9} if outer is BlendMethod.SVD else {"rank": 9, "density": 0.6}
     recipe = Recipe(
         parts=(BlendedPart(recipe=within, weight=0.8), leaf(third, 0.6)),
@@ -290,7 +291,7 @@ def test_an_embedding_and_an_output_layer_may_be_blended_too(base: Path, tmp_pat
     made.mkdir()
     # one member at density 1 and full rank is itself, whatever the method
     density = 1.0 if method is BlendMethod.TIES else None
-    publish(Recipe(parts=leaves, method=method, rank=8, density=density), files, Precision.AUTO, made)
+    publish(RevisionSpec.of(leaves, method, Precision.AUTO, rank=8, density=density), files, made)
     prompt = (5, 17, 101, 33, 260, 8)
     found, expected = (reference_logprobs(base, [part], prompt) for part in ((made, 1.0), (adapter, 0.6)))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

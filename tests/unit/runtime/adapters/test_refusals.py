@@ -21,8 +21,8 @@ from lora_runtime.adapters.config import _UNSUPPORTED, AdapterConfig
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, BaseModelUnavailable, Refused
 from lora_runtime.adapters.inspect import Limits, inspect
 from lora_runtime.store.digest import digest_of
+from support.edits import Tensors, edit_config, edit_tensors
 from support.models import tiny_adapter, tiny_base
-from unit.runtime.adapters.edits import Tensors, edit_config, edit_tensors
 from unit.runtime.adapters.leaves import leaf
 
 Q_PROJ = "base_model.model.model.layers.0.self_attn.q_proj"
@@ -366,7 +366,7 @@ def test_a_blend_inside_a_concatenation_counts_with_the_rank_it_was_cut_to(adapt
 def test_a_base_model_without_a_config_says_what_the_folder_needs(tmp_path: Path) -> None:
     with pytest.raises(BaseModelUnavailable, match=re.escape(f"{tmp_path} cannot be read")) as caught:
         load_base(tmp_path)
-    assert "needs a config.json" in caught.value.message
+    assert "needs a config.json" in str(caught.value)
 
 
 TRAINING_ONLY = frozenset({

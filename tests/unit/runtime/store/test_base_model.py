@@ -37,9 +37,8 @@ async def test_a_volume_is_used_where_it_lies(tmp_path: Path, hub: Hub, volumes:
 
 async def test_a_folder_without_a_config_says_so(tmp_path: Path, hub: Hub, volumes: Path) -> None:
     source = ModelSource(volume=VolumeSource(name="shared"))
-    with pytest.raises(BaseModelUnavailable, match=r"folder \. of volume shared has no config\.json") as caught:
+    with pytest.raises(BaseModelUnavailable, match=r"folder \. of volume shared has no config\.json"):
         await ensure(tmp_path, hub, source=source)
-    assert caught.value.retryable
 
 
 async def test_a_repository_becomes_a_snapshot_without_pickles(
@@ -68,9 +67,8 @@ async def test_the_kept_snapshot_serves_while_the_hub_is_down(tmp_path: Path, hu
 
 async def test_without_a_kept_snapshot_an_unreachable_hub_is_named(tmp_path: Path, hub: Hub) -> None:
     hub.fail_with = 503
-    with pytest.raises(BaseModelUnavailable, match="answers 503") as caught:
+    with pytest.raises(BaseModelUnavailable, match="answers 503"):
         await ensure(tmp_path, hub)
-    assert caught.value.retryable
 
 
 async def test_the_tokens_of_the_model_are_tried_in_order(tmp_path: Path, hub: Hub, base: Path) -> None:

@@ -16,9 +16,9 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
 from lora_runtime.store.content import ContentStore
 from lora_runtime.store.digest import digest_of
+from support.edits import edit_config
 from support.hub import Hub
 from support.models import tiny_adapter
-from unit.runtime.adapters.edits import edit_config
 from unit.runtime.store.conftest import open_again
 from unit.runtime.store.sources import from_volume, publish, put, versions
 

@@ -43,7 +43,7 @@ async def test_files_are_fetched_and_pinned_to_their_etags(web: WebServer, store
     assert resolved.digest == digest_of(pirate)
     assert resolved.source.http is not None
     assert resolved.source.http.etags is not None
-    assert resolved.resolved == f"{web.url}/pirate@{resolved.source.http.etags.tensors}"
+    assert resolved.source.describe() == f"{web.url}/pirate@{resolved.source.http.etags.tensors}"
 
 
 @pytest.mark.parametrize("lacks", ["has_etags", "has_ranges", "tells_length"])

@@ -44,7 +44,7 @@ async def test_a_branch_is_pinned_to_the_commit_it_names_now(hub: Hub, store: Co
 
     assert resolved.source.hugging_face is not None
     assert resolved.source.hugging_face.revision == commit
-    assert resolved.resolved == f"{REPO}@{commit}"
+    assert resolved.source.describe() == f"{REPO}@{commit}"
     assert resolved.digest == digest_of(pirate)
     assert sorted(p.name for p in resolved.folder.iterdir()) == sorted(ADAPTER_FILES)
     for name in ADAPTER_FILES:
@@ -342,6 +342,6 @@ async def test_a_digest_other_than_the_pinned_one_is_refused_with_both(
 def test_an_offline_pod_says_which_variable_keeps_it_so() -> None:
     # the client reads the variable once, at import, so only what becomes of its error is seen here
     source = HuggingFaceSource(repo=REPO)
-    problem = explain(OfflineModeIsEnabled("offline"), source, "https://hub.example", "")
-    assert problem.reason is Reason.SOURCE_UNREACHABLE
-    assert "HF_HUB_OFFLINE=1" in problem.message
+    refusal = explain(OfflineModeIsEnabled("offline"), source, "https://hub.example", "").refusal
+    assert refusal.reason is Reason.SOURCE_UNREACHABLE
+    assert "HF_HUB_OFFLINE=1" in refusal.message

@@ -23,7 +23,7 @@ async def test_the_two_files_are_copied_and_named_by_their_digest(
     put(volumes, pirate)
     resolved = await store.resolve(from_volume())
     assert resolved.digest == digest_of(pirate) == digest_of(resolved.folder)
-    assert resolved.resolved == "volume shared/pirate"
+    assert resolved.source.describe() == "volume shared/pirate"
     assert resolved.size_bytes == (pirate / "adapter_model.safetensors").stat().st_size
     assert sorted(p.name for p in resolved.folder.iterdir()) == sorted(ADAPTER_FILES)
 

@@ -151,8 +151,7 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
     }
     if config.egress != DEFAULT_EGRESS:
         values["LORA_EGRESS"] = config.egress.model_dump_json(by_alias=True)
-    pod_name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
-    return [pod_name, *({"name": name, "value": value} for name, value in values.items())]
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def _state_limit(spec: LoRAModelSpec) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import HTTPSource
 from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
+from lora_runtime.store.digest import sha256_of
 from lora_runtime.store.sources.credentials import no_credentials, read_key
 from lora_runtime.store.sources.server_folder import fetch_files, pin_etags
 from lora_runtime.store.sources.source import Progress
@@ -38,7 +38,7 @@ class HTTPFiles:
         await fetch_files(self.web, self._folder(source), http.etags, into, progress)
         if http.sha256 is None:
             return
-        found = await asyncio.to_thread(_sha256, into / TENSORS_FILE)
+        found = await asyncio.to_thread(sha256_of, into / TENSORS_FILE)
         if found != http.sha256:
             raise _other_bytes(http, found)
 
@@ -88,11 +88,6 @@ class _WebFolder:
 def _http(source: AdapterSource) -> HTTPSource:
     assert source.http is not None  # noqa: S101  (chosen by Sources.of)
     return source.http
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def _other_bytes(source: HTTPSource, found: str) -> Refused:

@@ -15,11 +15,13 @@ from huggingface_hub.utils import build_hf_headers, disable_progress_bars
 
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import HuggingFaceSource
-from lora_api.v1alpha1.conditions import Reason
-from lora_runtime.adapters.errors import ADAPTER_FILES, Refused, incomplete, not_fetched
+from lora_runtime.adapters.errors import ADAPTER_FILES, incomplete
+from lora_runtime.store.digest import sha256_of
 from lora_runtime.store.sources.credentials import read_token
 from lora_runtime.store.sources.hub_errors import HUB_ERRORS, explain
+from lora_runtime.store.sources.meter import Meter
 from lora_runtime.store.sources.source import Progress, too_large
+from lora_runtime.store.sources.web_errors import damaged
 from lora_runtime.store.threads import in_thread
 
 _PARTIAL = ".part"
@@ -85,7 +87,7 @@ class HuggingFaceHub:
     def _download(self, source: AdapterSource, into: Path, progress: Progress) -> None:
         commit, files = self._look_up(source)
         total = None if any(file.size is None for file in files) else sum(file.size or 0 for file in files)
-        meter = _Meter(total, self.max_bytes, source.describe(), progress)
+        meter = Meter(self.max_bytes, source.describe(), progress, total)
         for file in files:
             target = into / file.name.rsplit("/", 1)[-1]
             if target.exists():
@@ -95,12 +97,12 @@ class HuggingFaceHub:
                 target.unlink()
             partial = target.with_name(target.name + _PARTIAL)
             self._get(source, commit, file, partial, meter)
-            if file.sha256 is not None and _sha256(partial) != file.sha256:
+            if file.sha256 is not None and sha256_of(partial) != file.sha256:
                 partial.unlink()
-                raise _damaged(source, file.name)
+                raise damaged(f"{file.name} of {source.describe()}")
             os.replace(partial, target)
 
-    def _get(self, source: AdapterSource, commit: str, file: HubFile, partial: Path, meter: "_Meter") -> None:
+    def _get(self, source: AdapterSource, commit: str, file: HubFile, partial: Path, meter: Meter) -> None:
         with partial.open("ab") as out:
             done = out.tell()
             if file.size is not None and done > file.size:
@@ -132,27 +134,13 @@ class HuggingFaceHub:
         try:
             yield
         except HUB_ERRORS as error:
-            problem = explain(error, _hub(source), self.endpoint, remedy)
-            raise not_fetched(problem.reason, problem.message, retryable=problem.retryable) from error
-
-
-class _Meter:
-    """Counts bytes over all files of one adapter and stops what grows beyond the limit."""
-
-    def __init__(self, total: int | None, limit: int, where: str, progress: Progress) -> None:
-        self._done, self._total, self._limit, self._where, self._progress = 0, total, limit, where, progress
-
-    def add(self, count: int) -> None:
-        self._done += count
-        if self._done > self._limit:
-            raise too_large(self._where, self._done, self._limit)
-        self._progress(self._done, self._total)
+            raise explain(error, _hub(source), self.endpoint, remedy) from error
 
 
 class _Metered:
     """A file whose writes are counted."""
 
-    def __init__(self, file: IO[bytes], meter: _Meter) -> None:
+    def __init__(self, file: IO[bytes], meter: Meter) -> None:
         self._file, self._meter = file, meter
 
     def write(self, data: bytes) -> int:
@@ -191,19 +179,6 @@ def _is_whole(target: Path, file: HubFile) -> bool:
     Small files are named by what git hashes. A mirror may name them otherwise; then they are fetched again.
     """
     if file.sha256 is not None:
-        return _sha256(target) == file.sha256
+        return sha256_of(target) == file.sha256
     data = target.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == file.blob_id
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
-
-
-def _damaged(source: AdapterSource, name: str) -> Refused:
-    return not_fetched(
-        Reason.SOURCE_UNREACHABLE,
-        f"{name} of {source.describe()} arrived damaged; it is fetched again",
-        retryable=True,
-    )

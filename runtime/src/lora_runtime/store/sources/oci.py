@@ -14,6 +14,7 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import OCISource
 from lora_runtime.adapters.errors import ADAPTER_FILES, incomplete, not_fetched
+from lora_runtime.store.digest import sha256_of
 from lora_runtime.store.sources.meter import Meter
 from lora_runtime.store.sources.registry import Repository, read_login
 from lora_runtime.store.sources.source import Progress, too_large
@@ -153,8 +154,7 @@ def _layers(where: str, body: bytes) -> dict[str, _Layer]:
 
 def _is_whole(path: Path, digest: str) -> bool:
     """Whether the file has this digest; else it is removed."""
-    with path.open("rb") as data:
-        found = f"sha256:{hashlib.file_digest(data, 'sha256').hexdigest()}"
+    found = f"sha256:{sha256_of(path)}"
     if found != digest:
         path.unlink()
     return found == digest
