@@ -10,8 +10,9 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime import golden, plan
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, LoadFailed
-from lora_runtime.held import Held, retry_delay
+from lora_runtime.held import Held
 from lora_runtime.observer import Nobody, Observer, Stage
+from lora_runtime.retries import retry_delay
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from lora_api.runtime_api import RevisionReport, RevisionSpec, RevisionState
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.engine.protocol import LoadedAdapter
-from lora_runtime.retries import retry_delay as retry_delay
+from lora_runtime.retries import retry_delay
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 
