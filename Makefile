@@ -27,7 +27,7 @@ test: $(ENVIRONMENT) ## All tests: lint, unit, contract, real sources, API serve
 
 .PHONY: test-fast
 test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract tests; no cluster, under a minute
-	@$(PYTHON) -m pytest -q tests/unit tests/contract -m "not sources and not apiserver and not engine and not cluster and not e2e"
+	@$(PYTHON) -m pytest -q tests/unit tests/contract -m "not processes"
 
 # -- the demo's cluster ------------------------------------------------------------------------------------------------
 

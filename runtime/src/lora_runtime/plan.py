@@ -107,6 +107,6 @@ def next_step(wanted: DesiredAdapter | None, local: Local, now: float) -> Step:
             return Prepare(spec)
 
     later = [local.failed[spec.revision] for spec in missing]
-    if local.serving in local.unchecked:
+    if local.serving is not None and local.serving in local.unchecked:
         later.append(local.unchecked[local.serving])
     return Rest(until=min((at for at in later if at != math.inf), default=None))

@@ -222,7 +222,7 @@ async def test_files_of_a_revision_stay_while_requests_still_use_it(pod: Pod) ->
     pod.engine.busy[pod.engine.published["a"].engine_name] = busy = asyncio.Event()
     await pod.service.put(a_document(2, V2))
     await pod.serving(V2)
-    await pod.until(lambda: pod.files.kept[-1] == {V1.revision, V2.revision})
+    await pod.until(lambda: pod.files.kept[-1:] == [{V1.revision, V2.revision}])
     busy.set()
     await pod.until(lambda: pod.files.kept[-1] == {V2.revision})
 

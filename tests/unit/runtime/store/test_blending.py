@@ -22,6 +22,8 @@ from support.models import tiny_adapter
 from unit.runtime.store.conftest import open_again
 from unit.runtime.store.sources import from_volume, publish, put, versions
 
+pytestmark = pytest.mark.processes
+
 SECONDS = 60.0
 OPTIONS: dict[BlendMethod, dict[str, Any]] = {
     BlendMethod.SVD: {"rank": 6},
