@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings
-from lora_runtime.engine import worker_memory
+from lora_runtime.engine import worker
 from lora_runtime.store.base_model import ensure_base
 
 log = logging.getLogger("lora_runtime")
@@ -86,7 +86,7 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str]) -> None:
         served_name,
         "--disable-fastapi-docs",
         "--worker-extension-cls",
-        worker_memory.CLASS,
+        worker.CLASS,
         *flags,
     ]
     entry.main()

@@ -42,7 +42,7 @@ async def test_a_revision_given_up_before_the_base_is_known_spoils_nothing_for_t
 
 @pytest.mark.parametrize(("rendered", "let_in"), [
     ("", "lora_runtime,lora_runtime_cpu_kernels"),
-    ("lora_runtime,hpu,hpu_custom_ops", "lora_runtime,hpu,hpu_custom_ops,lora_runtime_cpu_kernels"),
+    ("hpu,hpu_custom_ops", "hpu,hpu_custom_ops,lora_runtime,lora_runtime_cpu_kernels"),
 ])  # fmt: skip
 def test_the_platform_s_plugins_that_the_operator_names_are_let_in_beside_ours(rendered: str, let_in: str) -> None:
     assert _with_ours(rendered) == let_in

@@ -1,1 +1,1 @@
-"""The engine behind a small protocol. `vllm.py` is the one file that knows vLLM's internals."""
+"""The engine behind a small protocol. docs/architecture.md names the few files that know vLLM's internals."""

@@ -6,8 +6,13 @@ That depends on the architecture, on --lora-target-modules, and on what vLLM can
 from collections.abc import Sequence
 from typing import Any
 
-METHOD = "lora_runtime_adapted_modules"
-"""Name under which a worker answers to collective_rpc."""
+
+class AdaptedModules:
+    """The worker's side of `VllmEngine.adapted`."""
+
+    def lora_runtime_adapted_modules(self, names: Sequence[str]) -> list[str]:
+        """Those of `names` that adapters act on in this worker."""
+        return adapted_modules(self, names)
 
 
 def adapted_modules(worker: Any, names: Sequence[str]) -> list[str]:
@@ -27,10 +32,3 @@ def adapted_modules(worker: Any, names: Sequence[str]) -> list[str]:
         if not any(name.startswith(prefix) or f".{prefix}" in name for prefix in skipped)
         and parse_fine_tuned_lora_name(f"base_model.model.{name}.lora_A.weight", renames)[0] in looked_up
     ]
-
-
-def install() -> None:
-    """Gives every worker of this process the method."""
-    from vllm.v1.worker.worker_base import WorkerBase
-
-    setattr(WorkerBase, METHOD, adapted_modules)

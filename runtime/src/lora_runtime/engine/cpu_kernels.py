@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 
-from lora_runtime.engine import adapted_modules
-
 Kernel = Callable[..., None]
 _USERS = (
     "vllm.lora.ops.torch_ops.lora_ops",
@@ -64,7 +62,6 @@ def install() -> None:
     """Entry point of `vllm.general_plugins`: runs once or more in every vLLM process."""
     from vllm.platforms import current_platform
 
-    adapted_modules.install()
     if not current_platform.is_cpu():
         return
     modules = [import_module(name) for name in _USERS]

@@ -1,4 +1,4 @@
-"""vLLM as an Engine. The only file, beside cpu_kernels.py, that knows vLLM's internals.
+"""vLLM as an Engine.
 
 What must never happen is kept here: no `load_inplace`, no pinning, no engine name, id or path for other bytes,
 `remove_lora` after every `add_lora` that failed, and nothing removed while a request may use it.
@@ -27,7 +27,8 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.output_processor import RequestOutputCollector
 
 from lora_api.runtime_api import Capacity, EngineMemory
-from lora_runtime.engine import adapted_modules, memory
+from lora_runtime.engine import memory
+from lora_runtime.engine.adapted_modules import AdaptedModules
 from lora_runtime.engine.admission import Admission
 from lora_runtime.engine.generations import observed
 from lora_runtime.engine.host_cache import HostCache
@@ -187,7 +188,7 @@ class VllmEngine:
 
     async def _adapted(self, modules: Sequence[str]) -> Collection[str]:
         answers = await self._client.collective_rpc(
-            adapted_modules.METHOD, timeout=_ASK_TIMEOUT_SECONDS, args=(list(modules),)
+            AdaptedModules.lora_runtime_adapted_modules.__name__, timeout=_ASK_TIMEOUT_SECONDS, args=(list(modules),)
         )
         # Each worker of a pipeline has layers of its own.
         return frozenset(name for answer in answers for name in answer)

@@ -1,19 +1,13 @@
-"""Mixed into vLLM's worker class by `--worker-extension-cls`: tells what the engine's LoRA tensors take.
-
-Runs inside the worker's process, between two steps. Imports nothing of vLLM: it is what the worker has that it reads.
-"""
+"""What the engine's LoRA tensors take, as its workers see it. Imports nothing of vLLM: it is what a worker has that it reads."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-CLASS = f"{__name__}.LoRAMemory"
-"""What the flag takes."""
-
 
 class LoRAMemory:
-    """The worker's side of `VllmEngine.memory`. Its names must differ from those of vLLM's workers."""
+    """The worker's side of `VllmEngine.memory`."""
 
     model_runner: Any
 

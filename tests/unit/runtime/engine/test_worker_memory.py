@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from lora_runtime.engine.memory import WorkerMemory, added
-from lora_runtime.engine.worker_memory import CLASS, LoRAMemory, slots_bytes
+from lora_runtime.engine.worker import CLASS, WorkerExtension
+from lora_runtime.engine.worker_memory import LoRAMemory, slots_bytes
 
 
 def a_layer(a: Any, b: Any) -> SimpleNamespace:
@@ -43,4 +44,4 @@ def test_workers_that_share_a_model_each_hold_an_adapter_and_a_part_of_the_slots
 
 
 def test_the_flag_names_the_class() -> None:
-    assert pkgutil.resolve_name(CLASS) is LoRAMemory
+    assert pkgutil.resolve_name(CLASS) is WorkerExtension

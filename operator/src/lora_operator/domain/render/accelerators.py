@@ -17,7 +17,7 @@ class Profile:
     flags: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
-    """vLLM plugins beside ours: VLLM_PLUGINS shuts out every plugin that it does not list, the platform's own too."""
+    """vLLM plugins of the platform, which vLLM lets in only if they are named; the runtime adds its own."""
 
 
 PROFILES: Mapping[AcceleratorType, Profile] = {
@@ -38,7 +38,6 @@ PROFILES: Mapping[AcceleratorType, Profile] = {
             # Sampling with logprobs would compile C++ at run time, and the image has no compiler.
             "TORCHDYNAMO_DISABLE": "1",
         },
-        plugins=("lora_runtime_cpu_kernels",),
     ),
     AcceleratorType.NVIDIA: Profile(device="nvidia.com/gpu", auto_dtype="auto"),
     AcceleratorType.AMD: Profile(device="amd.com/gpu", auto_dtype="auto"),

@@ -136,7 +136,6 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
         "TORCHINDUCTOR_CACHE_DIR": f"{mounts.HOME}/inductor",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
-        "VLLM_PLUGINS": ",".join(("lora_runtime", *profile.plugins)),
         "LORA_MODEL_SOURCE": spec.source.model_dump_json(by_alias=True, exclude_none=True),
         "LORA_SERVED_NAME": served_name,
         "LORA_MAX_RANK": str(spec.adapters.max_rank),
@@ -147,6 +146,7 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
         "LORA_TLS_DIR": mounts.CERTIFICATE,
         "LORA_ADMIN_PORT": str(ADMIN_PORT),
         **_state_limit(spec),
+        **({"VLLM_PLUGINS": ",".join(profile.plugins)} if profile.plugins else {}),
         **profile.env,
     }
     if config.egress != DEFAULT_EGRESS:
