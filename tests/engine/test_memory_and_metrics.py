@@ -98,6 +98,8 @@ def test_requests_and_tokens_are_counted_exactly_by_adapter(world: World) -> Non
     assert grown("lora_runtime_inter_token_latency_seconds_count", adapter="x") == TOKENS - 1
     assert 0 < grown("lora_runtime_time_to_first_token_seconds_sum", adapter="x") < 30
     assert any(name.startswith("vllm:") for name, _ in after), "vLLM's own are beside them"
+    assert not any("lora_requests_info" in name for name, _ in after), "a series for each batch there ever was"
+    assert not any("@" in value for _, labels in after for _, value in labels), "names of the engine"
 
 
 def test_a_client_that_leaves_is_counted_as_aborted(world: World) -> None:

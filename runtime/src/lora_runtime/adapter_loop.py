@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from lora_api.runtime_api import AdapterReport, DesiredAdapter, RevisionSpec, RevisionState
+from lora_api.v1alpha1.adapter import Verify
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime import golden, plan
 from lora_runtime.adapters.errors import Refused
@@ -17,6 +18,8 @@ from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _REPORT_EVERY_SECONDS = 1.0
 
@@ -157,6 +160,11 @@ class AdapterLoop:
     def _forget_failures(self) -> None:
         """Forgets the failures of what is not wanted, and of the same bytes from a place that is not wanted."""
         wanted = () if self._wanted is None else (self._wanted.serve, self._wanted.prepare)
+        questions = [spec.verify for spec in wanted if spec is not None]
+        for held in self._held:
+            if held.unasked is not None and held.unasked[0] not in questions:
+                held.asked_otherwise()
+                self._changed()
         self._held = [held for held in self._held if held.state is not RevisionState.FAILED or held.spec in wanted]
 
     def _live(self, revision: str) -> Held | None:
@@ -198,7 +206,7 @@ class AdapterLoop:
         if not work.cancelled():
             work.result()
 
-    async def _watch(self, work: asyncio.Task[None], held: Held) -> None:
+    async def _watch(self, work: "asyncio.Task[T]", held: Held) -> None:
         """Returns when the work is done, the goal changes, or it is time to tell how far a download is."""
         shown = held.progress.done
         waker = asyncio.create_task(self._wake.wait())
@@ -224,7 +232,9 @@ class AdapterLoop:
             async with self._turn.lock:
                 held.in_engine = True
                 loaded = await engine.load(self.name, held.spec.revision, made.folder)
-            objection = await self._checked(engine, loaded, held.spec)
+            # Nobody waits for the answer of what is not wanted any more.
+            held.in_engine = False
+            objection = await self._checked(loaded, held.spec)
         except Refused as error:
             self._fail(held, error.refusal.reason, error.refusal.message, retryable=error.refusal.retryable)
         except LoadFailed as error:
@@ -246,16 +256,13 @@ class AdapterLoop:
             held.in_engine = False
         self._changed()
 
-    async def _checked(self, engine: Engine, adapter: LoadedAdapter, spec: RevisionSpec) -> str | None:
+    async def _checked(self, adapter: LoadedAdapter, spec: RevisionSpec) -> str | None:
         """Lets a revision that no client sees answer; returns what is wrong with that."""
-        if spec.verify is None:
-            return None
         try:
-            answer = await engine.answer(adapter, spec.verify.prompt, spec.verify.max_tokens)
+            return await self._objection(adapter, spec.verify)
         except BaseException:
             self._take_out(adapter, spec)
             raise
-        return golden.objection(spec.verify, answer)
 
     def _take_out(self, adapter: LoadedAdapter, spec: RevisionSpec) -> None:
         """Gives the memory of what will not be served back."""
@@ -264,23 +271,37 @@ class AdapterLoop:
         self._retire(held, why="it did not pass its check")
 
     async def _recheck(self, spec: RevisionSpec) -> None:
+        """Lets what is in service answer, unless the plan says something else meanwhile."""
         held = self._live(spec.revision)
         assert held is not None and held.loaded is not None  # noqa: S101, PT018  # it is in service
-        objection = None
-        if spec.verify is not None:
-            engine = await asyncio.shield(self._turn.engine)
-            try:
-                answer = await engine.answer(held.loaded, spec.verify.prompt, spec.verify.max_tokens)
-            except LoadFailed as error:
-                # Which says nothing about the adapter: it is asked again.
-                held.not_rechecked(str(error), now=self._clock())
-                log.warning("not checked adapter=%s revision=%s why=%s", self.name, spec.revision, error)
-                self._changed()
-                return
-            objection = golden.objection(spec.verify, answer)
-        held.rechecked(spec, objection)
-        log.info("checked adapter=%s revision=%s objection=%s", self.name, spec.revision, objection)
+        work = asyncio.create_task(self._objection(held.loaded, spec.verify))
+        try:
+            while not work.done() and self._next() == plan.Recheck(spec):
+                await self._watch(work, held)
+                self._wake.clear()
+        finally:
+            work.cancel()
+            await asyncio.wait({work})
+        if work.cancelled():
+            return
+        try:
+            objection = work.result()
+        except LoadFailed as error:
+            # Which says nothing about the adapter: it is asked again.
+            assert spec.verify is not None  # noqa: S101  # nothing else is asked
+            held.not_rechecked(spec.verify, str(error), now=self._clock())
+            log.warning("not checked adapter=%s revision=%s why=%s", self.name, spec.revision, error)
+        else:
+            held.rechecked(spec, objection)
+            log.info("checked adapter=%s revision=%s objection=%s", self.name, spec.revision, objection)
         self._changed()
+
+    async def _objection(self, adapter: LoadedAdapter, verify: Verify | None) -> str | None:
+        """What is wrong with what an adapter answers."""
+        if verify is None:
+            return None
+        engine = await asyncio.shield(self._turn.engine)
+        return golden.objection(verify, await engine.answer(adapter, verify.prompt, verify.max_tokens))
 
     def _fail(self, held: Held, reason: Reason, message: str, *, retryable: bool) -> None:
         held.failed(reason, message, retryable=retryable, now=self._clock())

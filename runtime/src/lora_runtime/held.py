@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from lora_api.runtime_api import RevisionReport, RevisionSpec, RevisionState
+from lora_api.v1alpha1.adapter import Verify
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.engine.protocol import LoadedAdapter
 from lora_runtime.retries import retry_delay
@@ -38,6 +39,8 @@ class Held:
     energy: float | None = None
     trouble: str | None = None
     """Why the engine could not load it for a request, although it is in service."""
+    unasked: tuple[Verify, str] | None = None
+    """The golden output that it could not be held against, although it is in service, and why."""
     tries: int = 0
     """Failures in a row."""
     retry_at: float = 0.0
@@ -60,14 +63,18 @@ class Held:
 
     def rechecked(self, spec: RevisionSpec, objection: str | None) -> None:
         """What is in service was held against another golden output; it stays in service."""
-        self.spec, self.tries, self.retry_at = spec, 0, 0.0
+        self.spec, self.unasked, self.tries, self.retry_at = spec, None, 0, 0.0
         self.reason, self.message = (None, "") if objection is None else (Reason.VERIFY_FAILED, objection)
 
-    def not_rechecked(self, message: str, *, now: float) -> None:
+    def not_rechecked(self, verify: Verify, message: str, *, now: float) -> None:
         """What is in service could not be asked; `now` in monotonic seconds."""
-        self.reason, self.message = Reason.LOAD_FAILED, f"it could not be held against spec.verify: {message}"
+        self.unasked = verify, f"it could not be held against spec.verify: {message}"
         self.tries += 1
         self.retry_at = now + retry_delay(self.tries)
+
+    def asked_otherwise(self) -> None:
+        """What could not be asked is not wanted any more."""
+        self.unasked, self.tries, self.retry_at = None, 0, 0.0
 
     def failed(self, reason: Reason, message: str, *, retryable: bool, now: float) -> None:
         """A preparation failed; `now` in monotonic seconds."""
@@ -94,11 +101,14 @@ class Held:
                 size_bytes=self.size_bytes,
                 host_bytes=self.host_bytes,
             )
+        reason, message = self.reason, self.message or self.note
+        if self.unasked is not None and self.state is RevisionState.SERVING:
+            reason, message = Reason.LOAD_FAILED, self.unasked[1]
         return RevisionReport(
             revision=self.spec.revision,
             state=self.state,
-            reason=self.reason,
-            message=self.message or self.note,
+            reason=reason,
+            message=message,
             rank=self.rank,
             energy=self.energy,
             size_bytes=self.size_bytes,

@@ -1,5 +1,6 @@
 """spec.verify: a revision that does not answer as it must is never served, and nothing good is given up for it."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 
@@ -104,6 +105,44 @@ async def test_an_engine_too_busy_to_check_what_is_in_service_is_asked_again_and
     stage.want(serve=checked(V1, AHOY), prepare=V2)
     await stage.until((V1, SERVING), (V2, PREPARED))
     assert stage.loop.report().revisions[0].reason is None
+
+
+async def test_a_golden_output_that_is_taken_back_before_anybody_could_ask_leaves_no_trace(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, SERVING))
+    stage.engine.answers[V1.revision] = LoadFailed("prompt too long")
+    stage.want(serve=checked(V1, AHOY))
+    await until_reason(stage, Reason.LOAD_FAILED)
+    stage.want(serve=V1)
+    await until_reason(stage, None)
+
+
+async def test_a_corrected_golden_output_is_asked_at_once(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, SERVING))
+    stage.engine.answers[V1.revision] = LoadFailed("prompt too long")
+    stage.want(serve=checked(V1, MOIN))
+    await until_reason(stage, Reason.LOAD_FAILED)
+    stage.engine.answers[V1.revision] = "Ahoy"
+    stage.want(serve=checked(V1, AHOY))
+    await until_reason(stage, None)
+
+
+@pytest.mark.parametrize("asked", ["of what is in service", "of the next revision"])
+async def test_a_name_is_let_go_at_once_although_the_engine_is_still_answering(stage: Stage, asked: str) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, SERVING))
+    stage.engine.answering.clear()
+    if asked == "of what is in service":
+        stage.want(serve=checked(V1, AHOY))
+    else:
+        stage.want(serve=V1, prepare=checked(V2, AHOY))
+    await asyncio.wait_for(stage.engine.asked.wait(), 5)
+    stage.loop.want(None)
+    assert stage.task is not None
+    await asyncio.wait_for(stage.task, 5)
+    assert stage.engine.published == {}
+    assert stage.engine.loaded == {}
 
 
 async def until_reason(stage: Stage, reason: Reason | None) -> None:

@@ -65,7 +65,7 @@ def _entry(
     if not isinstance(outcome, Wanted):
         return entry
     wanted = outcome.spec
-    if old is None or serving is None or serving.revision == wanted.revision or not replicas:
+    if old is None or serving is None or serving.revision == wanted.revision:
         return _serve(entry, wanted)
     match adapter.spec.update.strategy:
         case UpdateStrategy.ROLLING:
@@ -73,7 +73,8 @@ def _entry(
         case UpdateStrategy.TOGETHER:
             # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
             asked = up_to_date and old.prepare is not None and _is_asked_for(old.prepare, wanted)
-            if asked and all(_has_in_engine(replica, entry.name, wanted) for replica in replicas):
+            # without a pod to try it, the good one stays the one that pods begin with
+            if asked and replicas and all(_has_in_engine(replica, entry.name, wanted) for replica in replicas):
                 return _serve(entry, wanted)
             return entry.model_copy(update={"prepare": wanted})
 

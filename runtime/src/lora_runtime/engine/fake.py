@@ -28,6 +28,11 @@ class FakeEngine:
         """Flips wait for it; open at first."""
         self.publishing.set()
         self.asked_to_publish = asyncio.Event()
+        self.answering = asyncio.Event()
+        """Answers wait for it; open at first."""
+        self.answering.set()
+        self.asked = asyncio.Event()
+        """Set when somebody wants an answer."""
         self.answers: dict[str, str | LoadFailed] = {}
         """What each revision says to every prompt, or why it says nothing."""
         self.refuses_to_remove = 0
@@ -52,6 +57,8 @@ class FakeEngine:
         """See Engine.answer."""
         revision = adapter.engine_name.rpartition("@")[2].partition(".")[0]
         self.log.append(f"answer {adapter.served_name}@{revision}")
+        self.asked.set()
+        await self.answering.wait()
         found = self.answers.get(revision, "")
         if isinstance(found, LoadFailed):
             raise found

@@ -82,7 +82,7 @@ class Tiers:
         self._turn = asyncio.Lock()
         self._own_turn = asyncio.Lock()
         self._own: str | None = None
-        """Engine name of the adapter that the runtime itself computes with."""
+        """Engine name of the adapter that is being warmed up."""
         self._left = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -117,10 +117,9 @@ class Tiers:
 
     @asynccontextmanager
     async def own(self, adapter: LoadedAdapter) -> AsyncIterator[None]:
-        """Spans a generation of the runtime's own with an adapter that is then in the engine; one at a time.
+        """Spans a warm-up with an adapter that is then in the engine; one at a time, and short.
 
-        For warm-ups and golden answers: in a slot that no client gets, so that a change never waits for a busy engine's
-        names to end, and no name waits for a change.
+        In a slot that no client gets: a change does not wait for a busy engine's names to end, and no name waits for it.
 
         Raises:
             LoadFailed: the engine refuses the adapter.
@@ -147,12 +146,13 @@ class Tiers:
             LoadFailed: the engine refuses it and holds nothing of it.
         """
         async with self._turn:
-            if adapter.engine_name in self._cache:
-                return
-            while self._cache.full:
-                await self._push_one_out()
-            await self._loader.add(adapter)
-            self._cache.add(adapter)
+            if adapter.engine_name not in self._cache:
+                while self._cache.full:
+                    await self._push_one_out()
+                await self._loader.add(adapter)
+                self._cache.add(adapter)
+            if self._failures.pop(adapter.engine_name, None) is not None:
+                self._trouble(adapter, None)
 
     async def remove(self, adapter: LoadedAdapter) -> None:
         """Forgets an adapter that no request uses any more."""
@@ -212,8 +212,6 @@ class Tiers:
             self._failures[name] = _Failure(str(error), tries, retry_at)
             self._trouble(adapter, str(error))
             raise
-        if self._failures.pop(name, None) is not None:
-            self._trouble(adapter, None)
 
     def _loaded(self, engine_name: str, load: "asyncio.Task[None]") -> None:
         del self._loads[engine_name]
@@ -231,6 +229,8 @@ class Tiers:
         self._cache.remove(victim.engine_name)
         try:
             await self._loader.take_out(victim)
-        except BaseException:
+        except BaseException as error:
             self._cache.add(victim)
+            if isinstance(error, TimeoutError):
+                raise LoadFailed(f"the engine does not give {victim.served_name} up, whose room is needed") from error
             raise

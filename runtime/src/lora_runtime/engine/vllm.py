@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import vllm
+from prometheus_client import REGISTRY
 from starlette.datastructures import State
 from vllm.engine.protocol import EngineClient
 from vllm.entrypoints.generate.base.serving import GenerateBaseServing
@@ -87,6 +88,7 @@ class VllmEngine:
         # One slot is the runtime's own: see Tiers.own.
         admission = Admission(slots=max(1, limits.max_loras - 1), sequences=sequences)
         self._tiers = Tiers(admission, HostCache(limits.max_cpu_loras), self, time.monotonic, trouble)
+        _forget_who_runs(client)
         self._models.model_name = _public_model_name(self._models)
         self._models.show_available_models = self._public_models
         self._enqueue = self._client.add_request
@@ -201,8 +203,9 @@ class VllmEngine:
         # A first revision may wait on disk; one that is served is not given up for one that the engine never saw.
         if before is not None or not self._tiers.full:
             try:
-                # One token, so that the first client does not pay for a slot and cold kernels.
-                await self._generate(adapter, {"prompt_token_ids": [0]}, max_tokens=1, detokenize=False)
+                async with self._tiers.own(adapter):
+                    # One token, so that the first client does not pay for a slot and cold kernels.
+                    await self._generate(adapter, {"prompt_token_ids": [0]}, max_tokens=1, detokenize=False)
             except Exception as error:
                 await self._tiers.remove(adapter)
                 raise LoadFailed(str(error) or type(error).__name__) from error
@@ -227,16 +230,20 @@ class VllmEngine:
         )
 
     async def _answer(self, adapter: LoadedAdapter, prompt: str, max_tokens: int) -> str:
+        # As a client of its own: it may take many tokens, and changes must not wait for them.
+        lease = await self._tiers.enter(adapter.engine_name, adapter)
         try:
             return await self._generate(adapter, prompt, max_tokens=max_tokens)
         except Exception as error:
             raise LoadFailed(f"it could not answer: {str(error) or type(error).__name__}") from error
+        finally:
+            lease.release()
 
     async def _generate(self, adapter: LoadedAdapter, prompt: Any, **sampling: Any) -> str:
         """A greedy generation of the runtime's own."""
         greedy = SamplingParams(temperature=0.0, output_kind=RequestOutputKind.FINAL_ONLY, **sampling)
         lora, text = _lora_request(adapter), ""
-        async with self._tiers.own(adapter), asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
+        async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
             async for output in self._client.generate(prompt, greedy, f"own-{uuid.uuid4().hex}", lora_request=lora):
                 text = str(output.outputs[0].text)
         return text
@@ -276,6 +283,14 @@ class VllmEngine:
         parent = self._models.base_model_paths[0].name
         listed.data.extend(ModelCard(id=name, root=name, parent=parent) for name in sorted(self._models.lora_requests))
         return listed
+
+
+def _forget_who_runs(client: Any) -> None:
+    """Ends vLLM's gauge with a series, never removed, for each set of engine names that were ever in one batch."""
+    for logger in client.logger_manager.stat_loggers if client.logger_manager is not None else ():
+        if (gauge := getattr(logger, "gauge_lora_info", None)) is not None:
+            logger.gauge_lora_info = None
+            REGISTRY.unregister(gauge)
 
 
 def _public_model_name(models: OpenAIServingModels) -> Callable[..., str]:
@@ -374,6 +389,7 @@ def check(client: EngineClient, state: State, args: Namespace) -> None:
         "AsyncLLM.remove_lora": hasattr(client, "remove_lora"),
         "AsyncLLM.generate(lora_request=)": _takes(client, "generate", "lora_request"),
         "AsyncLLM.add_request(lora_request=)": _takes(client, "add_request", "lora_request"),
+        "AsyncLLM.logger_manager.stat_loggers": _logs(client),
         "RequestOutputCollector.put": _takes(RequestOutputCollector, "put", "output"),
         "LoRAConfig.max_loras, .max_cpu_loras": _limited(client),
         "OpenAIServingModels.lora_requests": isinstance(getattr(models, "lora_requests", None), dict),
@@ -394,6 +410,12 @@ def check(client: EngineClient, state: State, args: Namespace) -> None:
         raise Unsupported(
             f"--api-server-count is {args.api_server_count}, but API servers do not share their adapters: set it to 1"
         )
+
+
+def _logs(client: Any) -> bool:
+    """None where statistics are off."""
+    manager = getattr(client, "logger_manager", False)
+    return manager is None or hasattr(manager, "stat_loggers")
 
 
 def _limited(client: Any) -> bool:

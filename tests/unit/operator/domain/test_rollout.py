@@ -167,10 +167,14 @@ def test_a_report_about_an_earlier_document_does_not_commit_a_revision_that_is_w
     assert entry_of(after(previous, NEW, [heard, heard_too])) == (NEW.spec, None)
 
 
-def test_without_serving_pods_there_is_nobody_to_wait_for() -> None:
+def test_without_serving_pods_the_old_revision_is_kept_until_a_pod_has_the_new_one() -> None:
     previous = a_document(serve=OLD)
 
-    assert entry_of(after(previous, NEW, [a_pod(ready=False)])) == (NEW.spec, None)
+    waiting = after(previous, NEW, [a_pod(ready=False)])
+    assert entry_of(waiting) == (OLD.spec, NEW.spec)
+    assert after(waiting, NEW, []) is waiting, "nobody says that it can be loaded"
+
+    assert entry_of(after(waiting, NEW, [a_pod_with("a", waiting, old=SERVING, new=PREPARED)])) == (NEW.spec, None)
 
 
 def test_rolling_switches_each_pod_as_soon_as_it_can() -> None:

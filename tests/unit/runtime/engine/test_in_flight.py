@@ -1,6 +1,10 @@
 import asyncio
 
+from lora_runtime.engine.admission import Admission
+from lora_runtime.engine.host_cache import HostCache
 from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.engine.tiers import Tiers
+from unit.runtime.engine.test_tiers import Engine as Loader
 
 
 async def started(in_flight: InFlight, uses: str | None, end: asyncio.Event) -> asyncio.Task[None]:
@@ -66,3 +70,11 @@ async def test_a_request_that_looks_up_again_still_uses_what_it_found_first() ->
     end.set()
     await asyncio.wait_for(drain, 1)
     await task
+
+
+async def test_the_end_of_a_request_ends_its_stay_in_the_engine() -> None:
+    tiers = Tiers(Admission(slots=1, sequences=1), HostCache(1), Loader(), lambda: 0.0)
+    in_flight = InFlight()
+    with in_flight.request() as request:
+        request.leases.append(await tiers.enter("x", None))
+    (await asyncio.wait_for(tiers.enter("y", None), 1)).release()

@@ -17,6 +17,7 @@ class Engine:
         self.loads = 0
         self.most = 0
         self.refuses: set[str] = set()
+        self.keeps = False
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -29,6 +30,8 @@ class Engine:
         self.most = max(self.most, len(self.held))
 
     async def take_out(self, adapter: LoadedAdapter) -> None:
+        if self.keeps:
+            raise TimeoutError
         self.held.remove(adapter.engine_name)
 
 
@@ -175,3 +178,48 @@ async def test_one_generation_of_the_runtimes_own_at_a_time() -> None:
         await asyncio.sleep(0.01)
         assert not second.is_set()
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_who_waits_for_room_goes_on_when_the_runtime_has_computed() -> None:
+    host = Host(capacity=2)
+    lease = await host.tiers.enter("a", adapter("a"))
+    async with host.tiers.own(adapter("new")):
+        waiting = asyncio.create_task(host.tiers.enter("b", adapter("b")))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+    (await asyncio.wait_for(waiting, 1)).release()
+    lease.release()
+
+
+async def test_trouble_is_over_whoever_loads_the_adapter() -> None:
+    host = Host()
+    host.engine.refuses.add("a@1")
+    with pytest.raises(LoadFailed):
+        await host.tiers.enter("a", adapter("a"))
+    host.engine.refuses.clear()
+    async with host.tiers.own(adapter("a")):
+        assert host.troubles == [("a@1", "bad bytes"), ("a@1", None)]
+
+
+async def test_what_the_engine_does_not_give_up_stays_on_the_books_and_is_told() -> None:
+    host = Host(capacity=1)
+    (await host.tiers.enter("a", adapter("a"))).release()
+    host.engine.keeps = True
+    with pytest.raises(LoadFailed, match="the engine does not give a up, whose room is needed"):
+        await host.tiers.enter("b", adapter("b"))
+    assert "a@1" in host.tiers
+    host.engine.keeps = False
+    host.now += 3
+    (await host.tiers.enter("b", adapter("b"))).release()
+    assert host.engine.held == ["b@1"]
+
+
+async def test_a_removed_adapters_failure_is_forgotten() -> None:
+    host = Host()
+    host.engine.refuses.add("a@1")
+    with pytest.raises(LoadFailed):
+        await host.tiers.enter("a", adapter("a"))
+    await host.tiers.remove(adapter("a"))
+    host.engine.refuses.clear()
+    (await host.tiers.enter("a", adapter("a"))).release()
+    assert host.engine.loads == 2

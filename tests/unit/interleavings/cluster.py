@@ -1,0 +1,122 @@
+"""A cluster in memory: objects, pods and an operator that sees late, acts in part and dies in between."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from lora_api.runtime_api import Desired, Inventory
+from lora_operator.domain import plan
+from lora_operator.domain.acceptance import Policy
+from lora_operator.domain.actions import (
+    Action,
+    PushDesired,
+    ResolveSource,
+    WriteAdapterStatus,
+    WriteDesired,
+    WriteModelStatus,
+)
+from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Resolution, Unreachable
+from support.builders import NOW, a_deployment, a_model, a_pod, a_resolution, a_snapshot
+from unit.interleavings.pods import Pod
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Everything there is. The operator knows `adapters` and `stored` at each look; of pods what it heard last."""
+
+    pods: dict[str, Pod]
+    adapters: dict[str, ObservedAdapter] = field(default_factory=dict)
+    """By name of the object."""
+    model: ObservedModel = field(default_factory=a_model)
+    stored: Desired | None = None
+    """The ConfigMap."""
+    heard: dict[str, Inventory] = field(default_factory=dict)
+    """What the operator heard of each pod last."""
+    questions: dict[str, str] = field(default_factory=dict)
+    """Adapters whose source a pod is being asked about: name by UID."""
+    resolutions: dict[str, Resolution] = field(default_factory=dict)
+    cut_off: set[str] = field(default_factory=set)
+    """Pods that the operator does not reach."""
+    now: datetime = NOW
+
+    @property
+    def seconds(self) -> float:
+        return (self.now - NOW).total_seconds()
+
+    def hear(self, pod: Pod) -> None:
+        """The pod's long poll comes back."""
+        if pod.name not in self.cut_off:
+            self.heard[pod.name] = pod.inventory()
+
+    def forget(self) -> None:
+        """The operator starts anew."""
+        self.heard.clear()
+        self.questions.clear()
+        self.resolutions.clear()
+
+    def answer(self) -> None:
+        """Pods answer all questions."""
+        for uid, name in self.questions.items():
+            adapter = self.adapters.get(name)
+            if adapter is not None and adapter.meta.uid == uid:
+                self.resolutions[uid] = a_resolution(adapter)
+        self.questions.clear()
+
+    def decide(self) -> tuple[Action, ...]:
+        """What the operator would do now."""
+        observed = [
+            a_pod(
+                pod.name,
+                ready=pod.ready,
+                inventory=Unreachable("silence") if pod.name in self.cut_off else self.heard.get(pod.name),
+            )
+            for pod in self.pods.values()
+            if pod.name in self.heard or pod.name in self.cut_off
+        ]
+        snapshot = a_snapshot(
+            *sorted(self.adapters.values(), key=lambda adapter: adapter.meta.name),
+            model=self.model,
+            pods=tuple(observed),
+            deployment=a_deployment(len(self.pods)),
+            desired=self.stored,
+            desired_stored=self.stored is not None,
+            resolutions=dict(self.resolutions),
+        )
+        return plan.make_plan(snapshot, Policy(), self.now).actions
+
+    def act(self, actions: tuple[Action, ...]) -> None:
+        """Carries these out, in order."""
+        for action in actions:
+            match action:
+                case WriteDesired(document=document):
+                    self.stored = document
+                case PushDesired(pod=name, document=document):
+                    pod = self.pods[name]
+                    if name not in self.cut_off and pod.put(document):
+                        self.heard[name] = pod.inventory()
+                case ResolveSource(adapter_uid=uid):
+                    self.questions[uid] = next((n for n, a in self.adapters.items() if a.meta.uid == uid), "")
+                case WriteAdapterStatus(name=name, uid=uid, status=status):
+                    adapter = self.adapters.get(name)
+                    if adapter is not None and adapter.meta.uid == uid:
+                        self.adapters[name] = replace(adapter, status=status)
+                case WriteModelStatus(status=status):
+                    self.model = replace(self.model, status=status)
+                case _:
+                    raise AssertionError(f"no children in this world: {action}")
+
+    def settle(self, rounds: int = 40) -> None:
+        """Lets everybody finish; nothing is cut off or broken any more."""
+        self.cut_off.clear()
+        for pod in self.pods.values():
+            pod.broken.clear()
+        for _ in range(rounds):
+            self.now += timedelta(seconds=2)
+            moved = [pod.rest(self.seconds) for pod in self.pods.values()]
+            for pod in self.pods.values():
+                self.hear(pod)
+            self.answer()
+            actions = self.decide()
+            self.act(actions)
+            if not actions and not any(moved) and not self.questions:
+                return
+        raise AssertionError(f"still busy after {rounds} rounds: {actions}")
