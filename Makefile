@@ -27,7 +27,7 @@ test: $(ENVIRONMENT) ## All tests: lint, unit, contract, real sources, API serve
 
 .PHONY: test-fast
 test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract tests; no cluster, under a minute
-	@$(PYTHON) -m pytest -q tests/unit tests/contract -m "not processes"
+	@$(PYTHON) -m pytest -q tests/unit tests/contract -m "not slow"
 
 # -- the demo's cluster ------------------------------------------------------------------------------------------------
 

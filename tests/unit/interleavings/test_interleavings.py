@@ -7,14 +7,17 @@ from collections import defaultdict
 from dataclasses import replace
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from lora_api.v1alpha1.conditions import AdapterCondition
 from lora_operator.domain.observed import ObservedAdapter
 from support.builders import a_blend, a_model, an_adapter
 from unit.interleavings.cluster import Cluster
 from unit.interleavings.pods import Pod
+
+pytestmark = pytest.mark.slow
 
 PODS = ("p0", "p1", "p2")
 TRAINED = ("a", "b")
@@ -119,7 +122,12 @@ class Interleavings(RuleBasedStateMachine):
         self.cluster.act(self.cluster.decide()[:done])
         self.cluster.forget()
 
-    @precondition(lambda self: self.cluster.adapters)
+    @rule(who=st.sets(pods))
+    def the_operator_and_some_pods_take_turns(self, who: set[str]) -> None:
+        self.the_operator_makes_a_pass(informed=True)
+        for pod in sorted(who):
+            self.cluster.pods[pod].rest(self.cluster.seconds)
+
     @rule()
     def everybody_comes_to_rest(self) -> None:
         self.cluster.settle()
@@ -200,4 +208,4 @@ def _weights(adapter: ObservedAdapter, adapters: dict[str, ObservedAdapter]) -> 
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestInterleavings.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)

@@ -22,7 +22,7 @@ from support.models import tiny_adapter
 from unit.runtime.store.conftest import open_again
 from unit.runtime.store.sources import from_volume, publish, put, versions
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 
 SECONDS = 60.0
 OPTIONS: dict[BlendMethod, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 
 MOUNTED = 'mount -t tmpfs -o size=400k tmpfs "$0" && exec "$1" "$2" "$0" "$3"'
 STORY = Path(__file__).parent / "full_disk_story.py"

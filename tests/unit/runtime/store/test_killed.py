@@ -24,7 +24,7 @@ from lora_runtime.store.sources.volume import VolumeFiles
 from lora_runtime.store.versions import Published
 from unit.runtime.store.sources import contents, from_volume, put, spec_of, versions
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 
 STEPS_AT_MOST = 500
 LIMIT_BYTES = int(3.5 * (48 << 10) / 0.9)
