@@ -103,6 +103,11 @@ class HTTPSource(common.ApiModel):
     )
     etags: ETags | None = Field(default=None, description=_ETAGS)
 
+    @property
+    def server(self) -> str:
+        """A URL of the server that is asked."""
+        return self.url
+
     def describe(self) -> str:
         """The source in one short line."""
         return f"{self.url.rstrip('/')}{_version(self.etags)}"
@@ -125,6 +130,11 @@ class OCISource(common.ApiModel):
     plain_http: bool = Field(
         default=False, alias="plainHTTP", description="Speak HTTP without TLS; for registries inside the cluster."
     )
+
+    @property
+    def server(self) -> str:
+        """A URL of the registry, as the reference names it."""
+        return f"oci://{self.reference}"
 
     def describe(self) -> str:
         """The source in one short line."""

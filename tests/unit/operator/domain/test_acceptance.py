@@ -222,3 +222,19 @@ def test_an_address_that_nobody_may_fetch_from_is_rejected_before_a_pod_is_asked
 def test_clouds_own_servers_are_judged_by_the_pods() -> None:
     adapter = an_adapter(source={"s3": {"bucket": "adapters"}})
     assert rejections(adapter, egress=Egress(allowed_hosts=("other.example.com",))) == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"http": {"url": "http://[1.2]/pirate"}},
+        {"oci": {"reference": "[:]:5000/pirate"}},
+        {"s3": {"bucket": "adapters", "endpoint": "http://[::::]"}},
+    ],
+    ids=lambda source: "".join(source),
+)
+def test_brackets_that_hold_no_address_are_for_the_pods_to_refuse(source: dict[str, Any]) -> None:
+    listed = Egress(allowed_hosts=("files.example.com",))
+
+    assert rejections(an_adapter(source=source), an_adapter("other")) == {}
+    assert rejections(an_adapter(source=source), egress=listed)["pirate"].reason is Reason.SOURCE_FORBIDDEN
