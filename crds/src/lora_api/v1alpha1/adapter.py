@@ -62,11 +62,20 @@ class AdapterSource(common.ModelSource):
 
     @property
     def host(self) -> str | None:
-        """The server that the author of the source chose, as far as the spec tells; brackets and port are left out."""
+        """The server that the spec names; None also for the clouds' own. Brackets and port are left out."""
         store = self.s3 or self.gcs
         chosen = self.http or self.oci
         url = chosen.server if chosen is not None else None if store is None else store.endpoint
         return None if url is None else _host(url)
+
+    @property
+    def credentials_host(self) -> str | None:
+        """The server that is shown the credentials: the clouds' own too, and with the bucket's name where that is part of it.
+
+        None for a volume, and for the hub, whose server the author of the source does not choose.
+        """
+        place = self.s3 or self.gcs or self.http or self.oci
+        return None if place is None else _host(place.server)
 
 
 class BlendMethod(StrEnum):
