@@ -65,6 +65,15 @@ VALID: Mapping[str, Manifest] = {
         MODEL, {"spec.source": {"volume": {"name": "shared", "path": "models/smol"}}, "spec.volumes": [VOLUME]}
     ),
     "a model with a name of 40 characters": mutated(MODEL, {"metadata.name": "m" * 40}),
+    "a model whose Secrets are for some servers": mutated(
+        MODEL,
+        {
+            "spec.credentials": [
+                {"secretRef": {"name": "files"}, "hosts": ["ghcr.io", "*.example.com", "fd00::1", "10.0.0.1"]},
+                {"secretRef": {"name": "all"}, "hosts": ["*"]},
+            ]
+        },
+    ),
     "a model scaled to zero": mutated(MODEL, {"spec.replicas": 0}),
     "a model with flags of its own": mutated(
         MODEL, {"spec.engine.extraArgs": ["--enforce-eager", "--max-num-seqs=8", "--model-impl=auto"]}
@@ -402,6 +411,22 @@ REFUSED = [
     ),
     refused(
         "a Secret without a name", MODEL, {"spec.credentials": [{"secretRef": {}}]}, "secretRef.name", "Required value"
+    ),
+    *(
+        refused(
+            f"a Secret for {title}",
+            MODEL,
+            {"spec.credentials": [{"secretRef": {"name": "files"}, "hosts": hosts}]},
+            "credentials[0].hosts",
+            told,
+        )
+        for title, hosts, told in (
+            ("no server", [], "at least 1 items"),
+            ("a URL", ["https://ghcr.io"], "should match"),
+            ("a star inside a name", ["files.*.com"], "should match"),
+            ("an endless name", ["a" * 254], "Too long"),
+            ("too many servers", ["ghcr.io"] * 33, "at most 32 items"),
+        )
     ),
     refused(
         "a look every second", ADAPTER, {"spec.source.pollSeconds": 1}, "pollSeconds", "greater than or equal to 10"

@@ -4,6 +4,7 @@ Whoever may create a LoRAAdapter names a URL that pods then fetch. This is what 
 refuses what it can see in a spec, the runtime what a name or a redirect turns out to be.
 """
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated
 
@@ -45,7 +46,7 @@ class Egress(BaseModel):
 
     def names(self, host: str) -> bool:
         """Whether the list names this host: then another host may redirect to it."""
-        return any(_matches(pattern.lower(), host.lower()) for pattern in self.allowed_hosts)
+        return is_named(host, self.allowed_hosts)
 
     def allows_address(self, address: Address) -> bool:
         """Whether a connection may be opened to this address."""
@@ -80,6 +81,11 @@ def forbidden_address(host: str, address: Address) -> str:
         f"{which} a loopback, link-local or metadata address, which sources must not reach; name another server, or "
         f"have the network added to the Helm value `egress.allowedAddresses`"
     )
+
+
+def is_named(host: str, patterns: Iterable[HostPattern]) -> bool:
+    """Whether one of the patterns means this host."""
+    return any(_matches(pattern.lower(), host.lower()) for pattern in patterns)
 
 
 def _matches(pattern: str, host: str) -> bool:

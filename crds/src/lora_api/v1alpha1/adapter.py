@@ -1,14 +1,16 @@
 """LoRAAdapter: one name that clients can put in `model=`."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field
 
 from lora_api.v1alpha1 import common, sources
 
 Weight = Annotated[float, Field(ge=-10, le=10)]
+
+_PORT = re.compile(r":[0-9]+$")
 
 
 class AdapterSource(common.ModelSource):
@@ -60,12 +62,20 @@ class AdapterSource(common.ModelSource):
 
     @property
     def host(self) -> str | None:
-        """The server that the author of the source chose, as far as the spec tells; brackets and port are left out."""
-        if self.oci is not None:
-            return urlsplit(f"//{self.oci.reference}").hostname
+        """The server that the spec names; None also for the clouds' own. Brackets and port are left out."""
         store = self.s3 or self.gcs
-        url = self.http.url if self.http is not None else None if store is None else store.endpoint
-        return None if url is None else urlsplit(url).hostname
+        chosen = self.http or self.oci
+        url = chosen.server if chosen is not None else None if store is None else store.endpoint
+        return None if url is None else _host(url)
+
+    @property
+    def credentials_host(self) -> str | None:
+        """The server that is shown the credentials: the clouds' own too, and with the bucket's name where that is part of it.
+
+        None for a volume, and for the hub, whose server the author of the source does not choose.
+        """
+        place = self.s3 or self.gcs or self.http or self.oci
+        return None if place is None else _host(place.server)
 
 
 class BlendMethod(StrEnum):
@@ -350,3 +360,10 @@ class LoRAAdapter(common.ApiModel):
 
     spec: LoRAAdapterSpec = Field(description="What the user wishes.")
     status: LoRAAdapterStatus = Field(default=LoRAAdapterStatus(), description="What the operator observes.")
+
+
+def _host(url: str) -> str:
+    """The host in a URL that has the form of a source's."""
+    authority = url.partition("://")[2].partition("/")[0]
+    # urlsplit raises an error where brackets hold no address, which the schema cannot refuse.
+    return _PORT.sub("", authority).strip("[]").lower()

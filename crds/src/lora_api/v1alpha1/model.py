@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from lora_api.egress import HostPattern, is_named
 from lora_api.v1alpha1 import common
 
 _OPEN_OBJECT: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -111,6 +112,20 @@ class CredentialsEntry(common.ApiModel):
     secret_ref: common.SecretRef = Field(
         description="A Secret with the keys that the sources need. The operator never reads it."
     )
+    hosts: tuple[HostPattern, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=32,
+        description=(
+            "Servers that may be shown this Secret; any when unset. Names without a port, `*.example.com` for all names "
+            "below one. An adapter that names the Secret for another server (s3, gcs, http, oci) is not accepted. "
+            "huggingFace is always allowed: its server is the administrator's choice. A change restarts no pods."
+        ),
+    )
+
+    def may_be_shown_to(self, host: str) -> bool:
+        """Whether a server that the author of an adapter chose may get to know the Secret."""
+        return self.hosts is None or is_named(host, self.hosts)
 
 
 class ClaimSource(common.ApiModel):

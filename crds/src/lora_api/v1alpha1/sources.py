@@ -61,6 +61,25 @@ class S3Source(common.ApiModel):
     )
     etags: ETags | None = Field(default=None, description=_ETAGS)
 
+    @property
+    def signed_region(self) -> str:
+        """The region that requests are signed for."""
+        return self.region or "us-east-1"
+
+    @property
+    def in_path(self) -> bool:
+        """Whether the bucket's name is in the path; else it is in front of the server's name."""
+        if self.path_style is not None:
+            return self.path_style
+        # a name with dots is on no certificate for *.s3.amazonaws.com
+        return self.endpoint is not None or "." in self.bucket
+
+    @property
+    def server(self) -> str:
+        """The URL of the server that is asked, without a path."""
+        endpoint = (self.endpoint or f"https://s3.{self.signed_region}.amazonaws.com").rstrip("/")
+        return endpoint if self.in_path else endpoint.replace("://", f"://{self.bucket}.", 1)
+
     def describe(self) -> str:
         """The source in one short line."""
         return f"s3://{_folder(self.bucket, self.prefix)}{_at(self.endpoint)}{_version(self.etags)}"
@@ -75,6 +94,11 @@ class GCSSource(common.ApiModel):
         default=None, description="URL of another server with the same API; Google's own when unset."
     )
     etags: ETags | None = Field(default=None, description=_ETAGS)
+
+    @property
+    def server(self) -> str:
+        """The URL of the server that is asked, without a path."""
+        return (self.endpoint or "https://storage.googleapis.com").rstrip("/")
 
     def describe(self) -> str:
         """The source in one short line."""
@@ -103,6 +127,11 @@ class HTTPSource(common.ApiModel):
     )
     etags: ETags | None = Field(default=None, description=_ETAGS)
 
+    @property
+    def server(self) -> str:
+        """A URL of the server that is asked."""
+        return self.url
+
     def describe(self) -> str:
         """The source in one short line."""
         return f"{self.url.rstrip('/')}{_version(self.etags)}"
@@ -125,6 +154,11 @@ class OCISource(common.ApiModel):
     plain_http: bool = Field(
         default=False, alias="plainHTTP", description="Speak HTTP without TLS; for registries inside the cluster."
     )
+
+    @property
+    def server(self) -> str:
+        """A URL of the registry, as the reference names it."""
+        return f"oci://{self.reference}"
 
     def describe(self) -> str:
         """The source in one short line."""

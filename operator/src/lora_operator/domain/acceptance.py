@@ -135,13 +135,28 @@ def _source_rejection(source: AdapterSource | None, model: ObservedModel, policy
     problem = None if host is None else policy.egress.refusal(host)
     if problem is not None:
         return Rejected(Reason.SOURCE_FORBIDDEN, f"{source.describe()} may not be fetched: {problem}")
-    if source.credentials_ref is not None:
-        secret = source.credentials_ref.name
-        if secret not in {entry.secret_ref.name for entry in model.spec.credentials}:
+    return _credentials_rejection(source, model)
+
+
+def _credentials_rejection(source: AdapterSource, model: ObservedModel) -> Rejected | None:
+    if source.credentials_ref is None:
+        return None
+    secret = source.credentials_ref.name
+    entries = [entry for entry in model.spec.credentials if entry.secret_ref.name == secret]
+    if not entries:
+        return Rejected(
+            Reason.CREDENTIALS_NOT_MOUNTED,
+            f"the pods do not mount the Secret {secret!r}; add {{secretRef: {{name: {secret}}}}} to "
+            f"spec.credentials of LoRAModel {model.meta.name} (this restarts its pods, one by one)",
+        )
+    host = source.credentials_host
+    for entry in entries:
+        if host is not None and not entry.may_be_shown_to(host):
             return Rejected(
-                Reason.CREDENTIALS_NOT_MOUNTED,
-                f"the pods do not mount the Secret {secret!r}; add {{secretRef: {{name: {secret}}}}} to "
-                f"spec.credentials of LoRAModel {model.meta.name} (this restarts its pods, one by one)",
+                Reason.SOURCE_FORBIDDEN,
+                f"{source.describe()} may not be fetched with the Secret {secret!r}: spec.credentials of LoRAModel "
+                f"{model.meta.name} lets {', '.join(entry.hosts or ())} see it only, and {host} is none of them; name "
+                f"another source or Secret, or have {host} added to the `hosts` of {secret!r} there (no pod restarts)",
             )
     return None
 

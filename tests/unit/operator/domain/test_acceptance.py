@@ -222,3 +222,86 @@ def test_an_address_that_nobody_may_fetch_from_is_rejected_before_a_pod_is_asked
 def test_clouds_own_servers_are_judged_by_the_pods() -> None:
     adapter = an_adapter(source={"s3": {"bucket": "adapters"}})
     assert rejections(adapter, egress=Egress(allowed_hosts=("other.example.com",))) == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"http": {"url": "http://[1.2]/pirate"}},
+        {"oci": {"reference": "[:]:5000/pirate"}},
+        {"s3": {"bucket": "adapters", "endpoint": "http://[::::]"}},
+    ],
+    ids=lambda source: "".join(source),
+)
+def test_brackets_that_hold_no_address_are_for_the_pods_to_refuse(source: dict[str, Any]) -> None:
+    listed = Egress(allowed_hosts=("files.example.com",))
+
+    assert rejections(an_adapter(source=source), an_adapter("other")) == {}
+    assert rejections(an_adapter(source=source), egress=listed)["pirate"].reason is Reason.SOURCE_FORBIDDEN
+
+
+def a_model_that_shows_its_secret_to(*hosts: str) -> ObservedModel:
+    return a_model(credentials=[{"secretRef": {"name": "team"}, "hosts": list(hosts)}])
+
+
+def with_the_secret(source: dict[str, Any]) -> ObservedAdapter:
+    return an_adapter(source=source | {"credentialsRef": {"name": "team"}})
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES.keys())
+@pytest.mark.parametrize("pattern", ["files.example.com", "FILES.example.com", "*.example.com", "*"])
+def test_a_secret_may_be_shown_to_the_servers_of_its_list(source: dict[str, Any], pattern: str) -> None:
+    assert rejections(with_the_secret(source), model=a_model_that_shows_its_secret_to("ghcr.io", pattern)) == {}
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES.keys())
+def test_a_secret_is_not_shown_to_a_server_that_is_not_on_its_list(source: dict[str, Any]) -> None:
+    model = a_model_that_shows_its_secret_to("ghcr.io", "*.files.example.com")
+
+    found = rejections(with_the_secret(source), model=model)["pirate"]
+
+    assert found.reason is Reason.SOURCE_FORBIDDEN
+    assert "may not be fetched with the Secret 'team'" in found.message
+    assert "spec.credentials of LoRAModel smol lets ghcr.io, *.files.example.com see it only" in found.message
+    assert "files.example.com is none of them" in found.message
+    assert "have files.example.com added to the `hosts` of 'team'" in found.message
+
+
+@pytest.mark.parametrize(
+    ("source", "host"),
+    [
+        ({"s3": {"bucket": "adapters"}}, "adapters.s3.us-east-1.amazonaws.com"),
+        ({"s3": {"bucket": "with.dots", "region": "eu-west-1"}}, "s3.eu-west-1.amazonaws.com"),
+        ({"s3": {"bucket": "evil", "endpoint": "https://a.example:9000", "pathStyle": False}}, "evil.a.example"),
+        ({"s3": {"bucket": "evil", "endpoint": "https://[fd00::1]:9000", "pathStyle": False}}, "evil.[fd00::1"),
+        ({"gcs": {"bucket": "adapters"}}, "storage.googleapis.com"),
+    ],
+    ids=["Amazon", "Amazon by path", "a bucket before its server", "a bucket before an address", "Google"],
+)
+def test_what_counts_is_the_server_that_the_pods_would_ask(source: dict[str, Any], host: str) -> None:
+    found = rejections(with_the_secret(source), model=a_model_that_shows_its_secret_to("a.example"))["pirate"]
+
+    assert f"{host} is none of them" in found.message
+
+
+def test_a_cloud_is_listed_like_any_server() -> None:
+    model = a_model_that_shows_its_secret_to("*.amazonaws.com", "storage.googleapis.com")
+
+    assert rejections(with_the_secret({"s3": {"bucket": "adapters"}}), model=model) == {}
+    assert rejections(with_the_secret({"gcs": {"bucket": "adapters"}}), model=model) == {}
+
+
+@pytest.mark.parametrize("source", [{"huggingFace": {"repo": "team/pirate"}}, ON_VOLUME], ids=["hub", "volume"])
+def test_the_list_of_a_secret_is_for_servers_that_authors_choose(source: dict[str, Any]) -> None:
+    model = a_model(credentials=[{"secretRef": {"name": "team"}, "hosts": ["ghcr.io"]}], volumes=PVC)
+
+    assert rejections(with_the_secret(source), model=model) == {}
+
+
+def test_the_list_of_a_secret_binds_those_alone_who_name_it() -> None:
+    model = a_model(
+        credentials=[{"secretRef": {"name": "hub"}, "hosts": ["huggingface.co"]}, {"secretRef": {"name": "team"}}]
+    )
+
+    assert rejections(with_the_secret(SOURCES["http"]), model=model) == {}
+    assert rejections(an_adapter(source=SOURCES["http"]), model=model) == {}

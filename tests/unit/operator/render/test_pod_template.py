@@ -143,3 +143,9 @@ def test_the_runtime_is_told_where_sources_may_lead_only_when_the_administrator_
     chosen = Egress.model_validate({"allowedHosts": ["*.example.com"], "allowedAddresses": ["127.0.0.0/8"]})
     assert told(DEFAULT) == []
     assert [Egress.model_validate_json(text) for text in told(chosen)] == [chosen]
+
+
+def test_who_may_be_shown_a_secret_restarts_no_pods() -> None:
+    secret = {"secretRef": {"name": "team"}}
+
+    assert rendered_pod({"credentials": [secret | {"hosts": ["ghcr.io"]}]}) == rendered_pod({"credentials": [secret]})

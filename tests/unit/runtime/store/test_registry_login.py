@@ -27,6 +27,21 @@ async def test_a_password_is_not_sent_to_an_unencrypted_token_server(
     assert not tokens.asked
 
 
+async def test_a_server_that_the_registry_redirects_to_may_not_ask_for_the_login(tmp_path: Path) -> None:
+    secret = mount_secret(tmp_path, {"username": "pirate", "password": "arr"})
+    with running_web_server() as registry, running_web_server("127.0.0.2") as other:
+        other.token, other.challenge = "secret", f'Bearer realm="{other.url}/token"'
+        path = "/v2/team/pirate/manifests/v1"
+        registry.redirects[path] = f"{other.url}{path}"
+        source = a_source(
+            "oci", secret, reference=f"{registry.url.removeprefix('http://')}/team/pirate:v1", plainHTTP=True
+        )
+        refusal = await refused(open_at(tmp_path), source)
+    assert refusal.reason is Reason.UNAUTHORIZED
+    assert other.asked
+    assert {one.authorization for one in other.asked} == {None}
+
+
 @pytest.mark.parametrize(
     ("challenge", "reason", "told"),
     [

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import obstore
 from obstore.exceptions import BaseError
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _VALID = timedelta(minutes=15)
 """A signature is made for each request; a download that began goes on after it has expired."""
-_GOOGLE = "https://storage.googleapis.com"
-_DEFAULT_REGION = "us-east-1"
 _REGION = re.compile(rb"<Region>([a-z0-9-]{1,64})</Region>|expecting (?:'|&#34;|&quot;)([a-z0-9-]{1,64})")
 _UNUSABLE = (BaseError, ValueError, TypeError)
 """What obstore raises for keys and paths that it cannot sign with."""
@@ -110,7 +108,7 @@ class _S3Folder:
 
     def explain(self, answer: Answered, where: str) -> Refused:
         region = answer.headers.get("x-amz-bucket-region") or _named_region(answer.body)
-        if answer.status in (301, 307, 400) and region is not None and region != self._region:
+        if answer.status in (301, 307, 400) and region is not None and region != self.source.signed_region:
             return not_fetched(
                 Reason.SOURCE_NOT_FOUND,
                 f"bucket {self.source.bucket} is in the region {region}; set source.s3.region",
@@ -126,23 +124,11 @@ class _S3Folder:
             answer = Answered(403, answer.headers, answer.body)
         return explain(answer, where, _remedy(self.secret, "the keys accessKeyId and secretAccessKey"))
 
-    @property
-    def _region(self) -> str:
-        return self.source.region or _DEFAULT_REGION
-
     def _config(self) -> dict[str, Any]:
-        endpoint, path_style = self.source.endpoint, self.source.path_style
-        if path_style is None:
-            # a name with dots is on no certificate for *.s3.amazonaws.com
-            path_style = endpoint is not None or "." in self.source.bucket
-        endpoint = (endpoint or f"https://s3.{self._region}.amazonaws.com").rstrip("/")
-        if not path_style:
-            scheme, host, *_ = urlsplit(endpoint)
-            endpoint = f"{scheme}://{self.source.bucket}.{host}"
         return {
-            "endpoint": endpoint,
-            "region": self._region,
-            "virtual_hosted_style_request": not path_style,
+            "endpoint": self.source.server,
+            "region": self.source.signed_region,
+            "virtual_hosted_style_request": not self.source.in_path,
             "client_options": {"allow_http": True},
             # all that the environment could say otherwise
             "skip_signature": False,
@@ -177,7 +163,7 @@ class _GCSFolder:
 
     def place(self, name: str) -> Place:
         key = "/".join(filter(None, (self.source.prefix.strip("/"), name)))
-        endpoint = (self.source.endpoint or _GOOGLE).rstrip("/")
+        endpoint = self.source.server
         where = f"{name} in {self.where}"
         if self.secret is None:
             return Place(f"{endpoint}/{self.source.bucket}/{quote(key)}", where)

@@ -74,8 +74,9 @@ class Repository:
         try:
             return await use(self._place(path, where))
         except Answered as answer:
-            # also when there was one: tokens of many registries are good for a minute
-            if answer.status != 401 or not await self._log_in(answer):
+            # Also when there was one: tokens of many registries are good for a minute. Where a login is sent is for the
+            # registry to say, not for a server that it redirects to.
+            if answer.status != 401 or answer.elsewhere or not await self._log_in(answer):
                 raise
         return await use(self._place(path, where))
 

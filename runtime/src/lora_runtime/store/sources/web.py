@@ -85,7 +85,10 @@ class Session:
             response = await self._follow(place, headers or {})
             try:
                 if not response.is_success:
-                    raise Answered(response.status_code, response.headers, await _beginning(response))
+                    elsewhere = _moved(httpx.URL(place.url), response.url)
+                    raise Answered(
+                        response.status_code, response.headers, await _beginning(response), elsewhere=elsewhere
+                    )
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise packed(place.where)
                 yield response
@@ -179,13 +182,17 @@ class Session:
                 return response
             await response.aclose()
             target = url.join(location)
-            moved = target.host != url.host or target.port != url.port
             if (url.scheme, target.scheme) == ("https", "http") or target.scheme not in ("http", "https"):
                 raise redirected_away(place.where, _shown(target), "which is not encrypted")
             if target.host != url.host and not (place.verified or self._egress.names(target.host)):
                 raise redirected_away(place.where, _shown(target), "another host")
-            url, secrets = target, {} if moved else secrets
+            url, secrets = target, {} if _moved(url, target) else secrets
         raise redirected_away(place.where, _shown(url), f"after {_MAX_REDIRECTS} redirects before")
+
+
+def _moved(url: httpx.URL, target: httpx.URL) -> bool:
+    """Whether the second leads to another server than the first."""
+    return (target.host, target.port) != (url.host, url.port)
 
 
 def _remove(*files: Path) -> None:

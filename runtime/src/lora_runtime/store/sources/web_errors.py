@@ -13,12 +13,14 @@ _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>|\"code\":\s*\"([A-Za-z0-9
 class Answered(Exception):
     """A status that is no success."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, *, elsewhere: bool = False) -> None:
         super().__init__(f"status {status}")
         self.status = status
         self.headers = headers
         self.body = body
         """Its beginning."""
+        self.elsewhere = elsewhere
+        """Said by another server, to which the named one redirected."""
 
     @property
     def code(self) -> str:
