@@ -41,6 +41,7 @@ demo-down: $(ENVIRONMENT) ## End the demo's cluster and leave nothing behind
 
 .PHONY: corpus
 corpus: $(ENVIRONMENT) ## Write every hostile adapter of the tests into the folder TO, to look at or to try on another server
+	@test -n "$(TO)" || { echo 'say where: make corpus TO=<folder>' >&2; exit 2; }
 	@cd tests && ../$(PYTHON) -m corpus "$(abspath $(TO))"
 
 # -- benchmarks: each writes docs/benchmarks/<name>.json and .md, and takes about ten minutes; ARGS="--quick" for a look -----

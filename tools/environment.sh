@@ -27,7 +27,8 @@ fi
 # Bytecode is compiled once here, not in each of the processes that every pod starts: they read it from a read-only mount.
 echo "environment: installing into .venv (vLLM and torch for CPU: about 6 GB; a few minutes the first time on a machine)" >&2
 rm -f .venv/.complete
-[[ -x .venv/bin/python ]] || "$python" -m venv .venv
+# Made in several steps, of which uv is the last: without it, whatever an interrupted run left is made anew.
+[[ -x .venv/bin/python && -x .venv/bin/uv ]] || "$python" -m venv --clear .venv
 [[ -x .venv/bin/uv ]] || .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
 .venv/bin/uv pip sync --python .venv/bin/python --compile-bytecode requirements/dev.txt
 .venv/bin/uv pip install --python .venv/bin/python --quiet --no-deps --no-build-isolation --editable .

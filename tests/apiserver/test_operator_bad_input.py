@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes import client
@@ -65,11 +66,28 @@ def test_blends_that_contain_each_other_say_so_and_heal_when_one_is_corrected(te
         team.comes_to("loraadapters", name, "Accepted", ("True", "Accepted"))
 
 
-def test_a_pod_template_that_the_api_server_refuses_is_told_as_an_event(team: Team) -> None:
-    team.create(mutated(MODEL, {"spec.podTemplate": {"spec": {"restartPolicy": "Sometimes"}}}))
+@pytest.mark.parametrize(
+    ("wrong", "corrected", "named"),
+    [
+        ({"podTemplate": {"spec": {"restartPolicy": "Sometimes"}}}, {"podTemplate": None}, "restartPolicy"),
+        ({"resources": {"requests": {"cpu": "two"}}}, {"resources": {"requests": {"cpu": "2"}}}, "quantities"),
+    ],
+    ids=["podTemplate", "resources"],
+)
+def test_pods_that_the_api_server_refuses_are_told_in_its_words_until_the_spec_is_corrected(
+    team: Team, wrong: dict[str, Any], corrected: dict[str, Any], named: str
+) -> None:
+    team.create(mutated(MODEL, {f"spec.{field}": value for field, value in wrong.items()}))
     event = eventually("an event", lambda: next((e for e in team.events() if e["reason"] == "ChildRefused"), None))
-    assert "restartPolicy" in event["note"]
+    assert named in event["note"]
     assert event["regarding"]["name"] == "smol"
+    status = team.comes_to("loramodels", "smol", "Accepted", ("False", "InvalidPodTemplate"))
+    [message] = [c["message"] for c in status["conditions"] if c["type"] == "Accepted"]
+    assert named in message
+
+    team.patch("loramodels", "smol", {"spec": corrected})
+    team.comes_to("loramodels", "smol", "Accepted", ("True", "Accepted"))
+    assert eventually("the Deployment", lambda: team.find(team.apps.read_namespaced_deployment))
 
 
 def test_a_child_name_that_somebody_else_holds_is_not_taken(team: Team) -> None:

@@ -64,6 +64,8 @@ def full_image() -> None:
 def env() -> None:
     """Print the shell lines that make kubectl, helm and curl speak to the demo."""
     cluster = Cluster(CLUSTER)
+    if cluster.status().record is None:
+        raise ClusterError("there is no demo: make demo")
     typer.echo(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
     typer.echo(f"export LORA_URL={shlex.quote(_url(cluster))}")
     for name in ("kubectl", "helm"):

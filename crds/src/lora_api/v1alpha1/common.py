@@ -45,8 +45,9 @@ class HuggingFaceSource(ApiModel):
         max_length=200,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
         description=(
-            "Branch, tag or commit. It is resolved to a commit once, and that commit is served until the source "
-            "is edited, the annotation lora-operator.io/refresh changes, or source.pollSeconds is set."
+            "Branch, tag or commit. Of a LoRAAdapter it is resolved to a commit once, and that commit is served until "
+            "the source is edited, the annotation lora-operator.io/refresh changes, or source.pollSeconds is set. Of a "
+            "LoRAModel each pod looks it up when it starts: name a commit to have all pods the same."
         ),
     )
     subfolder: str | None = Field(

@@ -209,7 +209,10 @@ class LoRAModelSpec(common.ApiModel):
     )
     pod_template: dict[str, Any] = Field(
         default_factory=dict,
-        description="A strategic-merge patch over the generated pod template: node selectors, tolerations, extra volumes.",
+        description=(
+            "A strategic-merge patch over the generated pod template: node selectors, tolerations, extra volumes. The "
+            "container is named `runtime`."
+        ),
         json_schema_extra=_OPEN_OBJECT,
     )
 

@@ -19,6 +19,8 @@ _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _PAGE = 500
 _TIMEOUT_SECONDS = 30.0
 _CONNECTIONS = 64
+_SHAPELESS = ("failed to create typed patch object", "failed to convert new object")
+"""How the API server says, with status 500, that what is applied has not the shape of its kind."""
 
 
 class KubeError(Exception):
@@ -31,7 +33,14 @@ class KubeError(Exception):
     @property
     def is_refusal(self) -> bool:
         """Whether the same request would be refused again: the object is at fault, not the server."""
-        return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
+        return self.is_malformed or self.status == HTTPStatus.FORBIDDEN
+
+    @property
+    def is_malformed(self) -> bool:
+        """Whether the object is refused for what it says, not for what is allowed to whom."""
+        if self.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            return any(words in str(self) for words in _SHAPELESS)
+        return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 @dataclass(frozen=True, slots=True)

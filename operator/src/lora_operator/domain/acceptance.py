@@ -71,7 +71,8 @@ def rejections(snapshot: Snapshot, policy: Policy) -> Mapping[str, Rejected]:
     if model is None:
         missing = Rejected(
             Reason.MODEL_NOT_FOUND,
-            f"there is no LoRAModel {snapshot.key.name} in namespace {snapshot.key.namespace}; create it",
+            f"there is no LoRAModel {snapshot.key.name} in namespace {snapshot.key.namespace}; create it, or if "
+            "spec.modelRef is misspelled, which cannot be changed, delete the LoRAAdapter and create it with the right one",
         )
         return {adapter.meta.uid: missing for adapter in snapshot.adapters}
     owners = _name_owners(snapshot.adapters)

@@ -117,6 +117,15 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server says is wrong with a child as it is wanted."""
+
+    hash: str
+    """Which shape of it was refused: its hash annotation."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that one pass decides from."""
 
@@ -138,5 +147,7 @@ class Snapshot:
     """Questions to pods that are under way: UID of the adapter to the hash of the source that is asked about."""
     applied: Mapping[str, str] = field(default_factory=dict)
     """Children found in the cluster: `Kind/name` to the hash annotation they carry."""
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    """Children that the API server would not take when they were applied last, by `Kind/name`."""
     conflicting: Mapping[str, str] = field(default_factory=dict)
     """Children whose name is taken by an object that is not ours: `Kind/name` to who controls it."""

@@ -69,11 +69,13 @@ def make_plan(
         render_error: why the children could not be made.
         secret_name: the Secret with the pods' certificate, if it is to be created.
     """
-    rejected = acceptance.model_rejection(snapshot, policy, render_error)
+    barred = acceptance.model_rejection(snapshot, policy, render_error)
+    applied = () if snapshot.model is None or barred is not None else tuple(_applied(snapshot, children))
+    refused = _refused(snapshot, applied)
+    rejected = barred or acceptance.model_rejection(snapshot, policy, refused)
     concluded = _conclude(snapshot, policy, hands_off=rejected is not None and rejected.reason in _HANDS_OFF)
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
     known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
-    applied = () if snapshot.model is None or rejected is not None else tuple(_applied(snapshot, children))
     statuses = _adapter_statuses(snapshot, concluded, now)
     model_written = _model_written(snapshot, rejected, applied, statuses, now)
 
@@ -89,6 +91,9 @@ def make_plan(
     actions.extend(model_written)
     for adapter in snapshot.adapters:
         actions.extend(_adapter_written(adapter, statuses[adapter.meta.uid]))
+    if refused is not None:
+        # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
+        return Plan(tuple(actions), now)
     return Plan(tuple(actions), _look_again_at(snapshot, concluded, unknown, known, statuses, now))
 
 
@@ -120,6 +125,16 @@ def _applied(snapshot: Snapshot, children: tuple[Manifest, ...]) -> Iterator[App
             yield ApplyChild(
                 manifest, f"{child} is not as wanted: {found or 'changed by another hand'}, wanted {wanted}"
             )
+
+
+def _refused(snapshot: Snapshot, applied: tuple[ApplyChild, ...]) -> str | None:
+    """Why a child that is to be applied was not taken the last time, just as it is wanted now."""
+    for action in applied:
+        kind, metadata = action.manifest["kind"], action.manifest["metadata"]
+        refusal = snapshot.refused.get(f"{kind}/{metadata['name']}")
+        if refusal is not None and refusal.hash == metadata["annotations"][labels.TEMPLATE_HASH]:
+            return refusal.message
+    return None
 
 
 def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:

@@ -32,7 +32,7 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ModelKey, ObjectMeta
+from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
@@ -210,5 +210,10 @@ class Act:
 
     async def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:
         """Says on the user's object what the API server would not take."""
-        message = f"the API server refuses {action.manifest['kind']} {action.manifest['metadata']['name']}: {error}"
+        kind, metadata = action.manifest["kind"], action.manifest["metadata"]
+        message = f"the API server refuses {kind} {metadata['name']}: {error}"
+        if error.is_malformed:
+            # The next look finds it, and the status tells it.
+            refusal = Refusal(metadata["annotations"][labels.TEMPLATE_HASH], message)
+            self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)
         await self.events.post("LoRAModel", key.namespace, key.name, model.uid, "Warning", "ChildRefused", message)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lora_api.runtime_api import Desired
-from lora_operator.domain.observed import ModelKey
+from lora_operator.domain.observed import ModelKey, Refusal
 from lora_operator.reconcile.reading import applied_hash
 
 Object = Mapping[str, Any]
@@ -35,6 +35,7 @@ class _Known:
     desired_stored: bool = False
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     secret: str | None = None
+    refused: dict[str, Refusal] = field(default_factory=dict)
 
 
 class Applied:
@@ -72,6 +73,16 @@ class Applied:
         known = self._models.setdefault(key, _Known())
         known.objects[child] = stored
         known.generations[child] = _version(stored)
+        known.refused.pop(child, None)
+
+    def note_refused(self, key: ModelKey, child: str, refusal: Refusal) -> None:
+        """Takes note of what the API server finds wrong with `Kind/name`."""
+        self._models.setdefault(key, _Known()).refused[child] = refusal
+
+    def refused(self, key: ModelKey) -> Mapping[str, Refusal]:
+        """What was refused and not taken since, by `Kind/name`."""
+        known = self._models.get(key)
+        return {} if known is None else dict(known.refused)
 
     def note_desired(self, key: ModelKey, document: Desired) -> None:
         """Takes note of the document just written."""

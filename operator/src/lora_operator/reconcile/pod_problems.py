@@ -10,6 +10,7 @@ from lora_operator.domain.observed import PodProblem
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
 _HARMLESS = frozenset({"ContainerCreating", "PodInitializing"})
 _LONGEST_MESSAGE = 1024
+_LAST_WORDS = 600
 
 
 def pod_problem(pod: Mapping[str, Any]) -> PodProblem | None:
@@ -46,8 +47,14 @@ def _crash(name: str, ended: Mapping[str, Any], restarts: int) -> PodProblem:
         )
     words = f"exit code {ended['exitCode']}"
     if ended.get("message"):
-        words += f": {ended['message'].strip()}"
+        words += f": {_last_words(ended['message'])}"
     return _problem(Reason.ENGINE_CRASHING, f"container {name} ended with {words} (restarts: {restarts})")
+
+
+def _last_words(log: str) -> str:
+    """The end of a log, in one line: what was wrong comes last there."""
+    words = " | ".join(line.strip() for line in log.splitlines() if line.strip())
+    return words if len(words) <= _LAST_WORDS else "…" + words[1 - _LAST_WORDS :]
 
 
 def _unscheduled(status: Mapping[str, Any]) -> PodProblem | None:

@@ -46,7 +46,8 @@ def test_an_adapter_of_a_model_that_does_not_exist_is_rejected_and_the_model_is_
     found = acceptance.rejections(a_snapshot_without_model(an_adapter()), Policy())
 
     assert found["uid-pirate"].reason is Reason.MODEL_NOT_FOUND
-    assert "LoRAModel smol in namespace team" in found["uid-pirate"].message
+    assert "LoRAModel smol in namespace team; create it" in found["uid-pirate"].message
+    assert "delete the LoRAAdapter and create it with the right one" in found["uid-pirate"].message
 
 
 def test_an_ordinary_adapter_is_accepted() -> None:

@@ -20,7 +20,7 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Snapshot
+from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Refusal, Snapshot
 from support.builders import (
     NOW,
     a_deployment,
@@ -264,6 +264,28 @@ def test_a_model_that_cannot_be_changed_as_wished_keeps_its_pods_and_their_adapt
     assert of(ApplyChild, found) == []
     assert document_of(found).adapters[0].serve is not None
     assert [push.pod for push in of(PushDesired, found)] == ["smol-a"]
+
+
+def test_a_child_that_was_refused_just_as_it_is_wanted_is_told_and_tried_again() -> None:
+    found = planned(a_snapshot(refused={"Deployment/smol": Refusal("h1", "replicas: must not be odd")}))
+
+    (written,) = of(WriteModelStatus, found)
+    accepted = written.status.conditions[0]
+    assert (accepted.status, accepted.reason) == ("False", Reason.INVALID_POD_TEMPLATE)
+    assert "replicas: must not be odd" in accepted.message
+    assert DEPLOYMENT in [action.manifest for action in of(ApplyChild, found)]
+    assert found.look_again_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("refused_hash", "applied"), [("before the edit", {}), ("h1", APPLIED)], ids=["corrected", "taken meanwhile"]
+)
+def test_a_refusal_of_what_is_not_asked_for_any_more_says_nothing(refused_hash: str, applied: dict[str, str]) -> None:
+    refused = {"Deployment/smol": Refusal(refused_hash, "no")}
+
+    (written,) = of(WriteModelStatus, planned(a_snapshot(refused=refused, applied=applied)))
+
+    assert written.status.conditions[0].status == "True"
 
 
 def test_the_next_look_is_when_a_source_is_to_be_asked_about_again() -> None:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import pytest
 
+from lora_api import labels
 from lora_api.runtime_api import Desired
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_operator.clients.certificates import Authority, client_context
@@ -23,7 +24,7 @@ from lora_operator.domain.actions import (
     WriteAdapterStatus,
     WriteDesired,
 )
-from lora_operator.domain.observed import ModelKey
+from lora_operator.domain.observed import ModelKey, Refusal
 from lora_operator.reconcile.act import Act
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.freshness import Freshness
@@ -37,12 +38,18 @@ KEY = ModelKey("team", "smol")
 DOCUMENT = Desired(sequence=1)
 SERVED = Announcement("LoRAAdapter", "pirate", "uid-pirate", "Normal", "AdapterServed", "2/2 pods serve it")
 STATUS = WriteAdapterStatus("pirate", "uid-pirate", LoRAAdapterStatus(), (SERVED,))
-SERVICE = ApplyChild({"kind": "Service", "metadata": {"name": "smol", "namespace": "team"}}, "it does not exist")
+SERVICE = ApplyChild(
+    {
+        "kind": "Service",
+        "metadata": {"name": "smol", "namespace": "team", "annotations": {labels.TEMPLATE_HASH: "h1"}},
+    },
+    "it does not exist",
+)
 AWAY = "127.0.0.254"
 """Nobody listens there."""
 
 
-async def carry_out(kube: RecordingKube, *actions: Action) -> None:
+async def carry_out(kube: RecordingKube, *actions: Action, applied: Applied | None = None) -> None:
     clock = SystemClock()
     authority = Authority.make(datetime.now(UTC))
     context = client_context(authority, authority.client("operator", clock.now()))
@@ -55,7 +62,7 @@ async def carry_out(kube: RecordingKube, *actions: Action) -> None:
             clock=clock,
             inventories=Inventories(admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None),
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
-            applied=Applied(),
+            applied=Applied() if applied is None else applied,
             freshness=Freshness(),
             metrics=Metrics(),
         )
@@ -110,3 +117,18 @@ async def test_a_child_that_the_api_server_refuses_is_told_on_the_users_object()
     [event] = kube.sent
     assert event["reason"] == "ChildRefused"
     assert event["regarding"]["name"] == "smol"
+
+
+async def test_what_is_wrong_with_a_child_is_remembered_for_the_status() -> None:
+    applied = Applied()
+    with pytest.raises(TryAgain):
+        await carry_out(refusing("Service", HTTPStatus.UNPROCESSABLE_ENTITY), SERVICE, applied=applied)
+    words = "the API server refuses Service smol: Service refused"
+    assert applied.refused(KEY) == {"Service/smol": Refusal("h1", words)}
+
+
+async def test_a_child_that_is_not_allowed_says_nothing_against_the_spec() -> None:
+    applied = Applied()
+    with pytest.raises(TryAgain):
+        await carry_out(refusing("Service", HTTPStatus.FORBIDDEN), SERVICE, applied=applied)
+    assert applied.refused(KEY) == {}

@@ -5,7 +5,7 @@ from typing import Any
 
 from lora_api import labels
 from lora_api.runtime_api import Desired
-from lora_operator.domain.observed import ModelKey
+from lora_operator.domain.observed import ModelKey, Refusal
 from lora_operator.reconcile.applied import Applied, Seen
 from lora_operator.reconcile.freshness import Freshness
 
@@ -35,6 +35,14 @@ def test_a_child_that_was_made_anew_by_somebody_has_no_hash() -> None:
     applied = Applied()
     applied.note_applied(KEY, CHILD, a_child(uid="ours"))
     assert applied.hash(KEY, CHILD, a_child(uid="theirs")) == ""
+
+
+def test_a_refusal_is_known_until_the_child_is_taken() -> None:
+    applied = Applied()
+    applied.note_refused(KEY, CHILD, Refusal("abc", "no"))
+    assert applied.refused(KEY) == {CHILD: Refusal("abc", "no")}
+    applied.note_applied(KEY, CHILD, a_child())
+    assert applied.refused(KEY) == {}
 
 
 def test_what_was_seen_lately_is_not_read_again_and_what_was_applied_since_is_in_it() -> None:

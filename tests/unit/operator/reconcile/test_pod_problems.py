@@ -63,3 +63,12 @@ def test_a_problem_is_named_with_the_words_of_the_kubelet(pod: dict[str, Any], r
 )
 def test_ordinary_pods_have_no_problem(pod: dict[str, Any]) -> None:
     assert pod_problem(pod) is None
+
+
+def test_of_a_long_log_the_end_is_told_which_says_what_was_wrong() -> None:
+    log = "INFO loading\n" * 200 + "\nno base model: team/secret is private or gated\n\n"
+    problem = pod_problem(a_pod(state={"terminated": {"exitCode": 1, "message": log}}))
+    assert problem is not None
+    assert problem.message.startswith("container runtime ended with exit code 1: …")
+    assert problem.message.endswith("| no base model: team/secret is private or gated (restarts: 2)")
+    assert "\n" not in problem.message

@@ -104,6 +104,8 @@ def _container(model: ObservedModel, config: RenderConfig, found: list[mounts.Mo
         "livenessProbe": _probe("/health", 10, failures=3),
         # Endpoints forget the pod while it still answers; only then does vLLM get its SIGTERM.
         "lifecycle": {"preStop": {"sleep": {"seconds": _FORGOTTEN_SECONDS}}},
+        # Why no model could be loaded is said in the log, and only from here does it get into the LoRAModel's condition.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [mount.volume_mount for mount in found],
     }
 
