@@ -12,6 +12,7 @@ import pytest
 import torch
 from peft import LoraConfig
 
+from corpus.hostile import safetensors_file
 from lora_api.runtime_api import BlendedPart, Recipe
 from lora_api.v1alpha1.adapter import BlendMethod
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
@@ -184,6 +185,19 @@ def test_a_strangers_long_names_do_not_fill_the_message(adapter: Path, base: Bas
     assert reason is Reason.MALFORMED_ADAPTER
     assert "names a tensor with 10031 characters" in message
     assert len(message) < 1024
+
+
+@pytest.mark.parametrize(
+    ("shape", "dimensions"), [((8, 128, *[1] * 7), 9), ((2**62 + 1,) * 20_000, 20_000), ((0,) * 20_000, 20_000)]
+)
+def test_a_shape_of_many_dimensions_is_refused_before_it_is_multiplied_or_shown(
+    adapter: Path, base: BaseModel, shape: tuple[int, ...], dimensions: int
+) -> None:
+    header = {f"{Q_PROJ}.lora_A.weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4096]}}
+    (adapter / TENSORS_FILE).write_bytes(safetensors_file(header, bytes(4096)))
+    reason, message = refused(adapter, base)
+    assert reason is Reason.MALFORMED_ADAPTER
+    assert f"tensor {Q_PROJ}.lora_A.weight has {dimensions} dimensions; at most 8 are read" in message
 
 
 def test_a_file_cut_short_is_malformed(adapter: Path, base: BaseModel) -> None:
