@@ -36,8 +36,8 @@ FEATURES = tuple(
 )  # fmt: skip
 
 LIES = tuple(
-    Hostile(name, MALFORMED, (FILE, field), config(**{field: value}))
-    for name, field, value in (
+    Hostile(name, MALFORMED, (FILE, field, *says), config(**{field: value}))
+    for name, field, value, *says in (
         ("rank-zero", "r", 0),
         ("rank-negative", "r", -8),
         ("rank-bool", "r", True),
@@ -49,6 +49,8 @@ LIES = tuple(
         ("pattern-no-expression", "rank_pattern", {"q_proj[": 8}),
         ("pattern-that-takes-all-memory", "rank_pattern", {"(a{9999}){9999}": 8}),
         ("pattern-that-takes-for-ever", "rank_pattern", {r"(\w|\.|[a-z])*[0-9][0-9][0-9][0-9]": 8}),
+        ("pattern-of-groups-in-groups", "rank_pattern", {"(" * 85 + "a" + ")+" * 85: 8}, "repeated groups"),
+        ("sixty-thousand-patterns", "rank_pattern", {f"b{i:x}": 8 for i in range(60_000)}, "60000 keys", "4096"),
         ("pattern-list", "alpha_pattern", ["q_proj"]),
         ("alpha-nan", "lora_alpha", float("nan")),
         ("alpha-infinite", "lora_alpha", float("inf")),

@@ -92,10 +92,15 @@ OFFSETS = (
     lying("data-of-another-size", (A, "[16, 128]"), {A: entry((16, 128), end=BYTES), B: TRUE_B}),
     lying("shape-of-2-to-the-62", (A, str(2**62)), {A: entry((2**62, 4), end=BYTES), B: TRUE_B}),
     lying("shape-of-a-terabyte", (A, str(2**38)), {A: entry((2**38, 1)), B: TRUE_B}),
+    lying(
+        "shape-of-forty-thousand-dimensions", (A, "40000 dimensions", "at most 8"),
+        {A: {**TRUE_A, "shape": [2**62 + 1] * 40_000}, B: TRUE_B},
+    ),
+    lying("shape-of-many-ones", (A, "1002 dimensions", "at most 8"), {A: entry((8, 128, *[1] * 1000)), B: TRUE_B}),
     lying("shape-negative", (A, "-8"), {A: {**TRUE_A, "shape": [-8, -128]}, B: TRUE_B}),
     lying("shape-of-floats", (A, "8.0"), {A: {**TRUE_A, "shape": [8.0, 128]}, B: TRUE_B}),
     lying("element-type-unknown", (TENSORS_FILE, "F7"), {A: {**TRUE_A, "dtype": "F7"}, B: TRUE_B}),
-)
+)  # fmt: skip
 
 TEXTS = (
     lying("no-tensors", (TENSORS_FILE, "holds no LoRA matrices"), {}, b""),

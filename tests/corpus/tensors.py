@@ -185,6 +185,7 @@ RANKS = (
 VALUES = (
     Hostile("nan-in-a", MALFORMED, (A, "1024 values that are NaN"), put(A, torch.full((8, 128), float("nan")))),
     Hostile("infinity-in-b", MALFORMED, (B, "NaN or infinite"), put(B, torch.full((128, 8), float("inf")))),
+    Hostile("minus-infinity-in-a", MALFORMED, (A, "NaN or infinite"), put(A, torch.full((8, 128), float("-inf")))),
     Hostile(
         "one-nan-in-half-precision",
         MALFORMED,
@@ -198,6 +199,7 @@ VALUES = (
     ),
     Hostile("beyond-float32", MALFORMED, (B, "1e+300"), put(B, torch.full((128, 8), 1e300, dtype=torch.float64))),
     Hostile("beyond-every-training", MALFORMED, (A, "1e+30"), put(A, torch.full((8, 128), 1e30))),
+    Hostile("below-every-training", MALFORMED, (A, "1e+30"), put(A, torch.full((8, 128), -1e30))),
 )
 
 DTYPES = tuple(

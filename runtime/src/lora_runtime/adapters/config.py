@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lora_runtime.adapters import errors
 from lora_runtime.adapters.errors import CONFIG_FILE, DuplicateKey, Refused, shown, unique_keys
 
-_MATCH_SECONDS = 1.0
-"""Patterns come from strangers; those of one adapter may take so long together, thousands of times what is usual."""
+_PATTERN_SECONDS = 5.0
+"""Patterns come from strangers; to compile and match those of one adapter may take so much of a processor's time.
 
+A key in both maps for each of 500 modules takes a second.
+"""
+
+_PATTERNS_AT_MOST = 4096
 _LONGEST_PATTERN = 256
+_REPEATED_GROUPS_AT_MOST = 4
 _STRONGEST = 1e9
 """Largest lora_alpha: far beyond what trains, far below what overflows."""
 
@@ -62,18 +67,23 @@ _READ = tuple(AdapterConfig.model_fields)
 
 
 class Scaling:
-    """Rank and scaling of each module, by PEFT's rules."""
+    """Rank and scaling of each module, by PEFT's rules; for one thread."""
 
-    def __init__(self, config: AdapterConfig) -> None:
+    def __init__(self, config: AdapterConfig, clock: Callable[[], float] = time.thread_time) -> None:
         """Prepares the patterns of `config`.
 
+        Args:
+            config: Whose patterns they are.
+            clock: Seconds; by default those that this thread has had, so that a busy machine refuses nothing.
+
         Raises:
-            Refused: a pattern is not a regular expression.
+            Refused: a pattern is not a regular expression, or there are too many.
         """
         self._config = config
-        self._ranks = _compiled("rank_pattern", config.rank_pattern or {})
-        self._alphas = _compiled("alpha_pattern", config.alpha_pattern or {})
-        self._deadline = time.monotonic() + _MATCH_SECONDS
+        self._clock = clock
+        self._deadline = clock() + _PATTERN_SECONDS
+        self._ranks = self._compiled("rank_pattern", config.rank_pattern or {})
+        self._alphas = self._compiled("alpha_pattern", config.alpha_pattern or {})
 
     def of(self, module: str) -> tuple[int, float]:
         """Declared rank, and the factor on B·A, of a module path in the base model.
@@ -85,12 +95,33 @@ class Scaling:
         alpha = self._first_match("alpha_pattern", self._alphas, module, self._config.lora_alpha)
         return rank, alpha / (math.sqrt(rank) if self._config.use_rslora else rank)
 
-    def _first_match(self, field: str, patterns: Iterable[tuple[Any, float]], module: str, default: float) -> float:
-        left = max(self._deadline - time.monotonic(), 1e-3)
-        try:
-            return next((value for pattern, value in patterns if pattern.match(module, timeout=left)), default)
-        except TimeoutError as error:
-            raise _malformed(f"has keys in {field} that take too long to match; use module names") from error
+    def _compiled(self, field: str, patterns: Mapping[str, float]) -> list[tuple[Any, float]]:
+        _refuse_dangerous(field, patterns)
+        found = []
+        for key, value in patterns.items():
+            self._left(field)
+            try:
+                found.append((regex.compile(rf"(.*\.)?({key})$"), value))
+            except regex.error as error:
+                raise _malformed(
+                    f"has a key in {field} that is not a regular expression: {shown(str(error))}"
+                ) from error
+        return found
+
+    def _first_match(self, field: str, patterns: Sequence[tuple[Any, float]], module: str, default: float) -> float:
+        for pattern, value in patterns:
+            try:
+                if pattern.match(module, timeout=self._left(field)):
+                    return value
+            except TimeoutError as error:
+                raise _too_slow(field) from error
+        return default
+
+    def _left(self, field: str) -> float:
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise _too_slow(field)
+        return left
 
 
 def read_config(path: Path, max_bytes: int) -> AdapterConfig:
@@ -139,18 +170,26 @@ def _refuse_other_methods(raw: Mapping[str, Any]) -> None:
             )
 
 
-def _compiled(field: str, patterns: Mapping[str, float]) -> list[tuple[Any, float]]:
+def _refuse_dangerous(field: str, patterns: Mapping[str, float]) -> None:
+    if len(patterns) > _PATTERNS_AT_MOST:
+        raise _malformed(
+            f"has {len(patterns)} keys in {field}; at most {_PATTERNS_AT_MOST} are matched: "
+            f"name modules by what they share, such as q_proj"
+        )
     for key in patterns:
-        # Compiling alone can take all memory (`a{1000000000}`, recursion), and no time limit covers it.
-        if len(key) > _LONGEST_PATTERN or "{" in key or "(?" in key:
+        # Compiling one alone can take all memory, and no time limit covers it: `a{1000000000}`, recursion, and `((a)+)+`,
+        # of which each level doubles what is inside.
+        many_groups = key.count(")+") > _REPEATED_GROUPS_AT_MOST
+        if len(key) > _LONGEST_PATTERN or "{" in key or "(?" in key or many_groups:
             raise _malformed(
                 f"has the key {_value(key)} in {field}; keys are module names or plain regular expressions of at most "
-                f"{_LONGEST_PATTERN} characters, without counted repetition and extensions"
+                f"{_LONGEST_PATTERN} characters, without counted repetition, extensions and more than "
+                f"{_REPEATED_GROUPS_AT_MOST} repeated groups"
             )
-    try:
-        return [(regex.compile(rf"(.*\.)?({key})$"), value) for key, value in patterns.items()]
-    except regex.error as error:
-        raise _malformed(f"has a key in {field} that is not a regular expression: {shown(str(error))}") from error
+
+
+def _too_slow(field: str) -> Refused:
+    return _malformed(f"has keys in {field} that take too long to match; use module names, or fewer keys")
 
 
 def _value(value: Any) -> str:

@@ -16,6 +16,8 @@ _BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16}
 """Of one element; of the types that an adapter may have."""
 _LENGTH_BYTES = 8
 _NAME_CHARACTERS_AT_MOST = 512
+_DIMENSIONS_AT_MOST = 8
+"""Of a tensor; LoRA has two. The product of a stranger's many numbers takes seconds, and holds all other threads up."""
 _EXPLAINED_AT_MOST = 1 << 20
 """Bytes of a broken header that are looked through for the tensor at fault."""
 
@@ -40,7 +42,7 @@ def read_header(path: Path, max_bytes: int) -> dict[str, Entry]:
     length = _length(path, max_bytes)
     try:
         with safe_open(path, framework="pt") as file:
-            found = {key: _entry(file.get_slice(key)) for key in file.keys()}  # noqa: SIM118  (not a dict)
+            found = {key: _entry(key, file.get_slice(key)) for key in file.keys()}  # noqa: SIM118  (not a dict)
     except SafetensorError as error:
         culprit = _culprit(path, length) if length <= _EXPLAINED_AT_MOST else ""
         raise malformed(f"{TENSORS_FILE} is not a safetensors file: {culprit}{shown(str(error))}") from error
@@ -67,8 +69,15 @@ def _length(path: Path, max_bytes: int) -> int:
     return length
 
 
-def _entry(view: Any) -> Entry:
-    return Entry(tuple(view.get_shape()), str(view.get_dtype()))
+def _entry(key: str, view: Any) -> Entry:
+    shape = view.get_shape()
+    if len(shape) > _DIMENSIONS_AT_MOST:
+        raise malformed(_too_many(key, len(shape)))
+    return Entry(tuple(shape), str(view.get_dtype()))
+
+
+def _too_many(key: str, dimensions: int) -> str:
+    return f"tensor {shown(key)} has {dimensions} dimensions; at most {_DIMENSIONS_AT_MOST} are read"
 
 
 def _text(path: Path, length: int) -> bytes:
@@ -97,9 +106,18 @@ def _culprit(path: Path, length: int) -> str:
         return ""
     data_bytes = path.stat().st_size - _LENGTH_BYTES - length
     for key, entry in header.items():
-        if key != "__metadata__" and not _is_sane(entry, data_bytes):
+        if key == "__metadata__":
+            continue
+        if (dimensions := _dimensions(entry)) > _DIMENSIONS_AT_MOST:
+            return f"{_too_many(key, dimensions)}: "
+        if not _is_sane(entry, data_bytes):
             return f"tensor {shown(key)} is said to be {shown(json.dumps(entry))}, with {data_bytes} bytes of data: "
     return ""
+
+
+def _dimensions(entry: object) -> int:
+    shape = entry.get("shape") if isinstance(entry, dict) else None
+    return len(shape) if isinstance(shape, list) else 0
 
 
 def _is_sane(entry: object, data_bytes: int) -> bool:

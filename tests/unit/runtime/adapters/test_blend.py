@@ -19,7 +19,8 @@ from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.blend import publish
 from lora_runtime.adapters.compatibility import validate
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, Refused
-from support.edits import edit_config, edit_tensors
+from lora_runtime.adapters.inspect import inspect
+from support.edits import Tensors, edit_config, edit_tensors
 from support.models import reference_logprobs, tiny_adapter, tiny_base
 from unit.runtime.adapters.leaves import leaves_of
 
@@ -110,6 +111,24 @@ def test_alpha_equals_r_so_that_a_loader_without_patterns_scales_by_one_too(base
     config = LoraConfig.from_pretrained(published([(adapter, 0.4)], tmp_path / "published"))
     assert (config.r, config.lora_alpha, config.use_rslora) == (8, 8, False)
     assert config.alpha_pattern == config.rank_pattern
+
+
+def test_a_rank_is_published_for_its_module_alone_not_for_those_that_look_or_end_like_it(
+    base: Path, tmp_path: Path
+) -> None:
+    ranks = {"a.b": 2, "aXb": 4, "x.a.b": 4}
+    adapter = edit_config(tiny_adapter(tmp_path / "a", base, seed=1), r=4, rank_pattern={r"^a\.b": 2})
+
+    def change(tensors: Tensors) -> None:
+        tensors.clear()
+        for name, rank in ranks.items():
+            tensors[f"base_model.model.{name}.lora_A.weight"] = torch.ones(rank, 8)
+            tensors[f"base_model.model.{name}.lora_B.weight"] = torch.ones(8, rank)
+
+    found = inspect(published([(edit_tensors(adapter, change), 1.0)], tmp_path / "published"))
+    assert {module.name: (module.rank, module.scaling) for module in found.modules} == {
+        name: (rank, 1.0) for name, rank in ranks.items()
+    }
 
 
 @pytest.mark.parametrize(

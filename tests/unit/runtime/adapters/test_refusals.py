@@ -12,6 +12,7 @@ import pytest
 import torch
 from peft import LoraConfig
 
+from corpus.hostile import pair, safetensors_file
 from lora_api.runtime_api import BlendedPart, Recipe
 from lora_api.v1alpha1.adapter import BlendMethod
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
@@ -51,6 +52,11 @@ def refused(folder: Path, base: BaseModel, max_rank: int = 64) -> tuple[Reason, 
 
 def test_a_plain_adapter_of_this_base_is_accepted(adapter: Path, base: BaseModel) -> None:
     assert validate(adapter, base, 8).rank == 8
+
+
+def test_an_adapter_of_scaling_zero_changes_nothing(adapter: Path, base: BaseModel) -> None:
+    assert validate(adapter, base, 8).acts
+    assert not validate(edit_config(adapter, lora_alpha=0), base, 8).acts
 
 
 def test_an_adapter_trained_on_a_fine_tune_of_the_same_shape_is_accepted(adapter: Path, base: BaseModel) -> None:
@@ -186,6 +192,28 @@ def test_a_strangers_long_names_do_not_fill_the_message(adapter: Path, base: Bas
     assert len(message) < 1024
 
 
+def test_a_name_has_at_most_512_characters(adapter: Path) -> None:
+    longest = "base_model.model.".ljust(512 - len(".lora_A.weight"), "x")
+    pair(longest, (8, 128), (128, 8))(adapter)
+    inspect(adapter)
+    pair(f"{longest}x", (8, 128), (128, 8))(adapter)
+    with pytest.raises(Refused, match="names a tensor with 513 characters"):
+        inspect(adapter)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dimensions"), [((8, 128, *[1] * 7), 9), ((2**62 + 1,) * 20_000, 20_000), ((0,) * 20_000, 20_000)]
+)
+def test_a_shape_of_many_dimensions_is_refused_before_it_is_multiplied_or_shown(
+    adapter: Path, base: BaseModel, shape: tuple[int, ...], dimensions: int
+) -> None:
+    header = {f"{Q_PROJ}.lora_A.weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4096]}}
+    (adapter / TENSORS_FILE).write_bytes(safetensors_file(header, bytes(4096)))
+    reason, message = refused(adapter, base)
+    assert reason is Reason.MALFORMED_ADAPTER
+    assert f"tensor {Q_PROJ}.lora_A.weight has {dimensions} dimensions; at most 8 are read" in message
+
+
 def test_a_file_cut_short_is_malformed(adapter: Path, base: BaseModel) -> None:
     whole = (adapter / TENSORS_FILE).read_bytes()
     (adapter / TENSORS_FILE).write_bytes(whole[:-4])
@@ -268,6 +296,16 @@ def put(name: str, value: torch.Tensor) -> Callable[[Tensors], None]:
             f"tensor {Q_PROJ}.lora_B.weight holds 1024 values that are NaN or infinite",
         ),
         (
+            put(f"{Q_PROJ}.lora_A.weight", torch.full((8, 128), -1e30)),
+            Reason.MALFORMED_ADAPTER,
+            f"tensor {Q_PROJ}.lora_A.weight holds values up to 1e+30",
+        ),
+        (
+            put(f"{Q_PROJ}.lora_A.weight", torch.full((8, 128), float("-inf"))),
+            Reason.MALFORMED_ADAPTER,
+            f"tensor {Q_PROJ}.lora_A.weight holds 1024 values that are NaN or infinite",
+        ),
+        (
             put(f"{Q_PROJ}.lora_A.weight", torch.ones(8, 64)),
             Reason.SHAPE_MISMATCH,
             f"tensor {Q_PROJ}.lora_A.weight has shape [8, 64], but the base model needs [8, 128] "
@@ -332,6 +370,14 @@ def test_saved_embeddings_of_another_vocabulary_are_a_mismatch(adapter: Path, ba
     assert "embed_tokens.base_layer.weight has shape [600, 128], but the base model needs [512, 128]" in message
 
 
+def test_a_saved_output_layer_has_a_row_for_each_token_though_it_is_linear(adapter: Path, base: BaseModel) -> None:
+    saved = "base_model.model.lm_head.base_layer.weight"
+    validate(edit_tensors(adapter, put(saved, torch.ones(512, 128))), base, 8)
+    reason, message = refused(edit_tensors(adapter, put(saved, torch.ones(128, 512))), base)
+    assert reason is Reason.SHAPE_MISMATCH
+    assert "lm_head.base_layer.weight has shape [128, 512], but the base model needs [512, 128]" in message
+
+
 def test_a_rank_above_the_limit_says_which_limit_to_raise(adapter: Path, base: BaseModel) -> None:
     reason, message = refused(adapter, base, max_rank=7)
     assert reason is Reason.RANK_TOO_LARGE
@@ -349,6 +395,21 @@ def test_ranks_of_a_concatenation_add_up_per_module(adapter: Path, base_folder: 
         Refused, match=r"the blend has rank 16 \(8 \+ 8\) in .* to at least 16 .*, or set spec.blend.method to SVD"
     ):
         check_recipe_rank(Recipe(parts=(leaf(adapter), leaf(other), leaf(again))), found, 15)
+
+
+def test_the_largest_sum_decides_wherever_the_largest_rank_is(base_folder: Path, tmp_path: Path) -> None:
+    ranks = {"k_proj": (8,), "q_proj": (5, 6)}
+    folders = [
+        tiny_adapter(tmp_path / f"{module}-{rank}", base_folder, seed=rank, r=rank, target_modules=[module])
+        for module, each in ranks.items()
+        for rank in each
+    ]
+    found = {digest_of(folder): inspect(folder) for folder in folders}
+    recipe = Recipe(parts=tuple(leaf(folder) for folder in folders))
+
+    check_recipe_rank(recipe, found, 11)
+    with pytest.raises(Refused, match=r"the blend has rank 11 \(5 \+ 6\) in model.layers.0.self_attn.q_proj"):
+        check_recipe_rank(recipe, found, 10)
 
 
 def test_a_blend_inside_a_concatenation_counts_with_the_rank_it_was_cut_to(adapter: Path) -> None:
