@@ -1,5 +1,6 @@
 """A cluster in memory: objects, pods and an operator that sees late, acts in part and dies in between."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -37,6 +38,8 @@ class Cluster:
     cut_off: set[str] = field(default_factory=set)
     """Pods that the operator does not reach."""
     now: datetime = NOW
+    torn: list[str] = field(default_factory=list)
+    """Pods that were told to switch together without having the new revision."""
 
     @property
     def seconds(self) -> float:
@@ -88,6 +91,7 @@ class Cluster:
         for action in actions:
             match action:
                 case WriteDesired(document=document):
+                    self.torn += self._torn_by(document)
                     self.stored = document
                 case PushDesired(pod=name, document=document):
                     pod = self.pods[name]
@@ -103,6 +107,20 @@ class Cluster:
                     self.model = replace(self.model, status=status)
                 case _:
                     raise AssertionError(f"no children in this world: {action}")
+
+    def _torn_by(self, document: Desired) -> Iterator[str]:
+        before = {} if self.stored is None else {entry.name: entry for entry in self.stored.adapters}
+        for entry in document.adapters:
+            old, adapter = before.get(entry.name), self.adapters[entry.name]
+            if old is None or old.uid != entry.uid or old.serve is None or entry.serve is None:
+                continue
+            if old.serve.revision == entry.serve.revision or adapter.spec.update.strategy != "Together":
+                continue
+            for pod in self.pods.values():
+                heard = self.heard.get(pod.name)
+                asked = pod.ready and pod.name not in self.cut_off
+                if asked and heard is not None and heard.boot_id == pod.boot_id:
+                    yield from () if pod.has(entry.name, entry.serve.revision) else (f"{pod.name}: {entry.name}",)
 
     def settle(self, rounds: int = 40) -> None:
         """Lets everybody finish; nothing is cut off or broken any more."""

@@ -63,6 +63,13 @@ class Pod:
         if found:
             self._adopt(max(found, key=lambda document: document.sequence))
 
+    def has(self, served_name: str, revision: str) -> bool:
+        """Whether it could serve this at once."""
+        name = self.names.get(served_name)
+        if name is None:
+            return False
+        return revision in name.prepared or (name.serving is not None and name.serving.revision == revision)
+
     def step(self, served_name: str, now: float) -> bool:
         """One step for one name; whether there was any to take."""
         name = self.names[served_name]

@@ -172,6 +172,10 @@ class Interleavings(RuleBasedStateMachine):
             assert len(found) <= 2, f"{served_name}: {found}"
 
     @invariant()
+    def nobody_is_told_to_switch_together_before_all_can(self) -> None:
+        assert not self.cluster.torn
+
+    @invariant()
     def a_pod_holds_one_revision_beside_the_one_it_serves(self) -> None:
         for pod in self.cluster.pods.values():
             assert all(len(name.prepared) <= 1 for name in pod.names.values())
