@@ -8,7 +8,7 @@ from typing import Protocol
 
 from lora_api.runtime_api import AdapterFacts, Refusal, ResolveRequest, ResolveResponse, ResolveState
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_runtime.adapters.errors import Refused
+from lora_runtime.adapters.errors import Refused, not_fetched
 from lora_runtime.workshop import Progress
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,9 @@ _REMEMBERED = 256
 """Digests remembered at most; the files of older ones may be fetched again."""
 UNASKED_SECONDS = 60.0
 """A question that nobody has repeated for so long is dropped, with its download and its answer."""
+
+_TROUBLE_OF_THE_POD = (OSError, MemoryError, RuntimeError)
+"""RuntimeError is what Python raises without threads, and torch without memory."""
 
 
 class Resolver(Protocol):
@@ -74,6 +77,16 @@ class Resolutions:
             facts = await self._workshop.resolve(request, progress)
         except Refused as error:
             return ResolveResponse(state=ResolveState.REFUSED, refusal=error.refusal)
+        except _TROUBLE_OF_THE_POD as error:
+            # No memory, no threads, no files left: the adapter may be sound.
+            log.exception("trouble source=%s", request.source.describe())
+            trouble = not_fetched(
+                Reason.SOURCE_UNREACHABLE,
+                f"the pod had trouble of its own while it fetched or checked it ({type(error).__name__}: {error}"[:900]
+                + "); it is tried again. If that stays so, look at the pod's log and its memory",
+                retryable=True,
+            )
+            return ResolveResponse(state=ResolveState.REFUSED, refusal=trouble.refusal)
         except Exception as error:
             # An adapter that nobody foresaw is that adapter's trouble; without an answer it would be asked about for ever.
             log.exception("unexpected source=%s", request.source.describe())

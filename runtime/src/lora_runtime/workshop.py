@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _CHECKED_KEPT = 256
 """So many adapters need not be read again when only a weight changes."""
+_PAUSES_SECONDS = (2.0, 8.0, 30.0)
+"""An engine that warms up may be busy for a minute; without its answer, revisions wait."""
 
 
 @dataclass(slots=True)
@@ -43,7 +45,11 @@ class Adapts(Protocol):
     """Knows which modules adapters act on; see Engine."""
 
     async def adapted(self, modules: Collection[str]) -> Collection[str]:
-        """Those that they act on."""
+        """Those that they act on.
+
+        Raises:
+            TimeoutError: it had no time to answer.
+        """
         ...
 
 
@@ -62,13 +68,18 @@ class Workshop:
         """Tells the modules and shapes that adapters must fit."""
         self._base.set_result(base)
 
-    async def learn_adapted(self, engine: Adapts) -> None:
-        """Asks the engine, once it is there, which modules of the base model it applies adapters to."""
+    async def learn_adapted(self, engine: Adapts, pauses: Sequence[float] = _PAUSES_SECONDS) -> None:
+        """Asks the engine, once it is there, which modules of the base model it applies adapters to.
+
+        Args:
+            engine: Asked once more after each pause while it is too busy to answer.
+            pauses: In seconds.
+        """
         base = await asyncio.shield(self._base)
         try:
-            adapted = await engine.adapted(tuple(base.modules))
+            adapted = await _ask(engine, tuple(base.modules), pauses)
         except Exception as error:
-            # A worker of an accelerator that does not tell: what is known of the base model has to do.
+            # A worker of an accelerator that does not tell, or never: what is known of the base model has to do.
             log.warning("modules of adapters are not checked against the engine why=%s", error, exc_info=True)
             self._adapted.set_result(None)
         else:
@@ -117,6 +128,16 @@ class Workshop:
         self._checked[digest] = checked
         self._checked.move_to_end(digest)
         return checked
+
+
+async def _ask(engine: Adapts, modules: Collection[str], pauses: Sequence[float]) -> Collection[str]:
+    for pause in pauses:
+        try:
+            return await engine.adapted(modules)
+        except TimeoutError as error:
+            log.warning("the engine does not tell its modules yet why=%s retry_in=%s", error, pause)
+            await asyncio.sleep(pause)
+    return await engine.adapted(modules)
 
 
 def _note(inspections: Sequence[Inspection]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
 import pytest
 
 from lora_api.runtime_api import AdapterFacts, ResolveRequest, ResolveState
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import VolumeSource
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_runtime.resolutions import Resolutions
 from lora_runtime.workshop import Progress
 
@@ -76,3 +78,38 @@ async def test_an_answer_that_nobody_came_for_is_not_given_to_a_later_question(h
     await later.wait()
     assert (await resolutions.answer(QUESTION, DEADLINE_SECONDS)).facts == FACTS
     assert hub.asked == 2, "the branch may have moved meanwhile"
+
+
+class FailingHub:
+    """Raises what nobody foresaw."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "OSError: [Errno 24] Too many open files"),
+        (MemoryError("x" * 5000), "MemoryError: xxx"),
+        (RuntimeError("can't start new thread"), "RuntimeError: can't start new thread"),
+    ],
+    ids=["files", "memory", "threads"],
+)
+async def test_a_pod_that_lacks_something_condemns_no_adapter(error: Exception, told: str) -> None:
+    refusal = (await Resolutions(FailingHub(error)).answer(QUESTION, DEADLINE_SECONDS)).refusal
+    assert refusal is not None
+    assert (refusal.condition, refusal.reason) == (AdapterCondition.FETCHED, Reason.SOURCE_UNREACHABLE)
+    assert refusal.retryable
+    assert f"the pod had trouble of its own while it fetched or checked it ({told}" in refusal.message
+    assert "it is tried again" in refusal.message
+
+
+async def test_an_adapter_that_nobody_foresaw_is_not_asked_about_for_ever() -> None:
+    refusal = (await Resolutions(FailingHub(KeyError("r"))).answer(QUESTION, DEADLINE_SECONDS)).refusal
+    assert refusal is not None
+    assert (refusal.reason, refusal.retryable) == (Reason.MALFORMED_ADAPTER, False)
+    assert refusal.message == "the pod could not check it: KeyError: 'r'"

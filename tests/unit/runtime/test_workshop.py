@@ -61,6 +61,20 @@ class EngineOf(FakeEngine):
         return {name for name in modules if name.rpartition(".")[2] in self._last_names}
 
 
+class BusyEngine(EngineOf):
+    """Has no time for the first questions."""
+
+    def __init__(self, *last_names: str, too_early: int) -> None:
+        super().__init__(*last_names)
+        self.too_early = too_early
+
+    async def adapted(self, modules: Collection[str]) -> Collection[str]:
+        self.too_early -= 1
+        if self.too_early >= 0:
+            raise TimeoutError("RPC call timed out")
+        return await super().adapted(modules)
+
+
 @dataclass
 class Place:
     """A base model, an adapter, and a workshop that knows the first."""
@@ -110,6 +124,21 @@ async def test_what_was_resolved_before_the_engine_was_there_is_held_against_it_
 async def test_an_engine_that_does_not_tell_refuses_nothing(place: Place) -> None:
     await place.workshop.learn_adapted(EngineOf(tells=False))
     assert (await place.make()).note == ""
+
+
+async def test_an_engine_that_is_busy_at_first_is_asked_again(place: Place) -> None:
+    await place.workshop.learn_adapted(BusyEngine("q_proj", too_early=2), pauses=(0, 0))
+    with pytest.raises(Refused, match="no adapter to 2 of its 4 modules"):
+        await place.make()
+
+
+async def test_an_engine_that_stays_busy_holds_nothing_up_for_ever(place: Place) -> None:
+    await place.workshop.learn_adapted(BusyEngine("q_proj", too_early=9), pauses=(0, 0))
+    assert (await place.make()).note == ""
+
+
+async def test_an_engine_that_does_not_know_the_question_is_asked_once(place: Place) -> None:
+    await asyncio.wait_for(place.workshop.learn_adapted(EngineOf(tells=False), pauses=(3600,)), 10)
 
 
 @pytest.mark.parametrize("matrix", ["A", "B"])

@@ -3,8 +3,29 @@
 That depends on the architecture, on --lora-target-modules, and on what vLLM cannot wrap (vllm-project/vllm#34186).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+
+_TIMEOUT_SECONDS = 60.0
+_TIMED_OUT = "timed out"
+"""How the message of vLLM's TimeoutError ends, whose type is lost on its way out of the engine's process."""
+
+
+async def ask(client: Any, names: Collection[str]) -> Collection[str]:
+    """Those of `names` that some worker of an engine client applies adapters to.
+
+    Raises:
+        TimeoutError: they had no time to answer.
+    """
+    method = AdaptedModules.lora_runtime_adapted_modules.__name__
+    try:
+        answers = await client.collective_rpc(method, timeout=_TIMEOUT_SECONDS, args=(list(names),))
+    except Exception as error:
+        if _TIMED_OUT in str(error):
+            raise TimeoutError(str(error)) from error
+        raise
+    # Each worker of a pipeline has layers of its own.
+    return frozenset(name for answer in answers for name in answer)
 
 
 class AdaptedModules:

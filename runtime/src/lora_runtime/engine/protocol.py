@@ -43,6 +43,9 @@ class Engine(Protocol):
 
         Args:
             modules: by their names in adapters, which are those in the model's Hugging Face class.
+
+        Raises:
+            TimeoutError: it had no time to answer.
         """
         ...
 

@@ -9,7 +9,7 @@ import inspect
 import time
 import uuid
 from argparse import Namespace
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine
 from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
@@ -28,8 +28,7 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.output_processor import RequestOutputCollector
 
 from lora_api.runtime_api import Capacity, EngineMemory
-from lora_runtime.engine import memory
-from lora_runtime.engine.adapted_modules import AdaptedModules
+from lora_runtime.engine import adapted_modules, memory
 from lora_runtime.engine.admission import Admission
 from lora_runtime.engine.generations import observed
 from lora_runtime.engine.host_cache import HostCache
@@ -45,7 +44,6 @@ _LOAD_TIMEOUT_SECONDS = 600.0
 """A load that takes longer means that the engine hangs."""
 
 _REMOVE_TIMEOUT_SECONDS = 60.0
-_ASK_TIMEOUT_SECONDS = 60.0
 
 _NAMED = 20
 """So many names are listed to who asked for one that does not exist."""
@@ -104,7 +102,7 @@ class VllmEngine:
 
     async def adapted(self, modules: Collection[str]) -> Collection[str]:
         """See Engine.adapted."""
-        return await self._on_loop(self._adapted(tuple(modules)))
+        return await self._on_loop(adapted_modules.ask(self._client, modules))
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         """See Engine.load."""
@@ -187,13 +185,6 @@ class VllmEngine:
 
     async def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-
-    async def _adapted(self, modules: Sequence[str]) -> Collection[str]:
-        answers = await self._client.collective_rpc(
-            AdaptedModules.lora_runtime_adapted_modules.__name__, timeout=_ASK_TIMEOUT_SECONDS, args=(list(modules),)
-        )
-        # Each worker of a pipeline has layers of its own.
-        return frozenset(name for answer in answers for name in answer)
 
     async def _load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
         lora_id = self._models.lora_id_counter.inc(1)

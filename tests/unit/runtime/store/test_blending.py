@@ -101,6 +101,18 @@ async def test_a_blend_that_nobody_wants_any_more_is_not_computed_to_the_end(
     assert (await publish(store, a_spec(parts, BlendMethod.TIES))).rank == 6, "it may be wanted again"
 
 
+async def test_blends_are_computed_one_after_the_other(store: ContentStore, parts: tuple[Part, ...]) -> None:
+    before, most = children(), 0
+    both = [
+        asyncio.create_task(publish(store, a_spec(parts, method))) for method in (BlendMethod.SVD, BlendMethod.TIES)
+    ]
+    while not all(task.done() for task in both):
+        most = max(most, len(children() - before))
+        await asyncio.sleep(0.01)
+    assert [task.result().rank for task in both] == [6, 6]
+    assert most == 1, "the memory for one is all there is"
+
+
 async def test_a_process_that_is_killed_is_a_reason_to_try_again_and_leaves_nothing(
     store: ContentStore, parts: tuple[Part, ...], tmp_path: Path
 ) -> None:

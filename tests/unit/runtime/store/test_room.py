@@ -215,3 +215,12 @@ async def test_interrupted_downloads_count_and_go_too(adapters: list[str], tmp_p
     store = open_again(tmp_path, hub, limit_bytes=limit_for(1))
     await fetch(store, adapters, 0)
     assert not partial.exists()
+
+
+async def test_what_was_just_resolved_stays_until_somebody_wants_it(
+    adapters: list[str], tmp_path: Path, hub: Hub
+) -> None:
+    store = open_again(tmp_path, hub, limit_bytes=limit_for(2))
+    await store.resolve(from_volume("0"))
+    await fetch(store, adapters, 1, 2)
+    assert here(tmp_path, adapters) == [0, 2], "the operator is about to ask for it"

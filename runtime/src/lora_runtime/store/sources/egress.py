@@ -10,6 +10,8 @@ import httpx
 from lora_api.egress import Egress, forbidden_address
 
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=30, pool=None)
+_ANSWER_SECONDS = 60.0
+"""For connecting and all headers: the limits above begin anew with each byte."""
 # Tags an address of an interface: fe80::1%eth0
 _ZONE = "%"
 
@@ -18,10 +20,10 @@ class EgressForbidden(Exception):
     """A request that the administrator does not allow; the message says what and why."""
 
 
-def guarded_client(egress: Egress, tls: ssl.SSLContext) -> httpx.AsyncClient:
+def guarded_client(egress: Egress, tls: ssl.SSLContext, answer_seconds: float = _ANSWER_SECONDS) -> httpx.AsyncClient:
     """A client for one download. It follows no redirects, and uses no proxy: a proxy would look up names by itself."""
     return httpx.AsyncClient(
-        transport=_Guard(egress, tls),
+        transport=_Guard(egress, tls, answer_seconds),
         timeout=_TIMEOUT,
         # what a server packs could not be resumed
         headers={"Accept-Encoding": "identity", "User-Agent": "lora-operator"},
@@ -31,18 +33,25 @@ def guarded_client(egress: Egress, tls: ssl.SSLContext) -> httpx.AsyncClient:
 class _Guard(httpx.AsyncBaseTransport):
     """Looks up names by itself, so that the address that was judged is the one that is connected to."""
 
-    def __init__(self, egress: Egress, tls: ssl.SSLContext) -> None:
-        self._egress = egress
+    def __init__(self, egress: Egress, tls: ssl.SSLContext, answer_seconds: float) -> None:
+        self._egress, self._answer_seconds = egress, answer_seconds
         # A kept connection belongs to an address here, and would be shared by all names that have it.
         limits = httpx.Limits(max_keepalive_connections=0)
         self._inner = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends the request to the first address that answers.
+        """Sends the request to the first address that answers; the body may take longer than the answer may.
 
         Raises:
             EgressForbidden: the host or one of its addresses may not be reached.
         """
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                return await self._send(request)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(f"no whole answer within {self._answer_seconds:g} seconds") from error
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
         problem = self._egress.refusal(host)
         if problem is not None:

@@ -4,7 +4,8 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import httpx
 from lora_api.egress import Egress
 from lora_runtime.store.sources.egress import EgressForbidden, guarded_client
 from lora_runtime.store.sources.meter import Meter
+from lora_runtime.store.sources.pace import in_chunks, paced
 from lora_runtime.store.sources.source import too_large
 from lora_runtime.store.sources.web_errors import (
     Answered,
@@ -27,7 +29,6 @@ from lora_runtime.store.sources.web_errors import (
     unreachable,
 )
 
-_CHUNK_BYTES = 1 << 20
 _ERROR_BYTES = 16 << 10
 _PARTIAL = ".part"
 _MAX_REDIRECTS = 5
@@ -64,19 +65,20 @@ class Web:
     max_bytes: int
     tls: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
     """Trusts what SSL_CERT_FILE or SSL_CERT_DIR of the pod's environment names."""
+    clock: Callable[[], float] = time.monotonic
 
     @asynccontextmanager
     async def session(self) -> "AsyncIterator[Session]":
         """For one download of one adapter."""
         async with guarded_client(self.egress, self.tls) as client:
-            yield Session(client, self.egress)
+            yield Session(client, self.egress, self.clock)
 
 
 class Session:
     """Gets files. Every method raises Refused when the server cannot be reached or may not, and Answered when it refuses."""
 
-    def __init__(self, client: httpx.AsyncClient, egress: Egress) -> None:
-        self._client, self._egress = client, egress
+    def __init__(self, client: httpx.AsyncClient, egress: Egress, clock: Callable[[], float]) -> None:
+        self._client, self._egress, self._clock = client, egress, clock
 
     @asynccontextmanager
     async def get(self, place: Place, headers: Mapping[str, str] | None = None) -> AsyncIterator[httpx.Response]:
@@ -86,9 +88,8 @@ class Session:
             try:
                 if not response.is_success:
                     elsewhere = _moved(httpx.URL(place.url), response.url)
-                    raise Answered(
-                        response.status_code, response.headers, await _beginning(response), elsewhere=elsewhere
-                    )
+                    body = await self._beginning(place, response)
+                    raise Answered(response.status_code, response.headers, body, elsewhere=elsewhere)
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise packed(place.where)
                 yield response
@@ -103,7 +104,7 @@ class Session:
         """A small file as a whole."""
         body = bytearray()
         async with self.get(place, headers) as response:
-            async for chunk in response.aiter_raw():
+            async for chunk in paced(response, place.where, self._clock):
                 body += chunk
                 if len(body) > limit:
                     raise too_large(place.where, len(body), limit)
@@ -157,7 +158,7 @@ class Session:
                 else:
                     out.truncate(0)
                 meter.expect(_length(response))
-                async for chunk in response.aiter_raw(_CHUNK_BYTES):
+                async for chunk in in_chunks(paced(response, place.where, self._clock)):
                     meter.add(len(chunk))
                     await _write(out, chunk)
         except Answered as answer:
@@ -189,6 +190,14 @@ class Session:
             url, secrets = target, {} if _moved(url, target) else secrets
         raise redirected_away(place.where, _shown(url), f"after {_MAX_REDIRECTS} redirects before")
 
+    async def _beginning(self, place: Place, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in paced(response, place.where, self._clock):
+            body += chunk
+            if len(body) >= _ERROR_BYTES:
+                break
+        return bytes(body[:_ERROR_BYTES])
+
 
 def _moved(url: httpx.URL, target: httpx.URL) -> bool:
     """Whether the second leads to another server than the first."""
@@ -213,15 +222,6 @@ async def _write(out: IO[bytes], chunk: bytes) -> None:
         # the next attempt may open the file at once
         await asyncio.wait({writing})
         raise
-
-
-async def _beginning(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) >= _ERROR_BYTES:
-            break
-    return bytes(body[:_ERROR_BYTES])
 
 
 def _etag(headers: Mapping[str, str]) -> str | None:

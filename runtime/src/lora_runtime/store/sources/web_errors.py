@@ -110,6 +110,16 @@ def damaged(where: str) -> Refused:
     return not_fetched(Reason.SOURCE_UNREACHABLE, f"{where} arrived damaged; it is fetched again", retryable=True)
 
 
+def too_slow(where: str, came: int, seconds: float, least: int) -> Refused:
+    """It would take for ever, and hold up others meanwhile."""
+    return not_fetched(
+        Reason.SOURCE_UNREACHABLE,
+        f"{where} comes too slowly: {came} bytes in {seconds:.0f} seconds, where at least {least} a minute are wanted; it "
+        f"is tried again. Check the server and the network",
+        retryable=True,
+    )
+
+
 def packed(where: str) -> Refused:
     """The server insists on Content-Encoding."""
     return not_fetched(
