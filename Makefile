@@ -44,7 +44,7 @@ corpus: $(ENVIRONMENT) ## Write every hostile adapter of the tests into the fold
 	@test -n "$(TO)" || { echo 'say where: make corpus TO=<folder>' >&2; exit 2; }
 	@cd tests && ../$(PYTHON) -m corpus "$(abspath $(TO))"
 
-# -- benchmarks: each writes docs/benchmarks/<name>.json and .md, and takes about ten minutes; ARGS="--quick" for a look -----
+# -- benchmarks: each writes docs/benchmarks/<name>.json and .md in ten minutes or more; ARGS="--quick" for a look ---------
 
 .PHONY: bench-swap
 bench-swap: $(ENVIRONMENT) ## Swap revisions of adapters in use under load; check every response
