@@ -28,6 +28,8 @@ from support.runtime_process import RuntimeProcess, start_runtime
 PROMPT = (17, 42, 99, 7, 250, 301, 12, 5)
 TOKENS = 12
 SECONDS = 30.0
+IDLE_SECONDS = 2.0
+"""Connections idle for longer are not used again: the server closes them after five seconds, perhaps just now."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,7 +46,9 @@ class World:
     volumes: Path
     sequence: int = 0
     http: httpx.Client = field(
-        default_factory=lambda: httpx.Client(timeout=60, limits=httpx.Limits(max_connections=None))
+        default_factory=lambda: httpx.Client(
+            timeout=60, limits=httpx.Limits(max_connections=None, keepalive_expiry=IDLE_SECONDS)
+        )
     )
     """One for all: to make one takes longer than most requests."""
 

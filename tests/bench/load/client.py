@@ -20,7 +20,8 @@ class Client:
     def __init__(self, url: str, prompts: Sequence[Prompt]) -> None:
         """Takes the server's URL, and the prompts that asks name by their index."""
         self._prompts = prompts
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        # The server closes connections that were idle for five seconds, perhaps just when one is to be used again.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=2)
         self._http = httpx.AsyncClient(base_url=url, timeout=REQUEST_SECONDS, limits=limits)
 
     async def close(self) -> None:
