@@ -40,7 +40,8 @@ class RuntimeAdmin:
             trust_env=False,  # pods are never behind a proxy
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=None),
             # One long poll per pod stays open; the rest is short.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=2048, keepalive_expiry=120),
+            # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=2048, keepalive_expiry=60),
         )
 
     async def __aenter__(self) -> Self:
