@@ -93,11 +93,7 @@ async def test_what_is_in_service_is_held_against_a_new_answer_and_stays_in_serv
 
 
 async def test_an_engine_too_busy_to_check_what_is_in_service_is_asked_again_and_condemns_nobody(stage: Stage) -> None:
-    stage.want(serve=V1)
-    await stage.until((V1, SERVING))
-    stage.engine.answers[V1.revision] = LoadFailed("the engine is busy with others")
-    stage.want(serve=checked(V1, AHOY))
-    await until_reason(stage, Reason.LOAD_FAILED)
+    await served_and_not_to_be_asked(stage, AHOY, "the engine is busy with others")
     (report,) = stage.loop.report().revisions
     assert report.message == "it could not be held against spec.verify: the engine is busy with others"
     stage.engine.answers[V1.revision] = "Ahoy"
@@ -108,21 +104,13 @@ async def test_an_engine_too_busy_to_check_what_is_in_service_is_asked_again_and
 
 
 async def test_a_golden_output_that_is_taken_back_before_anybody_could_ask_leaves_no_trace(stage: Stage) -> None:
-    stage.want(serve=V1)
-    await stage.until((V1, SERVING))
-    stage.engine.answers[V1.revision] = LoadFailed("prompt too long")
-    stage.want(serve=checked(V1, AHOY))
-    await until_reason(stage, Reason.LOAD_FAILED)
+    await served_and_not_to_be_asked(stage, AHOY, "prompt too long")
     stage.want(serve=V1)
     await until_reason(stage, None)
 
 
 async def test_a_corrected_golden_output_is_asked_at_once(stage: Stage) -> None:
-    stage.want(serve=V1)
-    await stage.until((V1, SERVING))
-    stage.engine.answers[V1.revision] = LoadFailed("prompt too long")
-    stage.want(serve=checked(V1, MOIN))
-    await until_reason(stage, Reason.LOAD_FAILED)
+    await served_and_not_to_be_asked(stage, MOIN, "prompt too long")
     stage.engine.answers[V1.revision] = "Ahoy"
     stage.want(serve=checked(V1, AHOY))
     await until_reason(stage, None)
@@ -143,6 +131,15 @@ async def test_a_name_is_let_go_at_once_although_the_engine_is_still_answering(s
     await asyncio.wait_for(stage.task, 5)
     assert stage.engine.published == {}
     assert stage.engine.loaded == {}
+
+
+async def served_and_not_to_be_asked(stage: Stage, verify: Verify, why: str) -> None:
+    """V1 is in service, and the engine cannot answer when it is to be held against this."""
+    stage.want(serve=V1)
+    await stage.until((V1, SERVING))
+    stage.engine.answers[V1.revision] = LoadFailed(why)
+    stage.want(serve=checked(V1, verify))
+    await until_reason(stage, Reason.LOAD_FAILED)
 
 
 async def until_reason(stage: Stage, reason: Reason | None) -> None:
