@@ -49,13 +49,18 @@ def asks(mix: Mix, random: Random) -> Iterator[Ask]:
         yield Ask(0.0, model, prompt, stream, random.choice(mix.lengths))
 
 
-def poisson(mix: Mix, rate: float, seconds: float, random: Random) -> list[Ask]:
-    """Open-loop arrivals: as many per second as `rate` on average, whatever the server does."""
+def arrivals(mix: Mix, rate: float, seconds: float, random: Random, *, burstiness: float = 1.0) -> list[Ask]:
+    """Open-loop arrivals: as many per second as `rate` on average, whatever the server does.
+
+    The times between them are gamma-distributed with the shape `burstiness`, which means what it does in vLLM's serving
+    benchmark: 1 is a Poisson process, more is more even.
+    """
     schedule: list[Ask] = []
-    at = random.expovariate(rate)
+    scale = 1.0 / (rate * burstiness)
+    at = random.gammavariate(burstiness, scale)
     for ask in asks(mix, random):
         if at >= seconds:
             break
         schedule.append(replace(ask, at=at))
-        at += random.expovariate(rate)
+        at += random.gammavariate(burstiness, scale)
     return schedule

@@ -29,12 +29,15 @@ def overhead(
     quick: Annotated[bool, typer.Option("--quick", help="About two minutes: a look, not a measurement.")] = False,
     pairs: Annotated[int, typer.Option(min=1, help="Of blocks, on bare vLLM and on the runtime.")] = 8,
     load: Annotated[float, typer.Option(min=0.05, max=1.0, help="Share of what bare vLLM sustains.")] = 0.5,
+    burstiness: Annotated[
+        float, typer.Option(min=0.1, help="Of arrivals, as in vLLM's benchmark: 1 is Poisson, more is more even.")
+    ] = 25.0,
     seed: Annotated[int, typer.Option()] = 0,
     out: Annotated[Path, typer.Option(help="Folder for overhead.json and overhead.md.")] = documents.FOLDER,
 ) -> None:
     """Send the same load to the runtime and to bare vLLM with static adapters; compare throughput and times."""
     console = Console(stderr=True, highlight=False)
-    wanted = settings(model, seed=seed, load=load, pairs=pairs, quick=quick)
+    wanted = settings(model, seed=seed, load=load, burstiness=burstiness, pairs=pairs, quick=quick)
     found = machine() | {"load_average": load_average()}
     began = time.monotonic()
 

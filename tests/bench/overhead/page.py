@@ -25,7 +25,7 @@ def page(
         f"{key['ttft_p99_ratio']} and of the gap between tokens {key['itl_p99_ratio']} of bare vLLM's.**",
         *(_section(result) for result in results),
         _METHOD.format(
-            load=f"{settings.load:.0%}", pairs=settings.pairs, clients=settings.clients,
+            load=f"{settings.load:.0%}", burstiness=settings.burstiness, pairs=settings.pairs, clients=settings.clients,
             fewest=min(settings.lengths), most=max(settings.lengths),
         ),
     ])  # fmt: skip
@@ -46,6 +46,7 @@ def document(
         "model": settings.model.value,
         "seed": settings.seed,
         "load": settings.load,
+        "burstiness": settings.burstiness,
         "pairs": settings.pairs,
         "sections": {result.run.section.title: _section_document(result) for result in results},
     }
@@ -96,8 +97,8 @@ _METHOD = """## How it was measured
 - Both servers have the same flags, environment, model and adapters, and are alive at once; one of them is loaded at a time. Bare
   vLLM has the adapters by `--lora-modules`; it runs without our plugin, and so without our middleware and hooks.
 - {pairs} pairs of blocks in the order ABBA; both blocks of a pair get the same requests. A block is a closed loop with {clients}
-  clients, which gives the throughput once the batch is full, and then Poisson arrivals at {load} of what bare vLLM did in the
-  first block, which give the times. All requests stream, and ask for {fewest} to {most} tokens.
+  clients, which gives the throughput once the batch is full, and then arrivals (burstiness {burstiness:g}) at {load} of what bare vLLM
+  did in the first block, which give the times. All requests stream, and ask for {fewest} to {most} tokens.
 - Ratios are the runtime's over bare vLLM's, over all blocks; the interval is a bootstrap over pairs.
 - Every response is compared, token by token, with the greedy output of PEFT in float32.
 

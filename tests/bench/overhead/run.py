@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from bench.load import generator
-from bench.load.arrivals import Mix, asks, poisson
+from bench.load.arrivals import Mix, arrivals, asks
 from bench.load.client import Client
 from bench.load.responses import Response, tokens_between
 from bench.overhead.settings import Section, Settings
@@ -114,7 +114,7 @@ async def _block(client: Client, mix: Mix, settings: Settings, found: SectionRun
     throughput = tokens_between(saturated, begun, end) / settings.saturated_seconds
     if not found.rate:
         found.rate = settings.load * throughput / statistics.fmean(settings.lengths)
-    schedule = poisson(mix, found.rate, settings.steady_seconds, Random(name))
+    schedule = arrivals(mix, found.rate, settings.steady_seconds, Random(name), burstiness=settings.burstiness)
     steady = await generator.open_loop(client, schedule)
     return Block(pair, ours, throughput, tuple(saturated), tuple(steady))
 

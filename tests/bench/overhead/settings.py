@@ -41,6 +41,9 @@ class Settings:
     """Of each block, with as many clients as the engine takes into one batch."""
     steady_seconds: float
     """Of each block, with open-loop arrivals."""
+    burstiness: float
+    """Of these arrivals: even ones, because a queue that chance piles up costs hundreds of milliseconds in one block and
+    nothing in its twin, and p99 would be about these few."""
     clients: int
     max_resident: int
     max_cached: int
@@ -63,7 +66,7 @@ SECTIONS = (
 )
 
 
-def settings(model: Model, *, seed: int, load: float, pairs: int, quick: bool) -> Settings:
+def settings(model: Model, *, seed: int, load: float, burstiness: float, pairs: int, quick: bool) -> Settings:
     """The run that a user asked for."""
     return Settings(
         model=model,
@@ -73,7 +76,8 @@ def settings(model: Model, *, seed: int, load: float, pairs: int, quick: bool) -
         pairs=1 if quick else pairs,
         ramp_seconds=3.0,
         saturated_seconds=5.0 if quick else 12.0,
-        steady_seconds=8.0 if quick else 24.0,
+        steady_seconds=8.0 if quick else 40.0,
+        burstiness=burstiness,
         clients=16,
         max_resident=4,
         max_cached=8,

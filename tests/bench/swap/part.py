@@ -10,7 +10,7 @@ from random import Random
 
 from bench.checking.timeline import Timeline
 from bench.load import generator
-from bench.load.arrivals import Mix, asks, poisson, zipf
+from bench.load.arrivals import Mix, arrivals, asks, zipf
 from bench.load.client import Client
 from bench.load.responses import Response
 from bench.served.choice import usable_prompts
@@ -146,7 +146,7 @@ class _Runner:
     async def _phase(self, pair: int, swapper: Swapper | None, swaps: Swaps) -> Phase:
         # The same arrivals in both phases of a pair: only the swaps differ.
         random = Random(f"{self._settings.seed}/{self._part.title}/{pair}")
-        schedule = poisson(self._mix, self._run.rate, self._part.phase_seconds, random)
+        schedule = arrivals(self._mix, self._run.rate, self._part.phase_seconds, random)
         before = len(self._run.done)
         cpu = self._cpu_seconds()
         swapping = asyncio.create_task(self._swap(swapper, swaps)) if swapper is not None else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from bench.load import generator
-from bench.load.arrivals import Ask, Mix, asks, poisson, zipf
+from bench.load.arrivals import Ask, Mix, arrivals, asks, zipf
 from bench.load.client import Client
 from bench.load.responses import Response, ended_between, tokens_between
 from bench.served.choice import usable_prompts
@@ -176,7 +176,7 @@ class _Runner:
 
     def _extra(self, random: Random, names: Sequence[str]) -> list[Ask]:
         settings = self._settings
-        at = poisson(self._mix(self._hot), self._run.capacity * settings.extra_share, settings.phase_seconds, random)
+        at = arrivals(self._mix(self._hot), self._run.capacity * settings.extra_share, settings.phase_seconds, random)
         # Never the same cold name twice in a run, so that each costs a load.
         chosen = self._next_cold(len(at)) if names is self._cold else [random.choice(names) for _ in at]
         return [replace(ask, model=n, prompt=self._prompts[n][0]) for ask, n in zip(at, chosen, strict=True)]
@@ -188,7 +188,7 @@ class _Runner:
     async def _zipf(self) -> None:
         settings, names = self._settings, self._settings.names
         mix = self._mix(names, zipf(names))
-        schedule = poisson(mix, self._run.capacity * settings.zipf_load, settings.zipf_seconds, self._random)
+        schedule = arrivals(mix, self._run.capacity * settings.zipf_load, settings.zipf_seconds, self._random)
         self._run.zipf = await generator.open_loop(self._client, schedule)
         self._run.responses += self._run.zipf
         asked = len({response.ask.model for response in self._run.zipf})
