@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from lora_api.runtime_api import Desired, ResolveRequest
+from lora_api.runtime_api import Desired, DesiredPatch, ResolveRequest
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.model import LoRAModelStatus
 
@@ -35,6 +35,15 @@ class WriteDesired:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """What changes in one document."""
+
+    base: str
+    """Its etag."""
+    patch: DesiredPatch
+
+
+@dataclass(frozen=True, slots=True)
 class PushDesired:
     """Tell one pod the desired document now."""
 
@@ -42,6 +51,8 @@ class PushDesired:
     ip: str
     document: Desired
     why: str
+    patch: Patch | None = None
+    """The same as what changes in the document that the pod works on, where that one is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from lora_operator.domain.actions import (
     Action,
     ApplyChild,
     CreateSecret,
+    Patch,
     Plan,
     PushDesired,
     WriteAdapterStatus,
@@ -144,12 +145,17 @@ def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
     elif not snapshot.desired_stored:
         yield WriteDesired(document, "the ConfigMap of the document is gone, or cannot be read")
     etag = document.etag
+    patch: Patch | None = None
     for pod in snapshot.pods:
         if not pod.ip or pod.terminating or isinstance(pod.inventory, Unreachable):
             continue
         if pod.inventory.desired_etag != etag:
             why = f"pod {pod.name} works on document {pod.inventory.desired_sequence}, wanted {document.sequence}"
-            yield PushDesired(pod.name, pod.ip, document, why)
+            if snapshot.desired is None or pod.inventory.desired_etag != snapshot.desired.etag:
+                yield PushDesired(pod.name, pod.ip, document, why)
+                continue
+            patch = patch or Patch(snapshot.desired.etag, document.patch_from(snapshot.desired))
+            yield PushDesired(pod.name, pod.ip, document, why, patch)
 
 
 def _adapter_statuses(snapshot: Snapshot, concluded: _Conclusions, now: datetime) -> Mapping[str, LoRAAdapterStatus]:

@@ -32,7 +32,7 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal
+from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal, Unreachable
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
@@ -164,7 +164,12 @@ class Act:
 
     async def _push(self, key: ModelKey, action: PushDesired) -> None:
         address = address_of(key, action.pod, action.ip)
-        answer = await self.admin.put_desired(address, action.document)
+        since = self.inventories.etag(key, address)
+        answer: Inventory | Unreachable | None = None
+        if action.patch is not None:
+            answer = await self.admin.patch_desired(address, action.patch.base, action.patch.patch, since)
+        if answer is None:
+            answer = await self.admin.put_desired(address, action.document, since)
         if isinstance(answer, Inventory):
             self.inventories.learn(key, address, answer)
         else:

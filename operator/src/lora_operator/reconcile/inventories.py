@@ -49,14 +49,22 @@ class Inventories:
         """What the pod said last."""
         return self._pods[key][pod].answer
 
+    def etag(self, key: ModelKey, pod: PodAddress) -> str | None:
+        """Names what is known of the pod; None when nothing is."""
+        watched = self._pods.get(key, {}).get(pod)
+        return watched.answer.etag if watched is not None and isinstance(watched.answer, Inventory) else None
+
     def learn(self, key: ModelKey, pod: PodAddress, inventory: Inventory) -> None:
         """Takes note of what a pod said; what it said before the last answer is no news, however late it comes."""
         watched = self._pods.get(key, {}).get(pod)
         if watched is None:
             return
         was = watched.answer
-        if isinstance(was, Unreachable) or _is_news(inventory, was):
-            watched.answer = inventory
+        whole = inventory if isinstance(was, Unreachable) else was.followed_by(inventory)
+        if whole is None or whole.since is not None:
+            return  # It builds on what is not known here; the next poll asks from where we are.
+        if isinstance(was, Unreachable) or _is_news(whole, was):
+            watched.answer = whole
             self._ring(key)
 
     @property

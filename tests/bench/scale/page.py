@@ -1,0 +1,18 @@
+"""The Markdown page and the JSON of the scale benchmark. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.report.documents import machine_lines, rounded, table
+from bench.scale.results import exponent, idle_requests_per_minute, on_one_model
+from bench.scale.run import Cost, Point, Run
+
+
+def page(done: Run, key: Mapping[str, Any], machine: Mapping[str, Any], seconds: float) -> str:
+    """What a reader needs to know, and to make it again."""
+    return "# Scale\n\n" + table(tuple(key), [tuple(str(v) for v in key.values())])
+
+
+def document(done: Run, key: Mapping[str, Any], machine: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """The same for programs."""
+    return {"key": dict(key)}
