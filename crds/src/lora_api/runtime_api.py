@@ -195,6 +195,15 @@ class Desired(WireModel):
         copied.__dict__.pop("etag", None)
         return copied
 
+    def serves_as(self, other: "Desired") -> bool:
+        """Whether a pod that starts with this document serves the same as with the other one."""
+        if len(self.adapters) != len(other.adapters):
+            return False
+        return all(
+            mine is its or (mine.name, mine.uid, mine.serve) == (its.name, its.uid, its.serve)
+            for mine, its in zip(self.adapters, other.adapters, strict=True)
+        )
+
     def canonical(self) -> bytes:
         """See WireModel; put together from the bytes of the entries."""
         return b'{"adapters":[%b],"sequence":%d}' % (b",".join(entry.written for entry in self.adapters), self.sequence)

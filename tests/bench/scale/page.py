@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report.documents import machine_lines, rounded, table
-from bench.scale.results import exponent, idle_requests_per_minute, on_one_model
-from bench.scale.run import Cost, Point, Run
+from bench.report.documents import table
+from bench.scale.run import Run
 
 
 def page(done: Run, key: Mapping[str, Any], machine: Mapping[str, Any], seconds: float) -> str:

@@ -104,7 +104,7 @@ class World:
         gone = list(names)
 
         async def one(name: str) -> None:
-            await self.kube._request("DELETE", resources.ADAPTERS.path(self.namespace, name))  # noqa: SLF001
+            await self.kube._request("DELETE", resources.ADAPTERS.path(self.namespace, name))
 
         await _together(one, gone)
         for name in gone:
@@ -125,7 +125,7 @@ class World:
         return sum(len(base64.b64decode(value)) for value in found["binaryData"].values())
 
     async def _patch(self, path: str, patch: dict[str, Any]) -> None:
-        await self.kube._request("PATCH", path, body=patch, content_type="application/merge-patch+json")  # noqa: SLF001
+        await self.kube._request("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
     async def _found(self, resource: Resource, count: int) -> list[dict[str, Any]]:
         """So many objects of the models, by name."""
@@ -174,7 +174,7 @@ def _peak_mib(pid: int) -> float:
 
 
 def _unpacked(folder: Path, secret: dict[str, Any]) -> Path:
-    into = folder / "tls" / secret["metadata"]["name"]
+    into: Path = folder / "tls" / secret["metadata"]["name"]
     into.mkdir(parents=True)
     for name, content in secret["data"].items():
         (into / name).write_bytes(base64.b64decode(content))

@@ -55,7 +55,9 @@ class RuntimeAdmin:
     ) -> None:
         await self._http.aclose()
 
-    async def put_desired(self, pod: PodAddress, document: Desired, since: str | None = None) -> Inventory | Unreachable:
+    async def put_desired(
+        self, pod: PodAddress, document: Desired, since: str | None = None
+    ) -> Inventory | Unreachable:
         """Gives the pod its document; answers what the pod has now, or what of it has changed after `since`."""
         return await self._ask(Inventory, "PUT", pod, runtime_api.DESIRED_PATH, document, query=_since(since))
 

@@ -1,13 +1,14 @@
 """What a pass may do to the world. Each action carries the reason why, in words a user understands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from lora_api.runtime_api import Desired, DesiredPatch, ResolveRequest
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.model import LoRAModelStatus
+from lora_operator.domain.memo import NOTHING, Memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,14 @@ class CreateSecret:
 @dataclass(frozen=True, slots=True)
 class WriteDesired:
     """Store the desired document in the ConfigMap, before any pod is told."""
+
+    document: Desired
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DraftDesired:
+    """Have the document in force without storing it: pods that start with the stored one serve just the same."""
 
     document: Desired
     why: str
@@ -98,7 +107,16 @@ class WriteAdapterStatus:
     news: tuple[Announcement, ...] = ()
 
 
-Action = ApplyChild | CreateSecret | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus
+Action = (
+    ApplyChild
+    | CreateSecret
+    | WriteDesired
+    | DraftDesired
+    | PushDesired
+    | ResolveSource
+    | WriteModelStatus
+    | WriteAdapterStatus
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +125,7 @@ class Plan:
 
     actions: tuple[Action, ...]
     look_again_at: datetime | None = None
+    memo: Memo = field(default=NOTHING, compare=False, repr=False)
+    """For the next pass over the model; no part of what was decided."""
+    untold: Mapping[str, datetime] = field(default_factory=dict)
+    """Objects whose status is out of date by steps on the way alone, by UID: since when."""

@@ -18,9 +18,8 @@ def register(registry: kopf.OperatorRegistry, bell: Doorbell) -> None:
         bell.ring(namespace, name, LoRAModel.kind, meta.get("resourceVersion"))
 
     @kopf.on.event(labels.GROUP, labels.VERSION, LoRAAdapter.plural, registry=registry)
-    async def adapter_event(namespace: str | None, spec: kopf.Spec, meta: kopf.Meta, **_: Any) -> None:
-        model = (spec.get("modelRef") or {}).get("name")
-        bell.ring(namespace, model, LoRAAdapter.kind, meta.get("resourceVersion"))
+    async def adapter_event(event: kopf.RawEvent, **_: Any) -> None:
+        bell.adapter(event["object"], event["type"])
 
     @kopf.on.event("", "v1", "pods", labels={labels.MODEL: kopf.PRESENT}, registry=registry)
     async def pod_event(namespace: str | None, meta: kopf.Meta, **_: Any) -> None:

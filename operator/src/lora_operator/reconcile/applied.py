@@ -25,6 +25,8 @@ class Seen:
     """The document in force: as read, or as last known when the ConfigMap is gone or cannot be read."""
     desired_stored: bool
     """Whether the ConfigMap holds it."""
+    draft: Desired | None = None
+    """What pods were told after it, which is stored nowhere."""
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class _Known:
     objects: dict[str, Object] = field(default_factory=dict)
     desired: Desired | None = None
     desired_stored: bool = False
+    draft: Desired | None = None
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     secret: str | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
@@ -58,15 +61,16 @@ class Applied:
         known = self._models.get(key)
         if known is None or known.read_at is None or now - known.read_at > _FRESH:
             return None
-        return Seen(dict(known.objects), known.desired, known.desired_stored)
+        return _seen(known)
 
     def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], desired: Desired | None) -> Seen:
         """Takes note of all children and of the document, as just read; None when there is none to be read."""
         known = self._models.setdefault(key, _Known())
         known.read_at, known.objects, known.desired_stored = now, dict(objects), desired is not None
-        if desired is not None:
-            known.desired = desired
-        return Seen(dict(known.objects), known.desired, known.desired_stored)
+        if desired is not None and (known.desired is None or known.desired.etag != desired.etag):
+            # Somebody else wrote it; what was drafted builds on another one. An equal one stays the same object.
+            known.desired, known.draft = desired, None
+        return _seen(known)
 
     def note_applied(self, key: ModelKey, child: str, stored: Object) -> None:
         """Takes note of what an apply of `Kind/name` answered."""
@@ -87,7 +91,11 @@ class Applied:
     def note_desired(self, key: ModelKey, document: Desired) -> None:
         """Takes note of the document just written."""
         known = self._models.setdefault(key, _Known())
-        known.desired, known.desired_stored = document, True
+        known.desired, known.desired_stored, known.draft = document, True, None
+
+    def note_draft(self, key: ModelKey, document: Desired) -> None:
+        """Takes note of a document that pods are told and that is not stored."""
+        self._models.setdefault(key, _Known()).draft = document
 
     def note_secret(self, key: ModelKey, model_uid: str, name: str) -> None:
         """The certificate Secret of this very model exists."""
@@ -107,6 +115,10 @@ class Applied:
     def forget(self, key: ModelKey) -> None:
         """The model is gone, or not what it was: look at everything anew."""
         self._models.pop(key, None)
+
+
+def _seen(known: _Known) -> Seen:
+    return Seen(dict(known.objects), known.desired, known.desired_stored, known.draft)
 
 
 def _version(stored: Object) -> tuple[str, int | None]:

@@ -51,9 +51,7 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
         return _told(service.inventory(since))
 
     @app.patch(DESIRED_PATH)
-    async def patch_desired(
-        request: Request, if_match: Annotated[str, Header()], since: str | None = None
-    ) -> Response:
+    async def patch_desired(request: Request, if_match: Annotated[str, Header()], since: str | None = None) -> Response:
         try:
             await service.patch(if_match.strip('"'), _read(DesiredPatch, await request.body()))
         except Mismatch as error:

@@ -13,6 +13,7 @@ from lora_operator.domain.actions import (
     Action,
     ApplyChild,
     CreateSecret,
+    DraftDesired,
     Plan,
     PushDesired,
     ResolveSource,
@@ -58,8 +59,8 @@ def told(found: Plan) -> list[str]:
 
 
 def document_of(found: Plan) -> Desired:
-    (written,) = of(WriteDesired, found)
-    return written.document
+    (document,) = [action.document for action in found.actions if isinstance(action, WriteDesired | DraftDesired)]
+    return document
 
 
 def with_statuses(snapshot: Snapshot, found: Plan) -> Snapshot:
@@ -73,7 +74,9 @@ def with_statuses(snapshot: Snapshot, found: Plan) -> Snapshot:
         assert model is not None
         model = replace(model, status=written.status)
     for stored in of(WriteDesired, found):
-        snapshot = replace(snapshot, desired=stored.document)
+        snapshot = replace(snapshot, desired=stored.document, draft=None)
+    for drafted in of(DraftDesired, found):
+        snapshot = replace(snapshot, draft=drafted.document)
     return replace(snapshot, adapters=adapters, model=model)
 
 

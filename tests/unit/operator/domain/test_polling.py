@@ -14,7 +14,7 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain import conditions, facts, plan, polling
 from lora_operator.domain.acceptance import Policy
-from lora_operator.domain.actions import Plan, ResolveSource, WriteAdapterStatus, WriteDesired
+from lora_operator.domain.actions import DraftDesired, Plan, ResolveSource, WriteAdapterStatus, WriteDesired
 from lora_operator.domain.observed import ObservedAdapter, Resolution, Unreachable
 from support.builders import (
     NOW,
@@ -74,7 +74,7 @@ class World:
         for action in found.actions:
             if isinstance(action, WriteAdapterStatus):
                 self.adapter = replace(self.adapter, status=action.status)
-            elif isinstance(action, WriteDesired):
+            elif isinstance(action, WriteDesired | DraftDesired):
                 self.desired = action.document
                 specs = (action.document.adapters[0].serve, action.document.adapters[0].prepare)
                 self.served = [spec.revision for spec in specs if spec is not None][-1:]
@@ -96,7 +96,7 @@ class World:
 
 
 def written(found: Plan) -> list[object]:
-    return [action for action in found.actions if isinstance(action, WriteAdapterStatus | WriteDesired)]
+    return [action for action in found.actions if isinstance(action, WriteAdapterStatus | WriteDesired | DraftDesired)]
 
 
 def moment(adapter: ObservedAdapter, after: datetime) -> datetime:
