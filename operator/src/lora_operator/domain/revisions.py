@@ -30,13 +30,13 @@ def outcomes(
     """
     before = before or {}
     found: dict[str, Outcome] = {}
-    blends = []
+    blends: dict[str, tuple[ObservedAdapter, Blend]] = {}
     for adapter in adapters:
         uid = adapter.meta.uid
         if uid in rejected:
             found[uid] = rejected[uid]
         elif adapter.spec.blend is not None:
-            blends.append(adapter)
+            blends[adapter.meta.name] = adapter, adapter.spec.blend
         elif uid in before:
             found[uid] = before[uid].outcome
         else:
@@ -45,15 +45,15 @@ def outcomes(
         return found
     uids = {adapter.meta.name: adapter.meta.uid for adapter in adapters}
     files = {facts.digest: facts for facts in known.values() if isinstance(facts, AdapterFacts)}
-    for adapter in _members_first(blends):
+    for name in _members_first(blends):
+        adapter, blend = blends[name]
         members = members_of(adapter, uids, found)
         same = before.get(adapter.meta.uid)
         if same is not None and same.members == tuple(members.values()):
             found[adapter.meta.uid] = same.outcome
-            continue
-        assert adapter.spec.blend is not None
-        blended = _blended(adapter.spec, adapter.spec.blend, members, files, max_rank)
-        found[adapter.meta.uid] = _checked(adapter.spec, blended)
+        else:
+            blended = _blended(adapter.spec, blend, members, files, max_rank)
+            found[adapter.meta.uid] = _checked(adapter.spec, blended)
     return found
 
 
@@ -78,14 +78,12 @@ def _checked(spec: LoRAAdapterSpec, outcome: Wanted | Blocked) -> Wanted | Block
     return replace(outcome, spec=outcome.spec.model_copy(update={"verify": spec.verify}))
 
 
-def _members_first(blends: list[ObservedAdapter]) -> Iterable[ObservedAdapter]:
-    """In an order in which every blend comes after the blends among its members."""
-    by_name = {adapter.meta.name: adapter for adapter in blends}
+def _members_first(blends: Mapping[str, tuple[ObservedAdapter, Blend]]) -> Iterable[str]:
+    """Their names in an order in which every blend comes after the blends among its members."""
     order: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
-    for adapter in blends:
-        members = () if adapter.spec.blend is None else adapter.spec.blend.members
-        order.add(adapter.meta.name, *(m.adapter_ref.name for m in members if m.adapter_ref.name in by_name))
-    return (by_name[name] for name in order.static_order())
+    for name, (_, blend) in blends.items():
+        order.add(name, *(m.adapter_ref.name for m in blend.members if m.adapter_ref.name in blends))
+    return order.static_order()
 
 
 def _trained(spec: LoRAAdapterSpec, facts: AdapterFacts | Blocked, max_rank: int) -> Wanted | Blocked:

@@ -23,9 +23,12 @@ def may_wait(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> bool:
     """Whether the stored status of an adapter, which is not `new`, may stand for a moment."""
     old = adapter.status
     claimed = conditions.find(old.conditions, AdapterCondition.READY)
-    if claimed is not None and conditions.is_true(old.conditions, AdapterCondition.READY):
-        if claimed.observed_generation == adapter.meta.generation:
-            return False
+    if (
+        claimed is not None
+        and claimed.status == ConditionStatus.TRUE.value
+        and claimed.observed_generation == adapter.meta.generation
+    ):
+        return False
     was_available = conditions.is_true(old.conditions, AdapterCondition.AVAILABLE)
     if was_available and not conditions.is_true(new.conditions, AdapterCondition.AVAILABLE):
         return False

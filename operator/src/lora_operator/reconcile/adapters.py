@@ -60,7 +60,7 @@ class Adapters:
             await self._list(key)
         if key in self._doubtful:
             await self._make_sure(key)
-        return tuple(self._read(known) for known in self._models.get(key, {}).values())
+        return tuple(_read(known) for known in self._models.get(key, {}).values())
 
     def seen(self, stored: Object, kind: str | None) -> None:
         """An event showed this object.
@@ -182,13 +182,11 @@ class Adapters:
             self._gone.popitem(last=False)
         return self._models.get(key, {}).pop(uid, None) is not None
 
-    @staticmethod
-    def _read(known: _Known) -> ObservedAdapter:
-        if known.stored is not None:
-            known.read = reading.read_adapter(known.stored, known.read)
-            known.stored = None
-        assert known.read is not None
-        return known.read
+
+def _read(known: _Known) -> ObservedAdapter:
+    if known.read is None or known.stored is not None:
+        known.read, known.stored = reading.read_adapter(known.stored or {}, known.read), None
+    return known.read
 
 
 def _key(stored: Object) -> ModelKey:
