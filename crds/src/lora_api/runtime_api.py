@@ -196,12 +196,12 @@ class Desired(WireModel):
         return copied
 
     def serves_as(self, other: "Desired") -> bool:
-        """Whether a pod that starts with this document serves the same as with the other one."""
+        """Whether both say the same of what is to be served, whatever they say of what is to be prepared."""
         if len(self.adapters) != len(other.adapters):
             return False
         return all(
-            mine is its or (mine.name, mine.uid, mine.serve) == (its.name, its.uid, its.serve)
-            for mine, its in zip(self.adapters, other.adapters, strict=True)
+            mine is theirs or (mine.name, mine.uid, mine.serve) == (theirs.name, theirs.uid, theirs.serve)
+            for mine, theirs in zip(self.adapters, other.adapters, strict=True)
         )
 
     def canonical(self) -> bytes:

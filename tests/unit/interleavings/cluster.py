@@ -9,7 +9,6 @@ from lora_operator.domain import plan
 from lora_operator.domain.acceptance import Policy
 from lora_operator.domain.actions import (
     Action,
-    DraftDesired,
     PushDesired,
     ResolveSource,
     WriteAdapterStatus,
@@ -32,8 +31,8 @@ class Cluster:
     model: ObservedModel = field(default_factory=a_model)
     stored: Desired | None = None
     """The ConfigMap."""
-    draft: Desired | None = None
-    """What the operator told pods without storing it."""
+    told: Desired | None = None
+    """What the operator told last, in its own memory."""
     memo: Memo = NOTHING
     untold: Mapping[str, datetime] = field(default_factory=dict)
     heard: dict[str, Inventory] = field(default_factory=dict)
@@ -59,7 +58,7 @@ class Cluster:
     def forget(self) -> None:
         """The operator starts anew."""
         self.heard.clear()
-        self.draft, self.memo, self.untold = None, NOTHING, {}
+        self.told, self.memo, self.untold = None, NOTHING, {}
         self.questions.clear()
         self.resolutions.clear()
 
@@ -87,9 +86,8 @@ class Cluster:
             model=self.model,
             pods=tuple(observed),
             deployment=a_deployment(len(self.pods)),
-            desired=self.stored,
-            desired_stored=self.stored is not None,
-            draft=self.draft,
+            desired=self.told or self.stored,
+            stored=self.stored,
             resolutions=dict(self.resolutions),
         )
         decided = plan.make_plan(snapshot, Policy(), self.now, memo=self.memo, untold=self.untold)
@@ -103,11 +101,9 @@ class Cluster:
             match action:
                 case WriteDesired(document=document):
                     self.torn += self._torn_by(document)
-                    self.stored, self.draft = document, None
-                case DraftDesired(document=document):
-                    self.torn += self._torn_by(document)
-                    self.draft = document
+                    self.stored = self.told = document
                 case PushDesired(pod=name, document=document):
+                    self.told = document
                     pod = self.pods[name]
                     if name not in self.cut_off and pod.put(document):
                         self.heard[name] = pod.inventory()

@@ -36,14 +36,6 @@ class WriteDesired:
 
 
 @dataclass(frozen=True, slots=True)
-class DraftDesired:
-    """Have the document in force without storing it: pods that start with the stored one serve just the same."""
-
-    document: Desired
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Patch:
     """What changes in one document."""
 
@@ -111,7 +103,6 @@ Action = (
     ApplyChild
     | CreateSecret
     | WriteDesired
-    | DraftDesired
     | PushDesired
     | ResolveSource
     | WriteModelStatus
@@ -125,6 +116,8 @@ class Plan:
 
     actions: tuple[Action, ...]
     look_again_at: datetime | None = None
+    wanted: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """For the record: the revision that every pod should serve for an adapter, by its UID; those that cannot be served are missing."""
     memo: Memo = field(default=NOTHING, compare=False, repr=False)
     """For the next pass over the model; no part of what was decided."""
     untold: Mapping[str, datetime] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_operator.domain import acceptance, adapter_status, facts, memo, replicas, revisions, rollout
 from lora_operator.domain.memo import AtRest, Crew, Memo
 from lora_operator.domain.observed import ObservedAdapter, Snapshot
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected
+from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,11 @@ class Conclusions:
     """Of that document."""
     statuses: Mapping[str, LoRAAdapterStatus]
     memo: Memo
+
+    @property
+    def wanted(self) -> Mapping[str, str]:
+        """The revision that each adapter comes to, where it comes to one."""
+        return {uid: found.spec.revision for uid, found in self.outcomes.items() if isinstance(found, Wanted)}
 
 
 def conclude(
@@ -51,7 +56,7 @@ def conclude(
         known = _known(snapshot, rejections, before)
         outcomes = revisions.outcomes(snapshot.adapters, rejections, known, max_rank, before)
         if not hands_off:
-            document = rollout.next_desired(snapshot.told, snapshot.adapters, outcomes, snapshot.pods, before)
+            document = rollout.next_desired(snapshot.desired, snapshot.adapters, outcomes, snapshot.pods, before)
     entries = {} if document is None else {entry.uid: entry for entry in document.adapters}
     seen = _Seen(snapshot, known, outcomes, entries, rejections, max_rank, before)
     statuses, at_rest = _statuses(seen, now)

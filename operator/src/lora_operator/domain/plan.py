@@ -7,6 +7,7 @@ from typing import Any
 
 from lora_api import labels
 from lora_api.runtime_api import AdapterFacts, Desired
+from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import (
@@ -16,6 +17,7 @@ from lora_operator.domain import (
     polling,
     resolving,
     rollout,
+    settling,
     telling,
     transitions,
 )
@@ -23,7 +25,6 @@ from lora_operator.domain.actions import (
     Action,
     ApplyChild,
     CreateSecret,
-    DraftDesired,
     Patch,
     Plan,
     PushDesired,
@@ -72,7 +73,8 @@ def make_plan(
     concluded = conclude(snapshot, policy, now, memo, hands_off=hands_off)
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
     known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
-    reports = _reports(snapshot, concluded, _model_status(snapshot, rejected, applied, concluded, now))
+    statuses, settled_at = _told_of(snapshot, concluded.statuses, now)
+    reports = _reports(snapshot, statuses, _model_status(snapshot, rejected, applied, statuses, now))
     told, waiting = _told_now(reports, untold, now)
 
     actions: list[Action] = []
@@ -87,7 +89,8 @@ def make_plan(
     actions.extend(told)
     # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
     later = now if refused is not None else _look_again_at(snapshot, concluded, unknown, known, waiting, now)
-    return Plan(tuple(actions), later, concluded.memo, waiting)
+    again = min((at for at in (later, settled_at) if at is not None), default=None)
+    return Plan(tuple(actions), again, concluded.wanted, concluded.memo, waiting)
 
 
 def _applied(snapshot: Snapshot, children: tuple[Manifest, ...]) -> Iterator[ApplyChild]:
@@ -114,30 +117,41 @@ def _refused(snapshot: Snapshot, applied: tuple[ApplyChild, ...]) -> str | None:
 
 
 def _documented(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
-    """Stores the document, then tells the pods: a pod that starts in between must not serve what an older one says."""
-    stored, told = snapshot.desired if snapshot.desired_stored else None, snapshot.told
-    if document != told and stored is not None and told is not None and _only_prepares(document, stored, told):
-        yield DraftDesired(document, rollout.changes(told, document))
-    elif document != told:
-        yield WriteDesired(document, rollout.changes(told, document))
-    elif not snapshot.desired_stored:
-        yield WriteDesired(document, "the ConfigMap of the document is gone, or cannot be read")
+    """Stores what is to be served, then tells the pods: a pod that starts in between must not serve anything older.
+
+    What is only to be prepared is told alone. A pod that starts in between does not have it, is told, and is waited for.
+    """
+    if snapshot.stored is None:
+        yield WriteDesired(document, "there is no ConfigMap with a document that can be read")
+    elif not document.serves_as(snapshot.stored):
+        yield WriteDesired(document, rollout.changes(snapshot.stored, document))
     etag = document.etag
     patch: Patch | None = None
     for pod in snapshot.pods:
         if not pod.ip or pod.terminating or isinstance(pod.inventory, Unreachable):
             continue
         if pod.inventory.desired_etag != etag:
-            why = f"pod {pod.name} works on document {pod.inventory.desired_sequence}, wanted {document.sequence}"
-            if told is None or pod.inventory.desired_etag != told.etag:
+            news = "" if document == snapshot.desired else f" ({rollout.changes(snapshot.desired, document)})"
+            why = f"pod {pod.name} works on document {pod.inventory.desired_sequence}, wanted {document.sequence}{news}"
+            if snapshot.desired is None or pod.inventory.desired_etag != snapshot.desired.etag:
                 yield PushDesired(pod.name, pod.ip, document, why)
                 continue
-            patch = patch or Patch(told.etag, document.patch_from(told))
+            patch = patch or Patch(snapshot.desired.etag, document.patch_from(snapshot.desired))
             yield PushDesired(pod.name, pod.ip, document, why, patch)
 
 
-def _only_prepares(document: Desired, stored: Desired, told: Desired) -> bool:
-    return document.adapters != told.adapters and document.serves_as(stored)
+def _told_of(
+    snapshot: Snapshot, statuses: Mapping[str, LoRAAdapterStatus], now: datetime
+) -> tuple[Mapping[str, LoRAAdapterStatus], datetime | None]:
+    """The statuses without those that wait for a better one, and when the first of these waits no longer."""
+    told = dict(statuses)
+    ends = []
+    for adapter in snapshot.adapters:
+        until = settling.held_until(adapter, statuses[adapter.meta.uid], snapshot.changing, now)
+        if until is not None:
+            told[adapter.meta.uid] = adapter.status
+            ends.append(until)
+    return told, min(ends, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +163,15 @@ class _Report:
     may_wait: bool
 
 
-def _reports(snapshot: Snapshot, concluded: Conclusions, of_model: LoRAModelStatus | None) -> Iterator[_Report]:
+def _reports(
+    snapshot: Snapshot, statuses: Mapping[str, LoRAAdapterStatus], of_model: LoRAModelStatus | None
+) -> Iterator[_Report]:
     model = snapshot.model
     if model is not None and of_model is not None and of_model != model.status:
         write = WriteModelStatus(of_model, transitions.model_events(model, of_model))
         yield _Report(model.meta.uid, write, telling.only_counts(model, of_model))
     for adapter in snapshot.adapters:
-        meta, new = adapter.meta, concluded.statuses[adapter.meta.uid]
+        meta, new = adapter.meta, statuses[adapter.meta.uid]
         if new is not adapter.status and new != adapter.status:
             news = transitions.adapter_events(adapter, new)
             yield _Report(meta.uid, WriteAdapterStatus(meta.name, meta.uid, new, news), telling.may_wait(adapter, new))
@@ -180,7 +196,7 @@ def _model_status(
     snapshot: Snapshot,
     rejected: Rejected | None,
     applied: tuple[ApplyChild, ...],
-    concluded: Conclusions,
+    adapters: Mapping[str, LoRAAdapterStatus],
     now: datetime,
 ) -> LoRAModelStatus | None:
     if snapshot.model is None:
@@ -192,7 +208,7 @@ def _model_status(
         pods=snapshot.pods,
         up_to_date=not any(child.manifest["kind"] == "Deployment" for child in applied),
     )
-    return model_status.status_of(seen, concluded.statuses.values(), now)
+    return model_status.status_of(seen, adapters.values(), now)
 
 
 def _look_again_at(

@@ -22,11 +22,9 @@ class Seen:
     objects: Mapping[str, Object]
     """The children by `Kind/name`."""
     desired: Desired | None
-    """The document in force: as read, or as last known when the ConfigMap is gone or cannot be read."""
-    desired_stored: bool
-    """Whether the ConfigMap holds it."""
-    draft: Desired | None = None
-    """What pods were told after it, which is stored nowhere."""
+    """The document in force: the last that was told, or what was read."""
+    stored: Desired | None
+    """What the ConfigMap holds."""
 
 
 @dataclass(slots=True)
@@ -34,8 +32,7 @@ class _Known:
     read_at: datetime | None = None
     objects: dict[str, Object] = field(default_factory=dict)
     desired: Desired | None = None
-    desired_stored: bool = False
-    draft: Desired | None = None
+    stored: Desired | None = None
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     secret: str | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
@@ -61,16 +58,15 @@ class Applied:
         known = self._models.get(key)
         if known is None or known.read_at is None or now - known.read_at > _FRESH:
             return None
-        return _seen(known)
+        return Seen(dict(known.objects), known.desired, known.stored)
 
-    def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], desired: Desired | None) -> Seen:
+    def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], stored: Desired | None) -> Seen:
         """Takes note of all children and of the document, as just read; None when there is none to be read."""
         known = self._models.setdefault(key, _Known())
-        known.read_at, known.objects, known.desired_stored = now, dict(objects), desired is not None
-        if desired is not None and (known.desired is None or known.desired.etag != desired.etag):
-            # Somebody else wrote it; what was drafted builds on another one. An equal one stays the same object.
-            known.desired, known.draft = desired, None
-        return _seen(known)
+        known.read_at, known.objects, known.stored = now, dict(objects), stored
+        if stored is not None and (known.desired is None or stored.sequence > known.desired.sequence):
+            known.desired = stored
+        return Seen(dict(known.objects), known.desired, known.stored)
 
     def note_applied(self, key: ModelKey, child: str, stored: Object) -> None:
         """Takes note of what an apply of `Kind/name` answered."""
@@ -88,14 +84,14 @@ class Applied:
         known = self._models.get(key)
         return {} if known is None else dict(known.refused)
 
-    def note_desired(self, key: ModelKey, document: Desired) -> None:
+    def note_stored(self, key: ModelKey, document: Desired) -> None:
         """Takes note of the document just written."""
         known = self._models.setdefault(key, _Known())
-        known.desired, known.desired_stored, known.draft = document, True, None
+        known.desired = known.stored = document
 
-    def note_draft(self, key: ModelKey, document: Desired) -> None:
-        """Takes note of a document that pods are told and that is not stored."""
-        self._models.setdefault(key, _Known()).draft = document
+    def note_told(self, key: ModelKey, document: Desired) -> None:
+        """Takes note of a document that some pod is about to know."""
+        self._models.setdefault(key, _Known()).desired = document
 
     def note_secret(self, key: ModelKey, model_uid: str, name: str) -> None:
         """The certificate Secret of this very model exists."""
@@ -115,10 +111,6 @@ class Applied:
     def forget(self, key: ModelKey) -> None:
         """The model is gone, or not what it was: look at everything anew."""
         self._models.pop(key, None)
-
-
-def _seen(known: _Known) -> Seen:
-    return Seen(dict(known.objects), known.desired, known.desired_stored, known.draft)
 
 
 def _version(stored: Object) -> tuple[str, int | None]:

@@ -19,6 +19,7 @@ from lora_operator.domain.observed import (
 from lora_operator.reconcile import reading
 from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied, Seen
+from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.resolutions import Resolutions
@@ -37,6 +38,7 @@ class Look:
         applied: Applied,
         freshness: Freshness,
         adapters: Adapters,
+        changes: Changes,
         clock: Clock,
     ) -> None:
         self._kube = kube
@@ -45,6 +47,7 @@ class Look:
         self._resolutions = resolutions
         self._applied = applied
         self._freshness = freshness
+        self._changes = changes
         self._clock = clock
 
     async def __call__(self, key: ModelKey) -> Snapshot:
@@ -83,8 +86,8 @@ class Look:
             pods=self._pods(key, pods),
             deployment=reading.read_deployment(deployment) if deployment is not None and not conflicting else None,
             desired=seen.desired if not conflicting else None,
-            desired_stored=seen.desired_stored,
-            draft=seen.draft if not conflicting else None,
+            stored=seen.stored if not conflicting else None,
+            changing=self._changes.since(key),
             resolutions=self._resolutions.answers(key),
             asking_since=self._resolutions.since,
             resolving=self._resolutions.under_way(key),
