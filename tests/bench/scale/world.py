@@ -47,7 +47,7 @@ class World:
     async def operated(self) -> AsyncIterator[subprocess.Popen[bytes]]:
         """Runs the operator meanwhile, and notes how much memory it took at most."""
         with self.operator.log.open("ab") as output:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: ASYNC220
                 [sys.executable, "-m", "lora_operator"], env=self.operator.environment, stdout=output, stderr=output
             )
         try:

@@ -99,15 +99,7 @@ class WriteAdapterStatus:
     news: tuple[Announcement, ...] = ()
 
 
-Action = (
-    ApplyChild
-    | CreateSecret
-    | WriteDesired
-    | PushDesired
-    | ResolveSource
-    | WriteModelStatus
-    | WriteAdapterStatus
-)
+Action = ApplyChild | CreateSecret | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus
 
 
 @dataclass(frozen=True, slots=True)

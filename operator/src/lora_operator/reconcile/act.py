@@ -121,9 +121,10 @@ class Act:
                     await self._create_secret(key, model, name)
             case WriteDesired(document=document):
                 if model is not None:
-                    manifest = render.desired_manifest(model, document)
-                    await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
-                    self.applied.note_stored(key, document)
+                    # Packing thousands of entries takes long enough to hold up other models.
+                    manifest = await asyncio.to_thread(render.desired_manifest, model, document)
+                    stored = await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
+                    self.applied.note_stored(key, document, stored["metadata"]["resourceVersion"])
             case PushDesired():
                 await self._push(key, action)
             case ResolveSource(pod=pod, ip=ip):

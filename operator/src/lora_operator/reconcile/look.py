@@ -115,10 +115,7 @@ class Look:
             resource: key.name for resource in resources.CHILDREN.values() if resource is not resources.DEPLOYMENTS
         } | {resources.CONFIG_MAPS: render.desired_config_map(key.name)}
         found = await _all(
-            *(
-                self._kube.get(resource, key.namespace, name, metadata_only=resource is not resources.CONFIG_MAPS)
-                for resource, name in wanted.items()
-            )
+            *(self._kube.get(resource, key.namespace, name, metadata_only=True) for resource, name in wanted.items())
         )
         # An answer of metadata alone does not say the object's kind.
         children = {
@@ -126,7 +123,14 @@ class Look:
             for (resource, name), stored in zip(wanted.items(), found, strict=True)
             if stored is not None
         }
-        return self._applied.note_seen(key, now, children, reading.read_desired(found[-1]))
+        version = found[-1]["metadata"]["resourceVersion"] if found[-1] is not None else ""
+        document = self._applied.stored(key, version)
+        if document is None and version:
+            # Of a mebibyte at most, which is read only when it is not what was read or written last.
+            whole = await self._kube.get(resources.CONFIG_MAPS, key.namespace, render.desired_config_map(key.name))
+            version = whole["metadata"]["resourceVersion"] if whole is not None else ""
+            document = reading.read_desired(whole)
+        return self._applied.note_seen(key, now, children, document, version)
 
     def _pods(self, key: ModelKey, stored: list[dict[str, Any]]) -> tuple[ObservedPod, ...]:
         alive = [pod for pod in stored if not reading.has_ended(pod)]
