@@ -1,13 +1,14 @@
 """What holds for each adapter of a model, before anything is done about it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from lora_api.runtime_api import AdapterFacts, Desired, DesiredAdapter
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_operator.domain import acceptance, adapter_status, facts, memo, replicas, revisions, rollout
-from lora_operator.domain.memo import AtRest, Crew, Memo
+from lora_operator.domain.adapter_status import Fleet
+from lora_operator.domain.memo import AtRest, Memo
 from lora_operator.domain.observed import ObservedAdapter, Snapshot
 from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 
@@ -59,8 +60,12 @@ def conclude(
             document = rollout.next_desired(snapshot.desired, snapshot.adapters, outcomes, snapshot.pods, before)
     entries = {} if document is None else {entry.uid: entry for entry in document.adapters}
     seen = _Seen(snapshot, known, outcomes, entries, rejections, max_rank, before)
-    statuses, at_rest = _statuses(seen, now)
-    return Conclusions(known, outcomes, document, entries, statuses, Memo(wishes, rejections, at_rest))
+    serving = replicas.serving_replicas(snapshot.pods)
+    fleet = Fleet(serving, 0 if snapshot.model is None else snapshot.model.spec.replicas)
+    crew, said = memo.crew_of(serving, fleet.desired_pods), memo.said_by(serving)
+    statuses, at_rest = _statuses(seen, fleet, memo.told_anew(earlier, crew, said), now)
+    later = Memo(wishes, rejections, at_rest, crew, said)
+    return Conclusions(known, outcomes, document, entries, statuses, later)
 
 
 def _known(
@@ -88,26 +93,23 @@ class _Seen:
     before: Mapping[str, AtRest]
 
 
-def _statuses(seen: _Seen, now: datetime) -> tuple[Mapping[str, LoRAAdapterStatus], Mapping[str, AtRest]]:
-    """The status of each adapter, and those that are at rest."""
+def _statuses(
+    seen: _Seen, fleet: Fleet, news: Collection[str] | None, now: datetime
+) -> tuple[Mapping[str, LoRAAdapterStatus], Mapping[str, AtRest]]:
+    """The status of each adapter, and those that are at rest; `news` are the names that pods said something new of."""
     snapshot = seen.snapshot
-    serving = replicas.serving_replicas(snapshot.pods)
-    fleet = adapter_status.Fleet(serving, 0 if snapshot.model is None else snapshot.model.spec.replicas)
-    crew = memo.crew_of(serving, fleet.desired_pods)
     uids = {adapter.meta.name: adapter.meta.uid for adapter in snapshot.adapters}
     statuses: dict[str, LoRAAdapterStatus] = {}
     at_rest: dict[str, AtRest] = {}
     for adapter in snapshot.adapters:
         uid = adapter.meta.uid
-        outcome, entry = seen.outcomes[uid], seen.entries.get(uid)
-        reports = memo.reports_of(serving, adapter.served_name)
-        same = seen.before.get(uid)
+        outcome, entry, same = seen.outcomes[uid], seen.entries.get(uid), seen.before.get(uid)
         if (
-            same is not None
+            news is not None
+            and same is not None
             and same.outcome is outcome
             and same.entry is entry
-            and same.reports == reports
-            and same.crew == crew
+            and adapter.served_name not in news
         ):
             statuses[uid], at_rest[uid] = adapter.status, same
             continue
@@ -115,19 +117,17 @@ def _statuses(seen: _Seen, now: datetime) -> tuple[Mapping[str, LoRAAdapterStatu
         unheeded = facts.unheeded(adapter, snapshot)
         status = adapter_status.status_of(adapter, outcome, known, entry, fleet, now, unheeded=unheeded)
         statuses[uid] = status
-        if status == adapter.status and _rests(adapter, known, entry):
-            at_rest[uid] = _at_rest(seen, adapter, uids, reports, crew)
+        if status == adapter.status and _rests(known, entry):
+            at_rest[uid] = _at_rest(seen, adapter, uids)
     return statuses, at_rest
 
 
-def _rests(adapter: ObservedAdapter, known: AdapterFacts | Blocked | None, entry: DesiredAdapter | None) -> bool:
+def _rests(known: AdapterFacts | Blocked | None, entry: DesiredAdapter | None) -> bool:
     """Whether the same will be concluded at any later time: nothing is prepared, and no pod is being asked."""
     return not isinstance(known, Blocked) and (entry is None or entry.prepare is None)
 
 
-def _at_rest(
-    seen: _Seen, adapter: ObservedAdapter, uids: Mapping[str, str], reports: memo.Reports, crew: Crew
-) -> AtRest:
+def _at_rest(seen: _Seen, adapter: ObservedAdapter, uids: Mapping[str, str]) -> AtRest:
     uid = adapter.meta.uid
     rejected = seen.rejections.get(uid)
     members = {} if rejected is not None else revisions.members_of(adapter, uids, seen.outcomes)
@@ -140,6 +140,4 @@ def _at_rest(
         known=seen.known.get(uid),
         outcome=seen.outcomes[uid],
         entry=seen.entries.get(uid),
-        reports=reports,
-        crew=crew,
     )

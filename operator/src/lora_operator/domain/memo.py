@@ -4,7 +4,7 @@ Nothing but time depends on it: with or without, the same plan is made, which th
 Objects are compared by identity: what a look did not have to read again is the same object as before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from lora_api.runtime_api import AdapterFacts, AdapterReport, Capacity, DesiredAdapter
@@ -14,7 +14,7 @@ from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Resolu
 from lora_operator.domain.outcome import Blocked, Outcome, Rejected
 from lora_operator.domain.replicas import Replica
 
-Reports = tuple[AdapterReport | None, ...]
+Reports = Mapping[str, AdapterReport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,6 @@ class AtRest:
     known: AdapterFacts | Blocked | None
     outcome: Outcome
     entry: DesiredAdapter | None
-    reports: Reports
-    crew: Crew
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,20 @@ class Wishes:
 
     def same(self, other: "Wishes") -> bool:
         """Whether the same is accepted."""
-        if self.adapters != other.adapters or self.policy != other.policy:
+        if len(self.adapters) != len(other.adapters) or self.policy != other.policy:
             return False
         if self.model is None or other.model is None:
-            return self.model is other.model
-        return self.model.meta.uid == other.model.meta.uid and self.model.spec == other.model.spec
+            if self.model is not other.model:
+                return False
+        elif self.model.meta.uid != other.model.meta.uid or self.model.spec != other.model.spec:
+            return False
+        pairs = zip(self.adapters, other.adapters, strict=True)
+        return all(uid == its and (mine is spec or _alike(mine, spec)) for (uid, mine), (its, spec) in pairs)
+
+
+def _alike(one: LoRAAdapterSpec, other: LoRAAdapterSpec) -> bool:
+    """Whether both are accepted or neither; what an update is to do has no part in that."""
+    return (one.served_name, one.source, one.blend) == (other.served_name, other.source, other.blend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,9 @@ class Memo:
     rejections: Mapping[str, Rejected] = field(default_factory=dict)
     at_rest: Mapping[str, AtRest] = field(default_factory=dict)
     """By UID."""
+    crew: Crew = Crew((), 0)
+    said: tuple[Reports, ...] = ()
+    """What the serving pods reported."""
 
 
 NOTHING = Memo()
@@ -101,6 +111,18 @@ def crew_of(replicas: tuple[Replica, ...], desired_pods: int) -> Crew:
     return Crew(tuple(pods), desired_pods)
 
 
-def reports_of(replicas: tuple[Replica, ...], served_name: str) -> Reports:
-    """What the serving pods say of one name."""
-    return tuple(None if isinstance(r.said, Unreachable) else r.said.get(served_name) for r in replicas)
+def said_by(replicas: tuple[Replica, ...]) -> tuple[Reports, ...]:
+    """What the serving pods report; nothing of those that do not answer."""
+    return tuple({} if isinstance(r.said, Unreachable) else r.said for r in replicas)
+
+
+def told_anew(memo: Memo, crew: Crew, said: tuple[Reports, ...]) -> Collection[str] | None:
+    """The served names of which some pod reports something else than at the last pass; None when that may be all."""
+    if memo.crew != crew:
+        return None
+    news: set[str] = set()
+    for before, now in zip(memo.said, said, strict=True):
+        if before is not now:
+            news.update(name for name, report in now.items() if before.get(name) is not report)
+            news.update(name for name in before if name not in now)
+    return news

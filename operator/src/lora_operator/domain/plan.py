@@ -126,12 +126,12 @@ def _documented(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
     elif not document.serves_as(snapshot.stored):
         yield WriteDesired(document, rollout.changes(snapshot.stored, document))
     etag = document.etag
+    news = "" if document is snapshot.desired else f" ({rollout.changes(snapshot.desired, document)})"
     patch: Patch | None = None
     for pod in snapshot.pods:
         if not pod.ip or pod.terminating or isinstance(pod.inventory, Unreachable):
             continue
         if pod.inventory.desired_etag != etag:
-            news = "" if document == snapshot.desired else f" ({rollout.changes(snapshot.desired, document)})"
             why = f"pod {pod.name} works on document {pod.inventory.desired_sequence}, wanted {document.sequence}{news}"
             if snapshot.desired is None or pod.inventory.desired_etag != snapshot.desired.etag:
                 yield PushDesired(pod.name, pod.ip, document, why)

@@ -128,7 +128,7 @@ def _changes(previous: Desired, document: Desired) -> Iterator[str]:
     after = {entry.name: entry for entry in document.adapters}
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if old == new:
+        if old is new or old == new:
             continue
         if new is None:
             yield f"{name}: no longer declared"
