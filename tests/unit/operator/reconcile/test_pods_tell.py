@@ -15,7 +15,7 @@ from lora_operator.domain.observed import ModelKey, Unreachable
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.queue import Backoff
 from lora_operator.reconcile.resolutions import Resolutions
-from support.builders import some_facts, unreachable
+from support.builders import a_report, some_facts, unreachable
 
 KEY = ModelKey("team", "smol")
 POD = PodAddress("pod-0", "10.0.0.1", "smol.team.runtime.lora-operator.io", 8001)
@@ -124,6 +124,25 @@ async def test_a_poll_that_was_overtaken_by_the_answer_to_a_push_changes_nothing
         inventories.learn(KEY, POD, version(2))
         assert inventories.answer(KEY, POD) == version(3)
         assert rings.count == rung
+
+
+async def test_what_has_changed_is_added_to_what_is_known() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        inventories.learn(KEY, POD, version(3).model_copy(update={"adapters": (a_report("a"), a_report("b"))}))
+        inventories.learn(KEY, POD, version(4).model_copy(update={"since": 3, "gone": ("a",)}))
+        assert inventories.answer(KEY, POD) == version(4).model_copy(update={"adapters": (a_report("b"),)})
+
+
+async def test_what_has_changed_since_something_that_is_not_known_is_asked_for_in_full() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        inventories.learn(KEY, POD, version(4).model_copy(update={"since": 3}))
+        assert isinstance(inventories.answer(KEY, POD), Unreachable)
+        inventories.learn(KEY, POD, version(4))
+        inventories.learn(KEY, POD, version(9).model_copy(update={"since": 7}))
+        assert inventories.answer(KEY, POD) == version(4)
+        assert rings.count == 1
 
 
 async def test_a_pod_that_started_anew_counts_from_the_beginning() -> None:
