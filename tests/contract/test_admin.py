@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from starlette.responses import PlainTextResponse
+from fastapi import FastAPI
 
 from lora_api.runtime_api import (
+    DESIRED_PATH,
     AdapterFacts,
     Desired,
     DesiredAdapter,
@@ -184,9 +184,8 @@ async def test_a_pod_on_another_document_wants_all_of_it(admin: RuntimeAdmin, po
 
 
 async def test_a_runtime_that_takes_whole_documents_only_wants_all_of_it(pod: Pod) -> None:
-    async def older(scope: Any, receive: Any, send: Any) -> None:
-        await PlainTextResponse("Method Not Allowed", 405)(scope, receive, send)
-
+    older = FastAPI()
+    older.put(DESIRED_PATH)(lambda: None)
     leaf = pod.authority.client("lora-operator", datetime.now(UTC))
     server = admin_server(older, "127.0.0.1", free_port(), pod.tls)
     serving = asyncio.create_task(server.serve())
