@@ -1,7 +1,6 @@
 """The figures. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,10 @@ from bench.scale.run import Point, Run
 from bench.scale.settings import ONE_MODEL
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """How a figure follows the number of adapters: y ~ N^exponent over the upper half of the points."""
-
-    exponent: float
+CONFIG_MAP_BYTES = 1024 * 1024
+"""What the API server lets a ConfigMap hold."""
+GROWTH = 500
+"""From this number of adapters on, growth is judged."""
 
 
 def beside_slow(done: Run, seed: int) -> Ratio:

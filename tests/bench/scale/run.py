@@ -72,7 +72,6 @@ class Point:
     """Peak of a process that has started with that many, idled and followed changes; the burst counts as well."""
     document_bytes: int = 0
     """Of one model."""
-    pass_seconds: float = 0.0
 
 
 @dataclass(slots=True)

@@ -36,13 +36,13 @@ class Settings:
     """Adapters over ten models."""
     burst: int = 500
     """Adapters that are created at once."""
-    changes: int = 20
+    changes: int = 12
     """Changes one after the other, each when the one before has arrived."""
-    pairs: int = 6
+    pairs: int = 4
     """Of phases with and without an adapter that loads for a long time."""
     changes_in_phase: int = 8
     slow_seconds: float = 10.0
-    idle_seconds: float = 20.0
+    idle_seconds: float = 10.0
     long_idle_seconds: float = 330.0
     """At the largest numbers: longer than the operator's rarest regular work."""
 
