@@ -10,7 +10,6 @@ from bench.report.documents import rounded
 from bench.scale.run import Point, Run
 from bench.scale.settings import ONE_MODEL
 
-
 CONFIG_MAP_BYTES = 1024 * 1024
 """What the API server lets a ConfigMap hold."""
 GROWTH = 500
