@@ -14,6 +14,8 @@ from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Unreacha
 from lora_operator.domain.outcome import Outcome, Rejected, Wanted
 from lora_operator.domain.replicas import Replica, serving_replicas
 
+_SAID = 10
+"""So many changes of a document are said in words."""
 _IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
 
 
@@ -56,6 +58,8 @@ def changes(previous: Desired | None, document: Desired) -> str:
     if previous is None:
         return "there is no desired document"
     said = tuple(_changes(previous, document))
+    if len(said) > _SAID:
+        return f"{'; '.join(said[:_SAID])}; and {len(said) - _SAID} more"
     return "; ".join(said) if said else "pods report a document newer than the stored one"
 
 
