@@ -74,7 +74,9 @@ def make_plan(
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
     known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
     statuses, settled_at = _told_of(snapshot, concluded.statuses, now)
-    reports = _reports(snapshot, statuses, _model_status(snapshot, rejected, applied, statuses, now))
+    of_model = _model_status(snapshot, rejected, applied, statuses, now)
+    # An operator that has just started must not take back what is true before it has heard of it.
+    reports = () if _unheard(snapshot) else _reports(snapshot, statuses, of_model)
     told, waiting = _told_now(reports, untold, now)
 
     actions: list[Action] = []
@@ -138,6 +140,13 @@ def _documented(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
                 continue
             patch = patch or Patch(snapshot.desired.etag, document.patch_from(snapshot.desired))
             yield PushDesired(pod.name, pod.ip, document, why, patch)
+
+
+def _unheard(snapshot: Snapshot) -> bool:
+    """Whether the first answer of a pod that requests reach is awaited; it rings."""
+    return any(
+        pod.serves and isinstance(pod.inventory, Unreachable) and not pod.inventory.asked for pod in snapshot.pods
+    )
 
 
 def _told_of(

@@ -40,7 +40,7 @@ class Inventories:
         for pod in known.keys() - wanted:
             self._stop(known.pop(pod))
         for pod in wanted - known.keys():
-            known[pod] = _Watched(Unreachable("the pod has not been asked yet"))
+            known[pod] = _Watched(Unreachable("the pod has not been asked yet", asked=False))
             known[pod].task = self._spawn(self._poll(key, pod))
         if not known:
             del self._pods[key]
@@ -101,7 +101,7 @@ class Inventories:
     def _lost(self, key: ModelKey, pod: PodAddress, answer: Unreachable) -> None:
         watched = self._pods[key][pod]
         was, watched.answer = watched.answer, answer
-        if isinstance(was, Unreachable):
+        if isinstance(was, Unreachable) and was.asked:
             return  # still away, in newer words
         _logger.info("pod %s/%s is unreachable: %s", key.namespace, pod.name, answer.message)
         self._ring(key)

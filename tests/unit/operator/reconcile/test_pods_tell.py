@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lora_api.runtime_api import Inventory, ResolveRequest, ResolveResponse, ResolveState
 from lora_api.v1alpha1.adapter import AdapterSource
@@ -90,6 +90,15 @@ async def test_a_pod_is_unreachable_until_it_answers_and_rings_when_it_does() ->
         assert rings.count == 0
         pod.says.put_nowait(version(1))
         await rings.until(lambda: inventories.answer(KEY, POD) == version(1))
+        assert rings.count == 1
+
+
+async def test_a_pod_whose_first_answer_is_that_it_is_away_rings() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        assert inventories.answer(KEY, POD) == Unreachable("the pod has not been asked yet", asked=False)
+        pod.says.put_nowait(unreachable())
+        await rings.until(lambda: inventories.answer(KEY, POD) == unreachable())
         assert rings.count == 1
 
 
@@ -220,6 +229,20 @@ async def test_a_corrected_source_ends_the_question_about_the_wrong_one_and_forg
         pod.answers.put_nowait(FOUND)
         await rings.until(lambda: not resolutions.under_way(KEY))
         assert resolutions.answers(KEY)["uid"].source_hash == "hash of team/right"
+
+
+async def test_a_pod_is_asked_a_bounded_number_of_questions_at_once() -> None:
+    pod, rings = Pod(), Rings()
+    async with asking(pod, rings) as resolutions:
+        for number in range(40):
+            resolutions.ask(KEY, POD, replace(a_question(), adapter_uid=str(number)))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(pod.questions) == 32
+        for _ in range(40):
+            pod.answers.put_nowait(FOUND)
+        await rings.until(lambda: not resolutions.under_way(KEY))
+        assert len(pod.questions) == 40
 
 
 async def test_a_pod_that_went_away_is_an_answer_with_a_time_to_ask_again() -> None:
