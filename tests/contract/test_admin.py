@@ -1,5 +1,6 @@
 """The operator's client and the runtime's admin server, over a real connection with real certificates."""
 
+import asyncio
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from lora_api.runtime_api import (
+    DESIRED_PATH,
     AdapterFacts,
     Desired,
     DesiredAdapter,
@@ -29,6 +32,7 @@ from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import Unreachable
 from lora_runtime.adapters.base import load_base
 from lora_runtime.engine.fake import FakeEngine
+from lora_runtime.http.admin import admin_server
 from lora_runtime.store.content import ContentStore, open_store
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress, Workshop
@@ -44,6 +48,7 @@ class Pod:
     address: PodAddress
     authority: Authority
     runtime: StandIn
+    tls: Path
 
 
 class RealFiles:
@@ -88,7 +93,7 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     store = open_store(folder / "store", volumes_root=folder / "volumes", credentials_root=folder / "none")
     runtime = StandIn("127.0.0.1", port, tls, store=folder / "store", workshop=RealFiles(store, base), files=store)
     with runtime:
-        yield Pod(PodAddress("pod-1", "127.0.0.1", HOST, port), authority, runtime)
+        yield Pod(PodAddress("pod-1", "127.0.0.1", HOST, port), authority, runtime, tls)
 
 
 @pytest.fixture
@@ -158,6 +163,42 @@ async def test_a_pod_never_goes_back_to_an_older_document(admin: RuntimeAdmin, p
     assert isinstance(answer, Unreachable)
     assert "409" in answer.message
     assert "does not come after" in answer.message
+
+
+async def test_a_pod_is_told_what_changes_and_tells_what_has_changed(admin: RuntimeAdmin, pod: Pod) -> None:
+    first = Desired(sequence=60, adapters=tuple(DesiredAdapter(name=name, uid=name) for name in ("x", "y")))
+    second = Desired(sequence=61, adapters=(*first.adapters, DesiredAdapter(name="z", uid="z")))
+    known = await admin.put_desired(pod.address, first)
+    assert isinstance(known, Inventory), known
+    told = await admin.patch_desired(pod.address, first.etag, second.patch_from(first), known.etag)
+    assert isinstance(told, Inventory), told
+    assert told.since == known.version
+    assert (told.desired_etag, [report.name for report in told.adapters]) == (second.etag, ["z"])
+    assert told.etag != known.etag
+
+
+async def test_a_pod_on_another_document_wants_all_of_it(admin: RuntimeAdmin, pod: Pod) -> None:
+    assert isinstance(await admin.put_desired(pod.address, Desired(sequence=70)), Inventory)
+    never, later = Desired(sequence=71, adapters=(DesiredAdapter(name="x", uid="x"),)), Desired(sequence=72)
+    assert await admin.patch_desired(pod.address, never.etag, later.patch_from(never)) is None
+
+
+async def test_a_runtime_that_takes_whole_documents_only_wants_all_of_it(pod: Pod) -> None:
+    older = FastAPI()
+    older.put(DESIRED_PATH)(lambda: None)
+    leaf = pod.authority.client("lora-operator", datetime.now(UTC))
+    server = admin_server(older, "127.0.0.1", free_port(), pod.tls)
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        async with RuntimeAdmin(client_context(pod.authority, leaf)) as client:
+            address = PodAddress("pod-2", "127.0.0.1", HOST, server.config.port)
+            one, two = Desired(sequence=1), Desired(sequence=2)
+            assert await client.patch_desired(address, one.etag, two.patch_from(one)) is None
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def refused_context(kind: str, pod: Pod) -> ssl.SSLContext:

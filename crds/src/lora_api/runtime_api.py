@@ -1,10 +1,12 @@
 """What the operator and the runtime say to each other on the admin port (mutual TLS).
 
-    PUT  /v1/desired                          the whole desired document; answers the inventory
-    GET  /v1/inventory?after=<etag>&wait=<s>  long poll: answers as soon as the etag differs, else after `wait` seconds
-    POST /v1/resolve?wait=<s>                 pin one source to a commit and a digest, and check it against the base
-    GET  /v1/memory                           the engine's own account of the tensors it holds; asks the engine
+    PUT   /v1/desired                          the whole desired document; answers the inventory
+    PATCH /v1/desired                          what changes in the document that `If-Match` names; else 412: PUT it then
+    GET   /v1/inventory?after=<etag>&wait=<s>  long poll: answers as soon as the etag differs, else after `wait` seconds
+    POST  /v1/resolve?wait=<s>                 pin one source to a commit and a digest, and check it against the base
+    GET   /v1/memory                           the engine's own account of the tensors it holds; asks the engine
 
+With `since=<etag>`, the first three answer only what has changed in the inventory after that one, if they still know.
 The desired document is also written to a ConfigMap, from which a starting pod reads it.
 """
 
@@ -33,6 +35,9 @@ CONFIG_MAP_KEY = "desired.json.gz"
 
 MAX_WAIT_SECONDS = 60
 """Longest `wait` that the runtime grants."""
+
+_PACKED_HOW_WELL = 6
+"""Digests do not compress: gzip's level 9 takes twice the time for half a percent."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[a-f0-9]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[a-f0-9]{8}$")]
@@ -155,6 +160,21 @@ class DesiredAdapter(WireModel):
     prepare: RevisionSpec | None = None
     """Load this, warm and invisible, until it becomes `serve`."""
 
+    @cached_property
+    def written(self) -> bytes:
+        """Its canonical bytes, made once: of thousands of entries, a change leaves all but a few as they are."""
+        return self.canonical()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """See pydantic; the copy has bytes of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("written", None)
+        return copied
+
+
+class Mismatch(ValueError):
+    """A patch was not made for this document."""
+
 
 class Desired(WireModel):
     """Everything the pods of one LoRAModel should serve."""
@@ -184,9 +204,41 @@ class Desired(WireModel):
             for mine, theirs in zip(self.adapters, other.adapters, strict=True)
         )
 
+    def canonical(self) -> bytes:
+        """See WireModel; put together from the bytes of the entries."""
+        return b'{"adapters":[%b],"sequence":%d}' % (b",".join(entry.written for entry in self.adapters), self.sequence)
+
     def packed(self) -> bytes:
         """The document as the ConfigMap holds it: gzip without a time stamp, so that equal documents are equal bytes."""
-        return gzip.compress(self.canonical(), mtime=0)
+        return gzip.compress(self.canonical(), _PACKED_HOW_WELL, mtime=0)
+
+    def patch_from(self, earlier: "Desired") -> "DesiredPatch":
+        """What turns an earlier document into this one."""
+        before = {entry.name: entry for entry in earlier.adapters}
+        after = {entry.name for entry in self.adapters}
+        # Mostly the same objects, which need no comparing.
+        changed = (e for e in self.adapters if (old := before.get(e.name)) is not e and old != e)
+        return DesiredPatch(
+            sequence=self.sequence,
+            etag=self.etag,
+            adapters=tuple(changed),
+            removed=tuple(name for name in before if name not in after),
+        )
+
+    def patched(self, patch: "DesiredPatch") -> "Desired":
+        """The document that a patch makes of this one.
+
+        Raises:
+            Mismatch: it was made for another one.
+        """
+        entries = {entry.name: entry for entry in self.adapters}
+        for name in patch.removed:
+            entries.pop(name, None)
+        entries |= {entry.name: entry for entry in patch.adapters}
+        made = Desired(sequence=patch.sequence, adapters=tuple(entries[name] for name in sorted(entries)))
+        if made.etag != patch.etag:
+            raise Mismatch(f"the patch is to make document {patch.etag}, and makes {made.etag} of {self.etag}")
+        return made
 
     @classmethod
     def unpacked(cls, data: bytes) -> Self:
@@ -200,6 +252,19 @@ class Desired(WireModel):
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"the desired document is not gzip: {error}") from error
         return cls.model_validate_json(text)
+
+
+class DesiredPatch(WireModel):
+    """What changes from one document to a later one."""
+
+    sequence: int = Field(ge=0)
+    """Of the later one."""
+    etag: str
+    """Of the later one: who applies the patch makes sure of having that."""
+    adapters: tuple[DesiredAdapter, ...] = ()
+    """Entries that are new or other than before."""
+    removed: tuple[str, ...] = ()
+    """Served names that are in the earlier one only."""
 
 
 class RevisionState(StrEnum):
@@ -279,10 +344,32 @@ class Inventory(WireModel):
     capacity: Capacity | None = None
     """None until the engine is there."""
     adapters: tuple[AdapterReport, ...] = ()
+    since: int | None = None
+    """When set, `adapters` has only what has changed after that version of the same boot."""
+    gone: tuple[str, ...] = ()
+    """Names of which nothing is left, although something was at the version `since`."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, AdapterReport]:
+        """The reports by served name."""
+        return {adapter.name: adapter for adapter in self.adapters}
 
     def adapter(self, name: str) -> AdapterReport | None:
         """The report for a served name."""
-        return next((adapter for adapter in self.adapters if adapter.name == name), None)
+        return self.by_name.get(name)
+
+    def followed_by(self, news: "Inventory") -> "Inventory | None":
+        """This inventory with the news; None when they are of another boot, or leave out something in between."""
+        if news.since is None:
+            return news
+        if news.boot_id != self.boot_id or not news.since <= self.version <= news.version:
+            return None
+        reports = {**self.by_name, **news.by_name}
+        for name in news.gone:
+            reports.pop(name, None)
+        whole = news.model_copy(update={"adapters": tuple(reports.values()), "since": None, "gone": ()})
+        whole.__dict__["by_name"] = reports
+        return whole
 
 
 class EngineMemory(WireModel):

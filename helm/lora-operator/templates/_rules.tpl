@@ -5,7 +5,7 @@
   verbs: [get, list, watch]
 - apiGroups: [lora-operator.io]
   resources: [loraadapters]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [lora-operator.io]
   resources: [loramodels/status, loraadapters/status]
   verbs: [patch]

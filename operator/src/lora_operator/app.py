@@ -19,6 +19,7 @@ from lora_operator.domain import acceptance, render
 from lora_operator.domain.observed import ModelKey
 from lora_operator.handlers import doorbells, lifecycle, probes
 from lora_operator.reconcile.act import Act
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.doorbell import Doorbell
@@ -62,11 +63,12 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
         inventories = Inventories(admin, _POLL_BACKOFF, group.create_task, queue.ring)
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
         applied, freshness = Applied(), Freshness()
+        adapters = Adapters(kube, freshness)
         changes = Changes(clock, [metrics.arrived, *([traces.arrived] if traces else [])])
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
-            look=Look(kube, inventories, resolutions, applied, freshness, changes, clock),
-            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, freshness, metrics),
+            look=Look(kube, inventories, resolutions, applied, freshness, adapters, changes, clock),
+            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, adapters, metrics),
             applied=applied,
             changes=changes,
             clock=clock,
@@ -78,7 +80,7 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
         background = (
             group.create_task(queue.run(one_pass, config.workers)),
-            group.create_task(sweep_for_ever(kube, config.watch_namespaces, queue.ring)),
+            group.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, queue.ring)),
         )
 
         def stop() -> None:
@@ -88,7 +90,7 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue, freshness), changes, stop)
+        await _kopf(config, kube, Doorbell(queue, freshness, adapters), changes, stop)
         stop()
         if traces is not None:
             await asyncio.to_thread(traces.close)

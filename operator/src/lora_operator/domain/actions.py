@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from lora_api.runtime_api import Desired, ResolveRequest
+from lora_api.runtime_api import Desired, DesiredPatch, ResolveRequest
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.model import LoRAModelStatus
+from lora_operator.domain.memo import NOTHING, Memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,15 @@ class WriteDesired:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """What changes in one document."""
+
+    base: str
+    """Its etag."""
+    patch: DesiredPatch
+
+
+@dataclass(frozen=True, slots=True)
 class PushDesired:
     """Tell one pod the desired document now."""
 
@@ -42,6 +52,8 @@ class PushDesired:
     ip: str
     document: Desired
     why: str
+    patch: Patch | None = None
+    """The same as what changes in the document that the pod works on, where that one is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +110,7 @@ class Plan:
     look_again_at: datetime | None = None
     wanted: Mapping[str, str] = field(default_factory=dict, compare=False)
     """For the record: the revision that every pod should serve for an adapter, by its UID; those that cannot be served are missing."""
+    memo: Memo = field(default=NOTHING, compare=False, repr=False)
+    """For the next pass over the model; no part of what was decided."""
+    untold: Mapping[str, datetime] = field(default_factory=dict)
+    """Objects whose status is out of date by steps on the way alone, by UID: since when."""

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping
 from lora_api.runtime_api import Desired, DesiredAdapter, RevisionSpec, RevisionState
 from lora_api.v1alpha1.adapter import UpdateStrategy
 from lora_api.v1alpha1.conditions import Reason
+from lora_operator.domain.memo import AtRest
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Unreachable
 from lora_operator.domain.outcome import Outcome, Rejected, Wanted
 from lora_operator.domain.replicas import Replica, serving_replicas
 
+_SAID = 10
+"""So many changes of a document are said in words."""
 _IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
 
 
@@ -21,21 +24,29 @@ def next_desired(
     adapters: tuple[ObservedAdapter, ...],
     outcomes: Mapping[str, Outcome],
     pods: tuple[ObservedPod, ...],
+    at_rest: Mapping[str, AtRest] | None = None,
 ) -> Desired:
     """The document that should be in force now; `previous` itself when nothing changes.
 
-    Every declared served name is in it; one with neither `serve` nor `prepare` is not ready yet.
+    Every declared served name is in it; one with neither `serve` nor `prepare` is not ready yet. What `at_rest` has
+    of adapters, whose outcomes are the same, spares them being looked at.
     """
     replicas = serving_replicas(pods)
     before = {} if previous is None else {entry.name: entry for entry in previous.adapters}
     # A report about an earlier document may be of a revision that the pod is about to discard.
     up_to_date = previous is not None and all(replica.document == previous.etag for replica in replicas)
+    at_rest = at_rest or {}
     entries = []
     for adapter in adapters:
         outcome = outcomes[adapter.meta.uid]
+        old, same = before.get(adapter.served_name), at_rest.get(adapter.meta.uid)
+        if old is not None and same is not None and same.entry is old and same.outcome is outcome:
+            entries.append(old)
+            continue
         if isinstance(outcome, Rejected) and outcome.reason is Reason.NAME_CONFLICT:
             continue
-        entries.append(_entry(adapter, outcome, before.get(adapter.served_name), replicas, up_to_date))
+        entry = _entry(adapter, outcome, old, replicas, up_to_date)
+        entries.append(old if old is not None and entry == old else entry)
     wanted = tuple(sorted(entries, key=lambda entry: entry.name))
     if previous is not None and wanted == previous.adapters and not _pods_know_other(previous, pods):
         return previous
@@ -47,6 +58,8 @@ def changes(previous: Desired | None, document: Desired) -> str:
     if previous is None:
         return "there is no desired document"
     said = tuple(_changes(previous, document))
+    if len(said) > _SAID:
+        return f"{'; '.join(said[:_SAID])}; and {len(said) - _SAID} more"
     return "; ".join(said) if said else "pods report a document newer than the stored one"
 
 
@@ -119,7 +132,7 @@ def _changes(previous: Desired, document: Desired) -> Iterator[str]:
     after = {entry.name: entry for entry in document.adapters}
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if old == new:
+        if old is new or old == new:
             continue
         if new is None:
             yield f"{name}: no longer declared"

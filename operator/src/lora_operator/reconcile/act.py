@@ -32,9 +32,9 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal
+from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal, Unreachable
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
-from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.look import address_of
 from lora_operator.reconcile.queue import TryAgain
@@ -67,7 +67,7 @@ class Act:
     inventories: Inventories
     resolutions: Resolutions
     applied: Applied
-    freshness: Freshness
+    adapters: Adapters
     metrics: Metrics
 
     async def __call__(self, key: ModelKey, model: ObjectMeta | None, plan: Plan) -> None:
@@ -121,18 +121,19 @@ class Act:
                     await self._create_secret(key, model, name)
             case WriteDesired(document=document):
                 if model is not None:
-                    manifest = render.desired_manifest(model, document)
-                    await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
-                    self.applied.note_stored(key, document)
+                    # Packing thousands of entries takes long enough to hold up other models.
+                    manifest = await asyncio.to_thread(render.desired_manifest, model, document)
+                    stored = await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
+                    self.applied.note_stored(key, document, stored["metadata"]["resourceVersion"])
             case PushDesired():
                 await self._push(key, action)
             case ResolveSource(pod=pod, ip=ip):
                 self.resolutions.ask(key, address_of(key, pod, ip), action)
             case WriteModelStatus(status=status, news=news):
                 if model is not None:
-                    await self._report(resources.MODELS, key.namespace, key.name, model.uid, status, news)
+                    await self._report(key, resources.MODELS, key.name, model.uid, status, news)
             case WriteAdapterStatus(name=name, uid=uid, status=status, news=news):
-                await self._report(resources.ADAPTERS, key.namespace, name, uid, status, news)
+                await self._report(key, resources.ADAPTERS, name, uid, status, news)
             case _:
                 assert_never(action)
         if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
@@ -165,7 +166,12 @@ class Act:
     async def _push(self, key: ModelKey, action: PushDesired) -> None:
         self.applied.note_told(key, action.document)
         address = address_of(key, action.pod, action.ip)
-        answer = await self.admin.put_desired(address, action.document)
+        since = self.inventories.etag(key, address)
+        answer: Inventory | Unreachable | None = None
+        if action.patch is not None:
+            answer = await self.admin.patch_desired(address, action.patch.base, action.patch.patch, since)
+        if answer is None:
+            answer = await self.admin.put_desired(address, action.document, since)
         if isinstance(answer, Inventory):
             self.inventories.learn(key, address, answer)
         else:
@@ -173,27 +179,28 @@ class Act:
 
     async def _report(
         self,
+        key: ModelKey,
         resource: Resource,
-        namespace: str,
         name: str,
         uid: str,
         status: ApiModel,
         news: tuple[Announcement, ...],
     ) -> None:
         """Stores a status, then tells of it: what is not stored is found, and would be told, once more."""
-        if not await self._write_status(resource, namespace, name, uid, status):
+        if not await self._write_status(key, resource, name, uid, status):
             return
+        namespace = key.namespace
         for one in news:
             await self.events.post(one.kind, namespace, one.name, one.uid, one.type, one.reason, one.message)
             _logger.info("%s %s %s/%s: %s", one.reason, one.kind, namespace, one.name, one.message)
 
-    async def _write_status(self, resource: Resource, namespace: str, name: str, uid: str, status: ApiModel) -> bool:
+    async def _write_status(self, key: ModelKey, resource: Resource, name: str, uid: str, status: ApiModel) -> bool:
         """Whether the object is still there to have a status."""
         manifest = {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             # With the UID, a status can never land on an object that was re-created under the name.
-            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "metadata": {"name": name, "namespace": key.namespace, "uid": uid},
             "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         try:
@@ -205,8 +212,9 @@ class Act:
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise
             return False
-        # Or the next look could see the old status, and write and announce the new one once more.
-        self.freshness.note(resource.kind, stored["metadata"]["resourceVersion"])
+        if resource is resources.ADAPTERS:
+            # Or the next look could see the old status, and write and announce the new one once more.
+            self.adapters.written(key, stored)
         return True
 
     async def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:

@@ -33,6 +33,7 @@ class _Known:
     objects: dict[str, Object] = field(default_factory=dict)
     desired: Desired | None = None
     stored: Desired | None = None
+    stored_version: str = ""
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     secret: str | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
@@ -60,10 +61,17 @@ class Applied:
             return None
         return Seen(dict(known.objects), known.desired, known.stored)
 
-    def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], stored: Desired | None) -> Seen:
-        """Takes note of all children and of the document, as just read; None when there is none to be read."""
+    def stored(self, key: ModelKey, version: str) -> Desired | None:
+        """The document in the ConfigMap of this version; None when that version was not read or written."""
+        known = self._models.get(key)
+        return known.stored if known is not None and known.stored_version == version else None
+
+    def note_seen(
+        self, key: ModelKey, now: datetime, objects: Mapping[str, Object], stored: Desired | None, version: str = ""
+    ) -> Seen:
+        """Takes note of all children, and of the document and its version; None when there is none to be read."""
         known = self._models.setdefault(key, _Known())
-        known.read_at, known.objects, known.stored = now, dict(objects), stored
+        known.read_at, known.objects, known.stored, known.stored_version = now, dict(objects), stored, version
         if stored is not None and (known.desired is None or stored.sequence > known.desired.sequence):
             known.desired = stored
         return Seen(dict(known.objects), known.desired, known.stored)
@@ -84,10 +92,11 @@ class Applied:
         known = self._models.get(key)
         return {} if known is None else dict(known.refused)
 
-    def note_stored(self, key: ModelKey, document: Desired) -> None:
-        """Takes note of the document just written."""
+    def note_stored(self, key: ModelKey, document: Desired, version: str = "") -> None:
+        """Takes note of the document just written, and of the version that its ConfigMap has now."""
         known = self._models.setdefault(key, _Known())
         known.desired = known.stored = document
+        known.stored_version = version
 
     def note_told(self, key: ModelKey, document: Desired) -> None:
         """Takes note of a document that some pod is about to know."""

@@ -40,7 +40,7 @@ class Inventories:
         for pod in known.keys() - wanted:
             self._stop(known.pop(pod))
         for pod in wanted - known.keys():
-            known[pod] = _Watched(Unreachable("the pod has not been asked yet"))
+            known[pod] = _Watched(Unreachable("the pod has not been asked yet", asked=False))
             known[pod].task = self._spawn(self._poll(key, pod))
         if not known:
             del self._pods[key]
@@ -49,14 +49,22 @@ class Inventories:
         """What the pod said last."""
         return self._pods[key][pod].answer
 
+    def etag(self, key: ModelKey, pod: PodAddress) -> str | None:
+        """Names what is known of the pod; None when nothing is."""
+        watched = self._pods.get(key, {}).get(pod)
+        return watched.answer.etag if watched is not None and isinstance(watched.answer, Inventory) else None
+
     def learn(self, key: ModelKey, pod: PodAddress, inventory: Inventory) -> None:
         """Takes note of what a pod said; what it said before the last answer is no news, however late it comes."""
         watched = self._pods.get(key, {}).get(pod)
         if watched is None:
             return
         was = watched.answer
-        if isinstance(was, Unreachable) or _is_news(inventory, was):
-            watched.answer = inventory
+        whole = inventory if isinstance(was, Unreachable) else was.followed_by(inventory)
+        if whole is None or whole.since is not None:
+            return  # It builds on what is not known here; the next poll asks from where we are.
+        if isinstance(was, Unreachable) or _is_news(whole, was):
+            watched.answer = whole
             self._ring(key)
 
     @property
@@ -93,7 +101,7 @@ class Inventories:
     def _lost(self, key: ModelKey, pod: PodAddress, answer: Unreachable) -> None:
         watched = self._pods[key][pod]
         was, watched.answer = watched.answer, answer
-        if isinstance(was, Unreachable):
+        if isinstance(was, Unreachable) and was.asked:
             return  # still away, in newer words
         _logger.info("pod %s/%s is unreachable: %s", key.namespace, pod.name, answer.message)
         self._ring(key)

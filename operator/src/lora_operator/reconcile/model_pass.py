@@ -1,6 +1,6 @@
 """One pass over one LoRAModel: look, decide, act."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lora_operator.clients.clock import Clock
@@ -32,6 +32,8 @@ class ModelPass:
     metrics: Metrics
     policy: acceptance.Policy
     config: render.RenderConfig
+    last: dict[ModelKey, Plan] = field(default_factory=dict)
+    """The last plan of each model that exists: what it handed over, and what it did not tell yet."""
 
     async def __call__(self, key: ModelKey) -> float | None:
         """One pass.
@@ -45,6 +47,10 @@ class ModelPass:
             snapshot = await self.look(key)
             looked = self.clock.now()
             decided = self._decide(snapshot, looked)
+            if snapshot.model is not None or snapshot.adapters:
+                self.last[key] = replace(decided, actions=())
+            else:
+                self.last.pop(key, None)
             await self.act(key, snapshot.model.meta if snapshot.model else None, decided)
             self.changes.passed(key, Pass(snapshot, decided, looked, self.clock.now()))
             outcome = "acted" if decided.actions else "nothing to do"
@@ -55,9 +61,9 @@ class ModelPass:
         return self._due_in(snapshot, decided)
 
     def _decide(self, snapshot: Snapshot, now: datetime) -> Plan:
-        model = snapshot.model
+        model, last = snapshot.model, self.last.get(snapshot.key, Plan(()))
         if model is None:
-            return plan.make_plan(snapshot, self.policy, now)
+            return plan.make_plan(snapshot, self.policy, now, memo=last.memo)
         secret = render.certificate_secret(model.meta.name, self.config)
         exists = self.applied.has_secret(snapshot.key, model.meta.uid, secret)
         children: tuple[render.Manifest, ...] = ()
@@ -66,7 +72,16 @@ class ModelPass:
             children = render.children(model, self.config)
         except render.RenderError as error:
             render_error = str(error)
-        return plan.make_plan(snapshot, self.policy, now, children, render_error, None if exists else secret)
+        return plan.make_plan(
+            snapshot,
+            self.policy,
+            now,
+            children,
+            render_error,
+            None if exists else secret,
+            memo=last.memo,
+            untold=last.untold,
+        )
 
     def _due_in(self, snapshot: Snapshot, decided: Plan) -> float | None:
         due = []

@@ -20,7 +20,7 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Refusal, Snapshot
+from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Refusal, Snapshot, Unreachable
 from support.builders import (
     NOW,
     a_deployment,
@@ -241,6 +241,15 @@ def test_a_changed_weight_is_prepared_then_committed_then_told() -> None:
     assert preparing.look_again_at == NOW + timedelta(seconds=120)
     assert told(preparing) == []
     assert told(done) == ["AdapterServed"]
+
+
+def test_nothing_is_taken_back_before_a_pod_was_heard() -> None:
+    snapshot = settled(an_adapter())
+    unheard = replace(snapshot, pods=(a_pod(inventory=Unreachable("not asked yet", asked=False)),))
+    silent = replace(snapshot, pods=(a_pod(inventory=Unreachable("no answer")),))
+
+    assert of(WriteAdapterStatus, planned(unheard)) == []
+    assert len(of(WriteAdapterStatus, planned(silent))) == 1
 
 
 def test_a_deleted_adapter_leaves_the_document() -> None:

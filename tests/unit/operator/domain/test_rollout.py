@@ -247,6 +247,15 @@ def test_a_change_says_what_it_changes(previous: Desired | None, outcome: Outcom
     assert rollout.changes(previous, document) == words
 
 
+def test_of_many_changes_the_first_are_said_and_the_others_counted() -> None:
+    document = Desired(sequence=1, adapters=tuple(DesiredAdapter(name=f"a{number}") for number in range(10, 60)))
+
+    words = rollout.changes(Desired(), document)
+
+    assert words.startswith("a10: declared; ")
+    assert words.endswith("; and 40 more")
+
+
 WISHES = [a_wish(weight) for weight in (1.0, 0.4, 0.1)]
 STATES = st.sampled_from([*RevisionState, None])
 

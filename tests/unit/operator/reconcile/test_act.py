@@ -26,6 +26,7 @@ from lora_operator.domain.actions import (
 )
 from lora_operator.domain.observed import ModelKey, Refusal
 from lora_operator.reconcile.act import Act
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
@@ -63,7 +64,7 @@ async def carry_out(kube: RecordingKube, *actions: Action, applied: Applied | No
             inventories=Inventories(admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None),
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
             applied=Applied() if applied is None else applied,
-            freshness=Freshness(),
+            adapters=Adapters(kube, Freshness()),
             metrics=Metrics(),
         )
         await act(KEY, a_model().meta, Plan(actions))
