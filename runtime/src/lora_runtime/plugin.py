@@ -66,5 +66,5 @@ class LoRAEndpointPlugin:
         await engine.measure()
         name_of = engine.models.name_of
         engine.observe_generations(lambda plain: observed(plain, in_flight, metrics.traffic, name_of, time.monotonic))
-        observe_lookups(engine, in_flight, service.not_ready)
+        observe_lookups(engine.models, engine.leases, in_flight, service.not_ready)
         self._core.attach_engine(engine)

@@ -8,24 +8,32 @@ from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from prometheus_client import REGISTRY
 from starlette.datastructures import State
 from vllm.engine.protocol import EngineClient
-from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind, SamplingParams
 
 from lora_api.runtime_api import Capacity, EngineMemory
+from lora_api.v1alpha1.adapter import Precision
 from lora_runtime.engine.admission import Admission
 from lora_runtime.engine.host_cache import HostCache
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed, Tier
-from lora_runtime.engine.tiers import Lease, Tiers, Trouble
+from lora_runtime.engine.tiers import Tiers, Trouble
 from lora_runtime.engine.vllm import adapted_modules, memory, names
+from lora_runtime.engine.vllm.leases import Leases
 from lora_runtime.engine.vllm.loader import LOAD_TIMEOUT_SECONDS, VllmLoader
 from lora_runtime.engine.vllm.requirements import check
 from lora_runtime.engine.vllm.served_models import ServedModels
 
 T = TypeVar("T")
+
+_PRECISIONS = {
+    torch.float16: Precision.FLOAT16,
+    torch.bfloat16: Precision.BFLOAT16,
+    torch.float32: Precision.FLOAT32,
+}
 
 
 class VllmEngine:
@@ -68,8 +76,7 @@ class VllmEngine:
         loader = VllmLoader(client, loaded)
         self._tiers = Tiers(admission, HostCache(limits.max_cpu_loras), loader, time.monotonic, trouble)
         _forget_who_runs(client)
-        self._enqueue = self._client.add_request
-        self._client.add_request = self._add_request
+        self.leases = Leases(client, self.models, self._known, in_flight, self._tiers)
         self._measured = memory.WorkerMemory.unknown()
 
     async def measure(self) -> None:
@@ -119,6 +126,11 @@ class VllmEngine:
         slot_bytes = self._measured.slots_bytes // limits.max_loras
         return Capacity(slots=limits.max_loras, slot_bytes=slot_bytes, max_cached=limits.max_cpu_loras)
 
+    @property
+    def precision(self) -> Precision:
+        """See Engine.precision."""
+        return _PRECISIONS[self._client.vllm_config.lora_config.lora_dtype]
+
     def host_bytes(self, elements: int) -> int:
         """See Engine.host_bytes."""
         # Each worker reads the whole adapter, and cuts its part out when it copies it into a slot.
@@ -127,24 +139,6 @@ class VllmEngine:
     async def memory(self) -> EngineMemory:
         """See Engine.memory."""
         return await self._on_loop(self._memory())
-
-    async def admit(self, model: str) -> None:
-        """Waits until the HTTP request under way may generate with a served name, whose adapter is then loaded.
-
-        The name means the same adapter from now on to the end of the request.
-
-        Raises:
-            LoadFailed: its adapter cannot be loaded now.
-        """
-        request = self._in_flight.current
-        if request is None or request.admitted is not None:
-            return
-        chosen = self.models.adapter(model)
-        if chosen is not None:
-            self._in_flight.uses(chosen.lora_name)
-            request.chosen[model] = chosen
-        request.admitted = await self._enter(chosen)
-        request.leases.append(request.admitted)
 
     async def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
@@ -207,26 +201,6 @@ class VllmEngine:
                 text = str(output.outputs[0].text)
         return text
 
-    async def _enter(self, lora_request: LoRARequest | None) -> Lease:
-        if lora_request is None:
-            return await self._tiers.enter(self.models.base, None)
-        adapter = self._known[lora_request.lora_name]
-        return await self._tiers.enter(adapter.served_name, adapter)
-
-    async def _add_request(self, *args: Any, lora_request: LoRARequest | None = None, **kwargs: Any) -> Any:
-        """Stands before AsyncLLM.add_request: each generation of a client takes a lease until the engine is done."""
-        request = self._in_flight.current
-        if request is None:
-            return await self._enqueue(*args, lora_request=lora_request, **kwargs)
-        wanted = None if lora_request is None else lora_request.lora_name
-        lease, request.admitted = request.admitted, None
-        if lease is None or lease.adapter != wanted:
-            lease = await self._enter(lora_request)
-            request.leases.append(lease)
-        collector = await self._enqueue(*args, lora_request=lora_request, **kwargs)
-        collector.put = _releasing(collector.put, lease)
-        return collector
-
 
 def _forget_who_runs(client: Any) -> None:
     """Ends vLLM's gauge with a series, never removed, for each set of engine names that were ever in one batch."""
@@ -234,14 +208,3 @@ def _forget_who_runs(client: Any) -> None:
         if (gauge := getattr(logger, "gauge_lora_info", None)) is not None:
             logger.gauge_lora_info = None
             REGISTRY.unregister(gauge)
-
-
-def _releasing(put: Callable[[Any], None], lease: Lease) -> Callable[[Any], None]:
-    """The engine's way to hand over outputs, which ends the lease with the last, however slowly a client reads."""
-
-    def wrapped(output: Any) -> None:
-        put(output)
-        if isinstance(output, Exception) or output.finished:
-            lease.release()
-
-    return wrapped

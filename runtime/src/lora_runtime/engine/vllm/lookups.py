@@ -10,15 +10,19 @@ from vllm.entrypoints.serve.engine.serving import BaseServing
 
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.engine.protocol import LoadFailed
-from lora_runtime.engine.vllm.engine import VllmEngine
+from lora_runtime.engine.vllm.leases import Leases
+from lora_runtime.engine.vllm.served_models import ServedModels
 from lora_runtime.observer import UNKNOWN
 
 
-def observe_lookups(engine: VllmEngine, in_flight: InFlight, not_ready: Callable[[str], str | None]) -> None:
+def observe_lookups(
+    models: ServedModels, leases: Leases, in_flight: InFlight, not_ready: Callable[[str], str | None]
+) -> None:
     """Hooks both; once in a process.
 
     Args:
-        engine: admits each request that generates.
+        models: what is served.
+        leases: given to each request that generates.
         in_flight: told which adapter each request uses.
         not_ready: for a name that is declared but not served, why; None for any other name.
     """
@@ -32,7 +36,7 @@ def observe_lookups(engine: VllmEngine, in_flight: InFlight, not_ready: Callable
                 return None
             in_flight.asks(request.model or self.models.model_name())
             try:
-                await engine.admit(request.model)
+                await leases.admit(request.model)
             except LoadFailed as failed:
                 return _unavailable(self, f"The adapter `{request.model}` cannot be loaded now: {failed}.")
             return None
@@ -43,7 +47,7 @@ def observe_lookups(engine: VllmEngine, in_flight: InFlight, not_ready: Callable
             return _unavailable(self, why)
         in_flight.asks(UNKNOWN)
         # vLLM names the base model alone, as if no adapter were served.
-        error.error.message = f"The model `{request.model}` does not exist. {engine.models.listed()}"
+        error.error.message = f"The model `{request.model}` does not exist. {models.listed()}"
         return error
 
     @wraps(get_adapters)
