@@ -55,6 +55,7 @@ class LoRAEndpointPlugin:
     async def init_state(self, engine_client: "EngineClient | None", state: State, args: Namespace) -> None:
         """See vLLM's EndpointPlugin."""
         # Here, not above: vLLM may only be imported once the environment is set.
+        from lora_runtime.engine.vllm.ending import end_requests_first
         from lora_runtime.engine.vllm.engine import VllmEngine
         from lora_runtime.engine.vllm.lookups import observe_lookups
         from lora_runtime.engine.vllm.requirements import Unsupported
@@ -66,5 +67,6 @@ class LoRAEndpointPlugin:
         await engine.measure()
         name_of = engine.models.name_of
         engine.observe_generations(lambda plain: observed(plain, in_flight, metrics.traffic, name_of, time.monotonic))
+        end_requests_first(engine_client, state)
         observe_lookups(engine.models, engine.leases, in_flight, service.not_ready)
         self._core.attach_engine(engine)

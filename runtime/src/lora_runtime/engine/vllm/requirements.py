@@ -27,6 +27,7 @@ def check(client: EngineClient, state: State, args: Namespace) -> None:
         "AsyncLLM.remove_lora": hasattr(client, "remove_lora"),
         "AsyncLLM.generate(lora_request=)": _takes(client, "generate", "lora_request"),
         "AsyncLLM.add_request(lora_request=)": _takes(client, "add_request", "lora_request"),
+        "AsyncLLM.shutdown(timeout=)": _takes(client, "shutdown", "timeout"),
         "AsyncLLM.logger_manager.stat_loggers": _logs(client),
         "RequestOutputCollector.put": _takes(RequestOutputCollector, "put", "output"),
         "LoRAConfig.max_loras, .max_cpu_loras": _limited(client),
