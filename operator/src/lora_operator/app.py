@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 
 import kopf
 
@@ -12,12 +13,14 @@ from lora_operator.clients.events import Events
 from lora_operator.clients.kube import Kube
 from lora_operator.clients.metrics import Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
+from lora_operator.clients.tracing import Traces
 from lora_operator.config import Config
 from lora_operator.domain import acceptance, render
 from lora_operator.domain.observed import ModelKey
 from lora_operator.handlers import doorbells, lifecycle, probes
 from lora_operator.reconcile.act import Act
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.doorbell import Doorbell
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
@@ -54,15 +57,18 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
     queue: KeyedQueue[ModelKey] = KeyedQueue(_PASS_BACKOFF)
     metrics = Metrics()
     metrics.serve(config.metrics_port)
+    traces = Traces.from_environment(os.environ)
     async with asyncio.TaskGroup() as group:
         inventories = Inventories(admin, _POLL_BACKOFF, group.create_task, queue.ring)
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
         applied, freshness = Applied(), Freshness()
+        changes = Changes(clock, [metrics.arrived, *([traces.arrived] if traces else [])])
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
             look=Look(kube, inventories, resolutions, applied, freshness, clock),
             act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, freshness, metrics),
             applied=applied,
+            changes=changes,
             clock=clock,
             metrics=metrics,
             policy=acceptance.Policy(allow_host_path=config.allow_host_path, egress=config.egress),
@@ -82,12 +88,14 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue, freshness), stop)
+        await _kopf(config, kube, Doorbell(queue, freshness), changes, stop)
         stop()
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
         _logger.info("stopped")
 
 
-async def _kopf(config: Config, kube: Kube, bell: Doorbell, stop: lifecycle.Stop) -> None:
+async def _kopf(config: Config, kube: Kube, bell: Doorbell, changes: Changes, stop: lifecycle.Stop) -> None:
     """Runs the doorbells until SIGTERM."""
 
     async def log_in() -> kopf.ConnectionInfo:
@@ -103,7 +111,7 @@ async def _kopf(config: Config, kube: Kube, bell: Doorbell, stop: lifecycle.Stop
         )
 
     registry = kopf.OperatorRegistry()
-    doorbells.register(registry, bell)
+    doorbells.register(registry, bell, changes)
     probes.register(registry, bell)
     lifecycle.register(registry, log_in, stop)
     await kopf.operator(

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from lora_operator.domain.changes import Change
+
 
 class Metrics:
     """The operator's series, in a registry of their own."""
@@ -18,6 +20,19 @@ class Metrics:
         self.actions = Counter(
             "lora_operator_actions_total", "Actions taken, by kind.", ["action"], registry=self.registry
         )
+        self.change_stages = Histogram(
+            "lora_operator_change_stage_seconds",
+            "Time that a changed LoRAAdapter took for each stage on its way to every pod, in seconds.",
+            ["stage"],
+            registry=self.registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+        )
+        self.changes = Histogram(
+            "lora_operator_change_seconds",
+            "Time from a LoRAAdapter's event to the status that says that every pod serves it, in seconds.",
+            registry=self.registry,
+            buckets=(0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+        )
         self.unreachable_pods = Gauge(
             "lora_operator_unreachable_pods", "Pods whose admin port does not answer.", registry=self.registry
         )
@@ -26,6 +41,13 @@ class Metrics:
             "How long the longest waiting LoRAModel has been waiting for a pass, in seconds.",
             registry=self.registry,
         )
+
+    def arrived(self, change: Change) -> None:
+        """A change is served by every pod."""
+        stages = tuple(change.stages())
+        for stage, begin, end in stages:
+            self.change_stages.labels(stage.value).observe((end - begin).total_seconds())
+        self.changes.observe(sum((end - begin).total_seconds() for _, begin, end in stages))
 
     def serve(self, port: int) -> None:
         """Answers /metrics on the port from a thread of its own; 0 does not."""

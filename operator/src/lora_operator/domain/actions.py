@@ -1,7 +1,7 @@
 """What a pass may do to the world. Each action carries the reason why, in words a user understands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -96,3 +96,5 @@ class Plan:
 
     actions: tuple[Action, ...]
     look_again_at: datetime | None = None
+    wanted: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """For the record: the revision that every pod should serve for an adapter, by its UID; those that cannot be served are missing."""

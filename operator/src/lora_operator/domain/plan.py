@@ -33,7 +33,7 @@ from lora_operator.domain.actions import (
     WriteModelStatus,
 )
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Snapshot, Unreachable
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected
+from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 
 Manifest = Mapping[str, Any]
 
@@ -49,6 +49,11 @@ class _Conclusions:
     outcomes: Mapping[str, Outcome]
     document: Desired | None
     """The document that should be in force; None when the model may have none."""
+
+    @property
+    def wanted(self) -> Mapping[str, str]:
+        """The revision that each adapter comes to, by UID, where it comes to one."""
+        return {uid: found.spec.revision for uid, found in self.outcomes.items() if isinstance(found, Wanted)}
 
 
 def make_plan(
@@ -93,8 +98,8 @@ def make_plan(
         actions.extend(_adapter_written(adapter, statuses[adapter.meta.uid]))
     if refused is not None:
         # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
-        return Plan(tuple(actions), now)
-    return Plan(tuple(actions), _look_again_at(snapshot, concluded, unknown, known, statuses, now))
+        return Plan(tuple(actions), now, concluded.wanted)
+    return Plan(tuple(actions), _look_again_at(snapshot, concluded, unknown, known, statuses, now), concluded.wanted)
 
 
 def _conclude(snapshot: Snapshot, policy: acceptance.Policy, *, hands_off: bool) -> _Conclusions:

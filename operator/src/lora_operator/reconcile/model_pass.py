@@ -8,9 +8,11 @@ from lora_operator.clients.kube import KubeError
 from lora_operator.clients.metrics import Metrics
 from lora_operator.domain import acceptance, plan, render
 from lora_operator.domain.actions import Plan
+from lora_operator.domain.changes import Pass
 from lora_operator.domain.observed import ModelKey, Snapshot
 from lora_operator.reconcile.act import Act
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.look import Look
 from lora_operator.reconcile.queue import TryAgain
 
@@ -25,6 +27,7 @@ class ModelPass:
     look: Look
     act: Act
     applied: Applied
+    changes: Changes
     clock: Clock
     metrics: Metrics
     policy: acceptance.Policy
@@ -40,8 +43,10 @@ class ModelPass:
         outcome = "failed"
         try:
             snapshot = await self.look(key)
-            decided = self._decide(snapshot, self.clock.now())
+            looked = self.clock.now()
+            decided = self._decide(snapshot, looked)
             await self.act(key, snapshot.model.meta if snapshot.model else None, decided)
+            self.changes.passed(key, Pass(snapshot, decided, looked, self.clock.now()))
             outcome = "acted" if decided.actions else "nothing to do"
         except KubeError as error:
             raise TryAgain(str(error)) from error
