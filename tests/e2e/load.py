@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ import httpx
 
 from e2e.conftest import PROMPT, TOKENS
 
-STREAMED_TOKENS = 200
-_PAUSE_SECONDS = 0.3
+STREAMED_TOKENS = 100
+_PAUSE_SECONDS = 1.0
 """The machine is for the pods that start meanwhile."""
-_KINDS = [(stream, kept) for stream in (False, True) for kept in (False, True)]
+_CLIENTS = [(stream, kept) for stream in (False, True) for kept in (False, True)]
+"""Whether a client streams, and whether it keeps its connection."""
 
 
 @dataclass
@@ -26,15 +28,14 @@ class Load:
     whole: dict[str, tuple[list[int], str]]
     """By model: the tokens of a short answer, and the text of a streamed one."""
     answered: dict[tuple[str, bool, bool], int] = field(default_factory=dict)
-    """By model, whether it was streamed, and whether the client keeps its connection."""
+    """By model and kind of client."""
     wrong: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Each kind of client for each model asks meanwhile; none may be left without a whole answer."""
-        kinds = [(model, stream, kept) for model in self.whole for stream, kept in _KINDS]
-        clients = [threading.Thread(target=self._ask_on, args=kind) for kind in kinds]
+        """Each kind of client asks for one model after the other meanwhile; none may be left without a whole answer."""
+        clients = [threading.Thread(target=self._ask_on, args=kind) for kind in _CLIENTS]
         for client in clients:
             client.start()
         try:
@@ -44,12 +45,14 @@ class Load:
             for client in clients:
                 client.join(180)
         assert self.wrong == []
-        assert self.answered.keys() == set(kinds)
+        assert self.answered.keys() == {(model, *kind) for model in self.whole for kind in _CLIENTS}
 
-    def _ask_on(self, model: str, stream: bool, kept: bool) -> None:
-        body = {"model": model, "prompt": list(PROMPT), "temperature": 0, "ignore_eos": True}
+    def _ask_on(self, stream: bool, kept: bool) -> None:
+        models = itertools.cycle(self.whole)
         with httpx.Client(timeout=120) as client:
             while not self.over.wait(_PAUSE_SECONDS):
+                model = next(models)
+                body = {"model": model, "prompt": list(PROMPT), "temperature": 0, "ignore_eos": True}
                 headers = {} if kept else {"Connection": "close"}
                 try:
                     if stream:
