@@ -175,6 +175,15 @@ class Desired(WireModel):
         copied.__dict__.pop("etag", None)
         return copied
 
+    def serves_as(self, other: "Desired") -> bool:
+        """Whether both say the same of what is to be served, whatever they say of what is to be prepared."""
+        if len(self.adapters) != len(other.adapters):
+            return False
+        return all(
+            mine is theirs or (mine.name, mine.uid, mine.serve) == (theirs.name, theirs.uid, theirs.serve)
+            for mine, theirs in zip(self.adapters, other.adapters, strict=True)
+        )
+
     def packed(self) -> bytes:
         """The document as the ConfigMap holds it: gzip without a time stamp, so that equal documents are equal bytes."""
         return gzip.compress(self.canonical(), mtime=0)

@@ -65,7 +65,7 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
         changes = Changes(clock, [metrics.arrived, *([traces.arrived] if traces else [])])
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
-            look=Look(kube, inventories, resolutions, applied, freshness, clock),
+            look=Look(kube, inventories, resolutions, applied, freshness, changes, clock),
             act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, freshness, metrics),
             applied=applied,
             changes=changes,

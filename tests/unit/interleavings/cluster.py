@@ -30,6 +30,8 @@ class Cluster:
     model: ObservedModel = field(default_factory=a_model)
     stored: Desired | None = None
     """The ConfigMap."""
+    told: Desired | None = None
+    """What the operator told last, in its own memory."""
     heard: dict[str, Inventory] = field(default_factory=dict)
     """What the operator heard of each pod last."""
     questions: dict[str, str] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class Cluster:
     def forget(self) -> None:
         """The operator starts anew."""
         self.heard.clear()
+        self.told = None
         self.questions.clear()
         self.resolutions.clear()
 
@@ -80,8 +83,8 @@ class Cluster:
             model=self.model,
             pods=tuple(observed),
             deployment=a_deployment(len(self.pods)),
-            desired=self.stored,
-            desired_stored=self.stored is not None,
+            desired=self.told or self.stored,
+            stored=self.stored,
             resolutions=dict(self.resolutions),
         )
         return plan.make_plan(snapshot, Policy(), self.now).actions
@@ -92,8 +95,9 @@ class Cluster:
             match action:
                 case WriteDesired(document=document):
                     self.torn += self._torn_by(document)
-                    self.stored = document
+                    self.stored = self.told = document
                 case PushDesired(pod=name, document=document):
+                    self.told = document
                     pod = self.pods[name]
                     if name not in self.cut_off and pod.put(document):
                         self.heard[name] = pod.inventory()

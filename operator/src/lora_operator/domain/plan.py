@@ -20,6 +20,7 @@ from lora_operator.domain import (
     resolving,
     revisions,
     rollout,
+    settling,
     transitions,
 )
 from lora_operator.domain.actions import (
@@ -81,7 +82,7 @@ def make_plan(
     concluded = _conclude(snapshot, policy, hands_off=rejected is not None and rejected.reason in _HANDS_OFF)
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
     known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
-    statuses = _adapter_statuses(snapshot, concluded, now)
+    statuses, settled_at = _told_of(snapshot, _adapter_statuses(snapshot, concluded, now), now)
     model_written = _model_written(snapshot, rejected, applied, statuses, now)
 
     actions: list[Action] = []
@@ -99,7 +100,8 @@ def make_plan(
     if refused is not None:
         # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
         return Plan(tuple(actions), now, concluded.wanted)
-    return Plan(tuple(actions), _look_again_at(snapshot, concluded, unknown, known, statuses, now), concluded.wanted)
+    again = (_look_again_at(snapshot, concluded, unknown, known, statuses, now), settled_at)
+    return Plan(tuple(actions), min((at for at in again if at is not None), default=None), concluded.wanted)
 
 
 def _conclude(snapshot: Snapshot, policy: acceptance.Policy, *, hands_off: bool) -> _Conclusions:
@@ -143,17 +145,21 @@ def _refused(snapshot: Snapshot, applied: tuple[ApplyChild, ...]) -> str | None:
 
 
 def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
-    """Stores the document, then tells the pods: a pod that starts in between must not read an older one."""
-    if document != snapshot.desired:
-        yield WriteDesired(document, rollout.changes(snapshot.desired, document))
-    elif not snapshot.desired_stored:
-        yield WriteDesired(document, "the ConfigMap of the document is gone, or cannot be read")
+    """Stores what is to be served, then tells the pods: a pod that starts in between must not serve anything older.
+
+    What is only to be prepared is told alone. A pod that starts in between does not have it, is told, and is waited for.
+    """
+    if snapshot.stored is None:
+        yield WriteDesired(document, "there is no ConfigMap with a document that can be read")
+    elif not document.serves_as(snapshot.stored):
+        yield WriteDesired(document, rollout.changes(snapshot.stored, document))
     etag = document.etag
     for pod in snapshot.pods:
         if not pod.ip or pod.terminating or isinstance(pod.inventory, Unreachable):
             continue
         if pod.inventory.desired_etag != etag:
-            why = f"pod {pod.name} works on document {pod.inventory.desired_sequence}, wanted {document.sequence}"
+            news = "" if document == snapshot.desired else f" ({rollout.changes(snapshot.desired, document)})"
+            why = f"pod {pod.name} works on document {pod.inventory.desired_sequence}, wanted {document.sequence}{news}"
             yield PushDesired(pod.name, pod.ip, document, why)
 
 
@@ -175,6 +181,20 @@ def _adapter_statuses(snapshot: Snapshot, concluded: _Conclusions, now: datetime
         )
         for adapter in snapshot.adapters
     }
+
+
+def _told_of(
+    snapshot: Snapshot, statuses: Mapping[str, LoRAAdapterStatus], now: datetime
+) -> tuple[Mapping[str, LoRAAdapterStatus], datetime | None]:
+    """The statuses without those that wait for a better one, and when the first of these waits no longer."""
+    told = dict(statuses)
+    ends = []
+    for adapter in snapshot.adapters:
+        until = settling.held_until(adapter, statuses[adapter.meta.uid], snapshot.changing, now)
+        if until is not None:
+            told[adapter.meta.uid] = adapter.status
+            ends.append(until)
+    return told, min(ends, default=None)
 
 
 def _adapter_written(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> Iterator[Action]:

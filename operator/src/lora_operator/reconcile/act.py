@@ -123,7 +123,7 @@ class Act:
                 if model is not None:
                     manifest = render.desired_manifest(model, document)
                     await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
-                    self.applied.note_desired(key, document)
+                    self.applied.note_stored(key, document)
             case PushDesired():
                 await self._push(key, action)
             case ResolveSource(pod=pod, ip=ip):
@@ -163,6 +163,7 @@ class Act:
         self.applied.note_secret(key, model.uid, name)
 
     async def _push(self, key: ModelKey, action: PushDesired) -> None:
+        self.applied.note_told(key, action.document)
         address = address_of(key, action.pod, action.ip)
         answer = await self.admin.put_desired(address, action.document)
         if isinstance(answer, Inventory):

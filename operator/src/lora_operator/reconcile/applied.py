@@ -22,9 +22,9 @@ class Seen:
     objects: Mapping[str, Object]
     """The children by `Kind/name`."""
     desired: Desired | None
-    """The document in force: as read, or as last known when the ConfigMap is gone or cannot be read."""
-    desired_stored: bool
-    """Whether the ConfigMap holds it."""
+    """The document in force: the last that was told, or what was read."""
+    stored: Desired | None
+    """What the ConfigMap holds."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class _Known:
     read_at: datetime | None = None
     objects: dict[str, Object] = field(default_factory=dict)
     desired: Desired | None = None
-    desired_stored: bool = False
+    stored: Desired | None = None
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     secret: str | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
@@ -58,15 +58,15 @@ class Applied:
         known = self._models.get(key)
         if known is None or known.read_at is None or now - known.read_at > _FRESH:
             return None
-        return Seen(dict(known.objects), known.desired, known.desired_stored)
+        return Seen(dict(known.objects), known.desired, known.stored)
 
-    def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], desired: Desired | None) -> Seen:
+    def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], stored: Desired | None) -> Seen:
         """Takes note of all children and of the document, as just read; None when there is none to be read."""
         known = self._models.setdefault(key, _Known())
-        known.read_at, known.objects, known.desired_stored = now, dict(objects), desired is not None
-        if desired is not None:
-            known.desired = desired
-        return Seen(dict(known.objects), known.desired, known.desired_stored)
+        known.read_at, known.objects, known.stored = now, dict(objects), stored
+        if stored is not None and (known.desired is None or stored.sequence > known.desired.sequence):
+            known.desired = stored
+        return Seen(dict(known.objects), known.desired, known.stored)
 
     def note_applied(self, key: ModelKey, child: str, stored: Object) -> None:
         """Takes note of what an apply of `Kind/name` answered."""
@@ -84,10 +84,14 @@ class Applied:
         known = self._models.get(key)
         return {} if known is None else dict(known.refused)
 
-    def note_desired(self, key: ModelKey, document: Desired) -> None:
+    def note_stored(self, key: ModelKey, document: Desired) -> None:
         """Takes note of the document just written."""
         known = self._models.setdefault(key, _Known())
-        known.desired, known.desired_stored = document, True
+        known.desired = known.stored = document
+
+    def note_told(self, key: ModelKey, document: Desired) -> None:
+        """Takes note of a document that some pod is about to know."""
+        self._models.setdefault(key, _Known()).desired = document
 
     def note_secret(self, key: ModelKey, model_uid: str, name: str) -> None:
         """The certificate Secret of this very model exists."""

@@ -1,7 +1,8 @@
 """The changes of LoRAAdapters that are under way, and who is told when one has arrived."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from lora_operator.clients.clock import Clock
 from lora_operator.domain import changes
@@ -23,6 +24,10 @@ class Changes:
         known = self._open[key].get(uid)
         if known is None or known.generation < generation:
             self._open[key][uid] = Change(key, uid, name, generation, self._clock.now())
+
+    def since(self, key: ModelKey) -> Mapping[str, datetime]:
+        """When the changes of the model that are under way were seen, by UID of the adapter."""
+        return {uid: change.seen for uid, change in self._open.get(key, {}).items()}
 
     def passed(self, key: ModelKey, one: Pass) -> None:
         """A pass over the model has ended."""

@@ -19,6 +19,7 @@ from lora_operator.domain.observed import (
 )
 from lora_operator.reconcile import reading
 from lora_operator.reconcile.applied import Applied, Seen
+from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.resolutions import Resolutions
@@ -36,6 +37,7 @@ class Look:
         resolutions: Resolutions,
         applied: Applied,
         freshness: Freshness,
+        changes: Changes,
         clock: Clock,
     ) -> None:
         self._kube = kube
@@ -43,6 +45,7 @@ class Look:
         self._resolutions = resolutions
         self._applied = applied
         self._freshness = freshness
+        self._changes = changes
         self._clock = clock
         self._parsed: dict[ModelKey, dict[str, tuple[str, ObservedAdapter]]] = {}
 
@@ -81,7 +84,8 @@ class Look:
             pods=self._pods(key, pods),
             deployment=reading.read_deployment(deployment) if deployment is not None and not conflicting else None,
             desired=seen.desired if not conflicting else None,
-            desired_stored=seen.desired_stored,
+            stored=seen.stored if not conflicting else None,
+            changing=self._changes.since(key),
             resolutions=self._resolutions.answers(key),
             asking_since=self._resolutions.since,
             resolving=self._resolutions.under_way(key),

@@ -93,7 +93,7 @@ def settled(*adapters: ObservedAdapter) -> Snapshot:
         *adapters, pods=(a_pod(),), applied=APPLIED, deployment=a_deployment(), resolutions=resolved(*adapters)
     )
     document = document_of(planned(snapshot))
-    snapshot = replace(snapshot, desired=document, pods=(a_serving_pod(document),))
+    snapshot = replace(snapshot, desired=document, stored=document, pods=(a_serving_pod(document),))
     return with_statuses(snapshot, planned(snapshot))
 
 
@@ -162,10 +162,43 @@ def test_a_pod_that_missed_the_document_is_told_again_without_storing_it_again()
     assert [push.pod for push in of(PushDesired, found)] == ["late"]
 
 
+def test_what_is_only_to_be_prepared_is_told_and_not_stored() -> None:
+    snapshot = settled(an_adapter())
+    heavier = replace(snapshot.adapters[0], spec=an_adapter(weight=2.0).spec)
+
+    found = planned(replace(snapshot, adapters=(heavier,)))
+
+    assert of(WriteDesired, found) == []
+    (push,) = of(PushDesired, found)
+    assert push.document.adapters[0].prepare is not None
+    assert push.document.serves_as(snapshot.stored or Desired())
+
+
+def test_a_change_that_has_just_been_seen_is_not_told_until_it_has_arrived_or_taken_a_moment() -> None:
+    snapshot = settled(an_adapter())
+    heavier = replace(snapshot.adapters[0], spec=an_adapter(weight=2.0, generation=2).spec)
+    changed = replace(snapshot, adapters=(heavier,), changing={"uid-pirate": NOW})
+
+    fresh, late = planned(changed), planned(replace(changed, changing={"uid-pirate": NOW - timedelta(seconds=1)}))
+
+    assert (of(WriteAdapterStatus, fresh), of(WriteModelStatus, fresh)) == ([], [])
+    assert fresh.look_again_at == NOW + timedelta(seconds=0.3)
+    assert len(of(WriteAdapterStatus, late)) == 1
+
+
+def test_a_clock_that_goes_back_holds_no_status() -> None:
+    snapshot = settled(an_adapter())
+    heavier = replace(snapshot.adapters[0], spec=an_adapter(weight=2.0, generation=2).spec)
+
+    found = planned(replace(snapshot, adapters=(heavier,), changing={"uid-pirate": NOW + timedelta(hours=1)}))
+
+    assert len(of(WriteAdapterStatus, found)) == 1
+
+
 def test_a_document_whose_config_map_is_gone_is_stored_again_and_no_pod_is_bothered() -> None:
     snapshot = settled(an_adapter())
 
-    found = planned(replace(snapshot, desired_stored=False))
+    found = planned(replace(snapshot, stored=None))
 
     assert document_of(found) == snapshot.desired
     assert of(PushDesired, found) == []
@@ -193,13 +226,14 @@ def test_a_changed_weight_is_prepared_then_committed_then_told() -> None:
     snapshot = replace(snapshot, adapters=(edited,))
 
     preparing = planned(snapshot)
-    document = document_of(preparing)
+    (push,) = of(PushDesired, preparing)
+    document = push.document
     (entry,) = document.adapters
     assert entry.serve is not None
     assert entry.prepare is not None
     states = {f"r_{entry.serve.revision}": RevisionState.SERVING, f"r_{entry.prepare.revision}": RevisionState.PREPARED}
     ready_pod = a_pod(inventory=an_inventory(a_report("pirate", **states), document=document))
-    committing = planned(replace(with_statuses(snapshot, preparing), pods=(ready_pod,)))
+    committing = planned(replace(with_statuses(snapshot, preparing), desired=document, pods=(ready_pod,)))
     committed = document_of(committing)
     done = planned(replace(with_statuses(snapshot, committing), pods=(a_serving_pod(committed),)))
 
