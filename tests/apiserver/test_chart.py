@@ -129,6 +129,7 @@ def test_helm_finds_nothing_to_complain_about(helm: Path, values: Values) -> Non
         ({"runtimeImages": {"GPU": "x"}}, "GPU"),
         ({"allowHostPath": "yes"}, "allowHostPath"),
         ({"egress": {"hosts": []}}, "hosts"),
+        ({"certificateHours": 0}, "certificateHours"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name must be set"),
     ],
 )
@@ -245,9 +246,10 @@ def may(cluster: Cluster, namespace: str, verb: str, resource: str) -> bool:
 
 
 def resource_attributes(resource: str) -> dict[str, str]:
-    """`group/plural` or `group/plural/subresource`, the core group being empty."""
-    group, plural, *subresource = resource.split("/")
-    attributes = {"group": group, "resource": plural}
+    """`group/plural` or `group/plural/subresource`, the core group being empty; `:name` for one object alone."""
+    kind, _, name = resource.partition(":")
+    group, plural, *subresource = kind.split("/")
+    attributes = {"group": group, "resource": plural} | ({"name": name} if name else {})
     return attributes | {"subresource": subresource[0]} if subresource else attributes
 
 
@@ -255,11 +257,14 @@ ALLOWED = [
     ("watch", "lora-operator.io/loramodels"),
     ("patch", "lora-operator.io/loraadapters/status"),
     ("create", "/secrets"),
+    ("patch", "/secrets:lora-runtime-tls"),
     ("patch", "apps/deployments"),
     ("create", "events.k8s.io/events"),
 ]
 FORBIDDEN = [
     *((verb, "/secrets") for verb in ("get", "list", "watch", "update", "patch", "delete")),
+    *((verb, "/secrets:lora-runtime-tls") for verb in ("get", "update", "delete")),
+    ("patch", "/secrets:lora-operator-ca"),
     ("patch", "lora-operator.io/loramodels"),
     ("delete", "lora-operator.io/loraadapters"),
     ("delete", "apps/deployments"),

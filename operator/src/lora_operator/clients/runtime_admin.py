@@ -1,5 +1,6 @@
 """The admin API of the runtime in a pod, over mutual TLS."""
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,7 +11,14 @@ import httpx
 from pydantic import ValidationError
 
 from lora_api import runtime_api
-from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, WireModel
+from lora_api.runtime_api import (
+    MAX_MESSAGE_BYTES,
+    Desired,
+    Inventory,
+    ResolveRequest,
+    ResolveResponse,
+    WireModel,
+)
 from lora_operator.domain.observed import Unreachable
 
 Answer = TypeVar("Answer", bound=WireModel)
@@ -86,26 +94,44 @@ class RuntimeAdmin:
         address = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         # Pods are addressed by IP, which changes; the name in the certificate says whose pod it is.
         extensions: dict[str, Any] = {"sni_hostname": pod.host}
+        request = self._http.build_request(
+            method,
+            f"https://{address}:{pod.port}{path}",
+            params=query,
+            content=body.canonical() if body is not None else None,
+            headers={"Content-Type": "application/json"} if body is not None else None,
+            timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
+            extensions=extensions,
+        )
         try:
-            response = await self._http.request(
-                method,
-                f"https://{address}:{pod.port}{path}",
-                params=query,
-                content=body.canonical() if body is not None else None,
-                headers={"Content-Type": "application/json"} if body is not None else None,
-                timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
-                extensions=extensions,
-            )
-        except (httpx.HTTPError, OSError) as error:
+            # Over all: a pod that sends a byte now and then would outlast every timeout of the connection.
+            async with asyncio.timeout(_CONNECT_SECONDS + _ANSWER_SECONDS + wait_seconds):
+                status, content = await self._answer(request)
+        except (httpx.HTTPError, OSError, TimeoutError) as error:
             return Unreachable(f"the pod's admin port does not answer: {_words(error)}")
-        if response.status_code != HTTPStatus.OK:
-            return Unreachable(
-                f"the pod's admin port answers {response.status_code} to {method} {path}: {response.text[:300]}"
-            )
+        if content is None:
+            return Unreachable(f"the pod's answer to {method} {path} is longer than {MAX_MESSAGE_BYTES} bytes")
+        if status != HTTPStatus.OK:
+            words = content[:300].decode(errors="replace")
+            return Unreachable(f"the pod's admin port answers {status} to {method} {path}: {words}")
         try:
-            return answer.model_validate_json(response.content)
+            return answer.model_validate_json(content)
         except ValidationError as error:
             return Unreachable(f"the pod's answer to {method} {path} is not understood: {error}"[:500])
+
+    async def _answer(self, request: httpx.Request) -> tuple[int, bytes | None]:
+        """Status and content; None for content that is too long to be read."""
+        response = await self._http.send(request, stream=True)
+        try:
+            content = bytearray()
+            # As it comes: an answer that says it is compressed could unfold into anything.
+            async for chunk in response.aiter_raw():
+                content += chunk
+                if len(content) > MAX_MESSAGE_BYTES:
+                    return response.status_code, None
+            return response.status_code, bytes(content)
+        finally:
+            await response.aclose()
 
 
 def _words(error: Exception) -> str:

@@ -25,7 +25,7 @@ from lora_operator.domain import (
 from lora_operator.domain.actions import (
     Action,
     ApplyChild,
-    CreateSecret,
+    IssueCertificate,
     Plan,
     PushDesired,
     WriteAdapterStatus,
@@ -57,7 +57,7 @@ def make_plan(
     now: datetime,
     children: tuple[Manifest, ...] = (),
     render_error: str | None = None,
-    secret_name: str | None = None,
+    certificate: IssueCertificate | None = None,
 ) -> Plan:
     """What to do now, and when to look again although nothing rang.
 
@@ -67,7 +67,7 @@ def make_plan(
         now: the time, aware.
         children: the objects that should exist, each with its hash in the annotation `labels.TEMPLATE_HASH`.
         render_error: why the children could not be made.
-        secret_name: the Secret with the pods' certificate, if it is to be created.
+        certificate: what is due of the pods' certificate, if anything is.
     """
     barred = acceptance.model_rejection(snapshot, policy, render_error)
     applied = () if snapshot.model is None or barred is not None else tuple(_applied(snapshot, children))
@@ -80,8 +80,8 @@ def make_plan(
     model_written = _model_written(snapshot, rejected, applied, statuses, now)
 
     actions: list[Action] = []
-    if secret_name is not None and snapshot.model is not None and rejected is None:
-        actions.append(CreateSecret(secret_name, "the pods need a certificate to talk to the operator"))
+    if certificate is not None and snapshot.model is not None and rejected is None:
+        actions.append(certificate)
     if concluded.document is not None:
         actions.extend(_told(snapshot, concluded.document))
     actions.extend(applied)

@@ -34,7 +34,6 @@ class _Known:
     desired: Desired | None = None
     desired_stored: bool = False
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
-    secret: str | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
 
 
@@ -88,15 +87,6 @@ class Applied:
         """Takes note of the document just written."""
         known = self._models.setdefault(key, _Known())
         known.desired, known.desired_stored = document, True
-
-    def note_secret(self, key: ModelKey, model_uid: str, name: str) -> None:
-        """The certificate Secret of this very model exists."""
-        self._models.setdefault(key, _Known()).secret = f"{model_uid}/{name}"
-
-    def has_secret(self, key: ModelKey, model_uid: str, name: str) -> bool:
-        """Whether this process has made sure of the certificate Secret."""
-        known = self._models.get(key)
-        return known is not None and known.secret == f"{model_uid}/{name}"
 
     def hash(self, key: ModelKey, child: str, stored: Object) -> str:
         """The hash that `Kind/name` carries; empty when it is no longer what was applied."""

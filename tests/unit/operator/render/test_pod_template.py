@@ -15,7 +15,6 @@ def rendered_pod(spec: dict[str, Any], egress: Egress = DEFAULT) -> dict[str, An
     config = render.RenderConfig(
         images={AcceleratorType.CPU: "cpu:1", AcceleratorType.NVIDIA: "cuda:1"},
         image_pull_policy="Never",
-        ca_fingerprint="0" * 64,
         operator_namespace="lora-system",
         operator_pod_labels={},
         egress=egress,

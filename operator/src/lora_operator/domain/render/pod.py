@@ -27,13 +27,13 @@ _STARTUP_BUDGET_SECONDS = 3600
 """Time to download and load a large base model. An engine that dies earlier ends its process: no waiting for that."""
 
 
-def pod_template(model: ObservedModel, config: RenderConfig, config_map: str, secret: str) -> dict[str, Any]:
+def pod_template(model: ObservedModel, config: RenderConfig, config_map: str) -> dict[str, Any]:
     """The generated template with the user's `spec.podTemplate` merged into it.
 
     Raises:
         RenderError: the patch is malformed, or takes away what the operator relies on.
     """
-    found = mounts.mounts(model.spec, config_map, secret)
+    found = mounts.mounts(model.meta.name, model.spec, config_map)
     generated = {
         "metadata": {"labels": labels.children(model.meta.name, "runtime")},
         "spec": _pod_spec(model, config, found),
