@@ -38,8 +38,9 @@ MAX_WAIT_SECONDS = 60
 MAX_MESSAGE_BYTES = 4 << 20
 """Longest message that either side reads, and longest document that a ConfigMap may unfold into.
 
-A document of 10,000 adapters, which a ConfigMap just holds, takes 3.6 MiB. Neither side trusts the other with its memory: whoever may edit ConfigMaps, or bring
-an image of their own into the pods, must not be able to end the operator, which works for other namespaces, too.
+A document of 10,000 adapters, which a ConfigMap just holds, takes 3.6 MiB. Neither side trusts the other with its
+memory: whoever may edit ConfigMaps, or bring an image of their own into the pods, must not be able to end the operator,
+which works for other namespaces, too.
 """
 
 MAX_NAMES = 65_536

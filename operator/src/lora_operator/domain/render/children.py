@@ -8,7 +8,7 @@ from typing import Any
 
 from lora_api import labels
 from lora_api.runtime_api import CONFIG_MAP_KEY, Desired
-from lora_api.v1alpha1.model import LoRAModel
+from lora_api.v1alpha1.model import LoRAModel, ReachableFrom
 from lora_operator.domain.observed import ObjectMeta, ObservedModel
 from lora_operator.domain.render.config import RenderConfig
 from lora_operator.domain.render.engine_flags import SERVING_PORT
@@ -91,12 +91,24 @@ def _network_policy(model: ObservedModel, config: RenderConfig) -> Manifest:
         "podSelector": {"matchLabels": labels.selector(model.meta.name)},
         "policyTypes": ["Ingress"],
         "ingress": [
-            {"ports": [{"port": SERVING_PORT, "protocol": "TCP"}]},
+            *_serving_rules(model.spec.reachable_from),
             {"ports": [{"port": ADMIN_PORT, "protocol": "TCP"}], "from": [operator]},
         ],
     }
     child = _child(model.meta, "networking.k8s.io/v1", "NetworkPolicy", model.meta.name, "network-policy")
     return _hashed(child | {"spec": spec})
+
+
+def _serving_rules(clients: ReachableFrom) -> list[dict[str, Any]]:
+    # Policies only ever add to each other: whom this one lets in, no other keeps out.
+    rule: dict[str, Any] = {"ports": [{"port": SERVING_PORT, "protocol": "TCP"}]}
+    match clients:
+        case ReachableFrom.EVERYWHERE:
+            return [rule]
+        case ReachableFrom.NAMESPACE:
+            return [rule | {"from": [{"podSelector": {}}]}]
+        case ReachableFrom.NOWHERE:
+            return []
 
 
 def _disruption_budget(model: ObservedModel) -> Manifest:

@@ -14,6 +14,8 @@ HUGGING_FACE = f"{STATE}/huggingface"
 DESIRED = "/etc/lora/desired"
 DESIRED_FILE = f"{DESIRED}/{CONFIG_MAP_KEY}"
 CERTIFICATE = "/etc/lora/tls"
+API_KEYS = "/etc/lora/api-keys"
+API_KEYS_FILE = f"{API_KEYS}/keys"
 CREDENTIALS = "/credentials"
 VOLUMES = "/volumes"
 
@@ -48,6 +50,11 @@ def mounts(model: str, spec: LoRAModelSpec, desired_config_map: str) -> list[Mou
         Mount(DESIRED, {"name": "desired", "configMap": {"name": desired_config_map, "optional": True}}),
         Mount(CERTIFICATE, _secret("certificate", certificate_volume(model))),
     ]
+    if spec.api_key is not None:
+        # Optional, as credentials are; the runtime lets nobody in while it is missing.
+        items = [{"key": spec.api_key.key, "path": API_KEYS_FILE.rpartition("/")[2]}]
+        source = {"secretName": spec.api_key.secret_ref.name, "items": items, "optional": True}
+        found.append(Mount(API_KEYS, _secret("api-keys", source)))
     for index, entry in enumerate(spec.credentials):
         name = entry.secret_ref.name
         # Optional: without it a missing Secret would hold the pod back with no word in its status. So the
@@ -56,12 +63,12 @@ def mounts(model: str, spec: LoRAModelSpec, desired_config_map: str) -> list[Mou
             Mount(f"{CREDENTIALS}/{name}", _secret(f"credentials-{index}", {"secretName": name, "optional": True}))
         )
     for volume in spec.volumes:
-        source: dict[str, Any] = {"name": f"volume-{volume.name}"}
+        mounted: dict[str, Any] = {"name": f"volume-{volume.name}"}
         if volume.pvc is not None:
-            source["persistentVolumeClaim"] = {"claimName": volume.pvc.claim_name, "readOnly": True}
+            mounted["persistentVolumeClaim"] = {"claimName": volume.pvc.claim_name, "readOnly": True}
         elif volume.host_path is not None:
-            source["hostPath"] = {"path": volume.host_path.path, "type": "Directory"}
-        found.append(Mount(f"{VOLUMES}/{volume.name}", source))
+            mounted["hostPath"] = {"path": volume.host_path.path, "type": "Directory"}
+        found.append(Mount(f"{VOLUMES}/{volume.name}", mounted))
     return found
 
 

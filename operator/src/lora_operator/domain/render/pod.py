@@ -147,6 +147,7 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
         "LORA_CREDENTIALS_ROOT": mounts.CREDENTIALS,
         "LORA_TLS_DIR": mounts.CERTIFICATE,
         "LORA_ADMIN_PORT": str(ADMIN_PORT),
+        **({"LORA_API_KEYS_FILE": mounts.API_KEYS_FILE} if spec.api_key is not None else {}),
         **_state_limit(spec),
         **({"VLLM_PLUGINS": ",".join(profile.plugins)} if profile.plugins else {}),
         **profile.env,
