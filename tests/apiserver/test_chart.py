@@ -91,6 +91,7 @@ VALUES: Mapping[str, Values] = {
         "image": {"tag": "dev", "pullPolicy": "Never"},
         "imagePullSecrets": [{"name": "registry"}],
         "allowHostPath": True,
+        "allowHostAccess": True,
         "egress": {"allowedHosts": ["*.example.com"], "allowedAddresses": ["127.0.0.0/8"]},
         "logLevel": "DEBUG",
         "podAnnotations": {"a": "b"},
@@ -205,6 +206,7 @@ def test_by_default_all_namespaces_are_watched_and_nodes_are_not_mounted(
 
     assert config.watch_namespaces == ()
     assert not config.allow_host_path
+    assert not config.allow_host_access
     assert set(config.images) == {AcceleratorType.CPU, AcceleratorType.NVIDIA}
 
 

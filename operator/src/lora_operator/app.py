@@ -74,7 +74,7 @@ async def _run(
             certificates=certificates,
             clock=clock,
             metrics=metrics,
-            policy=acceptance.Policy(allow_host_path=config.allow_host_path, egress=config.egress),
+            policy=acceptance.Policy(config.allow_host_path, config.egress, config.allow_host_access),
             config=_render_config(config),
         )
         metrics.unreachable_pods.set_function(lambda: inventories.unreachable)

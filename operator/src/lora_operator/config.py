@@ -45,6 +45,8 @@ class Config(BaseSettings):
     image_pull_policy: str = Field(default="IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
     allow_host_path: bool = False
     """Whether pods may mount folders of the node: local clusters only."""
+    allow_host_access: bool = False
+    """Whether a podTemplate may ask for the node's network, processes or privileges."""
     egress: Annotated[Egress, NoDecode] = Egress()
     """JSON. Which servers the sources of adapters may lead to; see `lora_api.egress`."""
     ca_dir: Path = Path("/etc/lora-operator/ca")

@@ -43,6 +43,7 @@ def pod_template(model: ObservedModel, config: RenderConfig, config_map: str) ->
     except merge.MergeError as error:
         raise RenderError(f"spec.{error}") from error
     _check(template, model.meta.name)
+    _check_settings(generated, template)
     return template
 
 
@@ -176,6 +177,21 @@ def _check(template: Mapping[str, Any], model: str) -> None:
         raise RenderError(
             f"spec.podTemplate.spec.containers: must not remove the container {CONTAINER!r}",
         )
+
+
+def _check_settings(generated: Mapping[str, Any], template: Mapping[str, Any]) -> None:
+    """The runtime's own settings hold what the spec says: limits, servers that may be asked, keys of clients."""
+    before, after = _settings(generated), _settings(template)
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        raise RenderError(
+            f"spec.podTemplate.spec.containers: must not set {', '.join(changed)}, which the operator sets from other fields"
+        )
+
+
+def _settings(template: Mapping[str, Any]) -> dict[str, Any]:
+    container = next(item for item in template["spec"]["containers"] if item["name"] == CONTAINER)
+    return {entry["name"]: entry for entry in container.get("env") or () if entry["name"].startswith("LORA_")}
 
 
 def _names(items: Iterable[Mapping[str, Any]] | None) -> set[str]:
