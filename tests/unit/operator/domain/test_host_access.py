@@ -10,9 +10,6 @@ from lora_operator.domain.acceptance import Policy
 from lora_operator.domain.host_access import host_access
 from support.builders import a_model, a_snapshot
 
-POD = "spec.podTemplate.spec"
-RUNTIME = f"{POD}.containers[0]"
-
 
 def in_runtime(**fields: Any) -> dict[str, Any]:
     return {"containers": [{"name": "runtime", **fields}]}
@@ -21,29 +18,47 @@ def in_runtime(**fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"hostNetwork": True}, f"{POD}.hostNetwork"),
-        ({"hostPID": True}, f"{POD}.hostPID"),
-        ({"hostIPC": True}, f"{POD}.hostIPC"),
-        ({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, f"{POD}.securityContext.seccompProfile"),
-        ({"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}, f"{POD}.securityContext.sysctls"),
-        ({"securityContext": {"windowsOptions": {"hostProcess": True}}}, f"{POD}.securityContext.windowsOptions.hostProcess"),
-        ({"initContainers": [{"name": "x", "securityContext": {"privileged": True}}]}, f"{POD}.initContainers[0].securityContext.privileged"),
-        (in_runtime(securityContext={"privileged": True}), f"{RUNTIME}.securityContext.privileged"),
-        (in_runtime(securityContext={"capabilities": {"add": ["CHOWN", "SYS_ADMIN"]}}), f"{RUNTIME}.securityContext.capabilities.add SYS_ADMIN"),
-        (in_runtime(securityContext={"procMount": "Unmasked"}), f"{RUNTIME}.securityContext.procMount"),
-        (in_runtime(securityContext={"appArmorProfile": {"type": "Unconfined"}}), f"{RUNTIME}.securityContext.appArmorProfile"),
-        (in_runtime(securityContext={"seLinuxOptions": {"type": "spc_t"}}), f"{RUNTIME}.securityContext.seLinuxOptions"),
-        (in_runtime(ports=[{"containerPort": 1, "hostPort": 22}]), f"{RUNTIME}.ports[0].hostPort"),
-        (in_runtime(livenessProbe={"httpGet": {"host": "169.254.169.254", "port": 80}}), f"{RUNTIME}.livenessProbe.httpGet.host"),
-        (in_runtime(lifecycle={"preStop": {"tcpSocket": {"host": "127.0.0.1", "port": 80}}}), f"{RUNTIME}.lifecycle.preStop.tcpSocket.host"),
+        ({"hostNetwork": True}, "hostNetwork"),
+        ({"hostPID": True}, "hostPID"),
+        ({"hostIPC": True}, "hostIPC"),
+        ({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, "securityContext.seccompProfile"),
+        ({"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}, "securityContext.sysctls"),
+        ({"securityContext": {"windowsOptions": {"hostProcess": True}}}, "securityContext.windowsOptions.hostProcess"),
+        (
+            {"initContainers": [{"name": "x", "securityContext": {"privileged": True}}]},
+            "initContainers[0].securityContext.privileged",
+        ),
+        (in_runtime(securityContext={"privileged": True}), "containers[0].securityContext.privileged"),
+        (
+            in_runtime(securityContext={"capabilities": {"add": ["CHOWN", "SYS_ADMIN"]}}),
+            "containers[0].securityContext.capabilities.add SYS_ADMIN",
+        ),
+        (in_runtime(securityContext={"procMount": "Unmasked"}), "containers[0].securityContext.procMount"),
+        (
+            in_runtime(securityContext={"appArmorProfile": {"type": "Unconfined"}}),
+            "containers[0].securityContext.appArmorProfile",
+        ),
+        (
+            in_runtime(securityContext={"seLinuxOptions": {"type": "spc_t"}}),
+            "containers[0].securityContext.seLinuxOptions",
+        ),
+        (in_runtime(ports=[{"containerPort": 1, "hostPort": 22}]), "containers[0].ports[0].hostPort"),
+        (
+            in_runtime(livenessProbe={"httpGet": {"host": "169.254.169.254", "port": 80}}),
+            "containers[0].livenessProbe.httpGet.host",
+        ),
+        (
+            in_runtime(lifecycle={"preStop": {"tcpSocket": {"host": "127.0.0.1", "port": 80}}}),
+            "containers[0].lifecycle.preStop.tcpSocket.host",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_reaches_into_the_node_is_refused_by_its_path(spec: dict[str, Any], path: str) -> None:
     snapshot = a_snapshot(model=a_model(podTemplate={"spec": spec}))
     rejected = acceptance.model_rejection(snapshot, Policy())
     assert rejected is not None
     assert rejected.reason is Reason.INVALID_POD_TEMPLATE
-    assert f"{path} would give the pods" in rejected.message
+    assert f"spec.podTemplate.spec.{path} would give the pods" in rejected.message
     assert "allowHostAccess" in rejected.message
     assert acceptance.model_rejection(snapshot, Policy(allow_host_access=True)) is None
 
