@@ -85,7 +85,9 @@ VALUES: Mapping[str, Values] = {
     "its own and another namespace": {"watchNamespaces": ["lora-operator", "default"]},
     "CRDs installed otherwise": {"crds": {"install": False}},
     "an account made otherwise": {"serviceAccount": {"create": False, "name": "ours"}},
-    "a test of an adapter": {"test": {"model": "smol", "adapter": "pirate", "namespace": "default"}},
+    "a test of an adapter": {
+        "test": {"model": "smol", "adapter": "pirate", "namespace": "default", "apiKeySecret": "clients"}
+    },
     "all that a pod can have": {
         "fullnameOverride": "adapters",
         "image": {"tag": "dev", "pullPolicy": "Never"},
