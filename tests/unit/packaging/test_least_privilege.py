@@ -39,9 +39,11 @@ def test_a_call_that_was_not_granted_is_found_whatever_the_answer() -> None:
 
 def test_groups_and_subresources_are_told_apart() -> None:
     roles = [a_role("patch", resource="loramodels/status", group="lora-operator.io")]
-    there = {"apiGroup": "lora-operator.io", "resource": "loramodels"}
-    assert compare(roles, [a_call("patch", name="smol", subresource="status", **there)], ACCOUNT) == FITS
-    found = compare(roles, [a_call("patch", name="smol", **there)], ACCOUNT)
+    group = "lora-operator.io"
+    assert (
+        compare(roles, [a_call("patch", "loramodels", "smol", apiGroup=group, subresource="status")], ACCOUNT) == FITS
+    )
+    found = compare(roles, [a_call("patch", "loramodels", "smol", apiGroup=group)], ACCOUNT)
     assert found == Comparison(
         ("patch lora-operator.io/loramodels/status",), ("patch lora-operator.io/loramodels smol",), ()
     )
