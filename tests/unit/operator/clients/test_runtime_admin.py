@@ -68,11 +68,13 @@ def an_answer(pieces: Iterable[bytes], *headers: bytes) -> Iterator[bytes]:
 
 
 async def test_an_answer_without_an_end_is_read_no_further_than_a_message_is_long(tmp_path: Path) -> None:
-    answer = an_answer(itertools.repeat(b" " * (1 << 16)))
+    sent = itertools.count()
+    answer = an_answer(b" " * (1 << 16) for _ in sent)
     async with a_pod_that_says(tmp_path, answer) as (port, authority):
         found = await asked(port, authority)
     assert isinstance(found, Unreachable)
     assert f"longer than {MAX_MESSAGE_BYTES} bytes" in found.message
+    assert next(sent) << 16 < 4 * MAX_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize(
