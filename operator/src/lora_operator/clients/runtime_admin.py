@@ -11,14 +11,8 @@ import httpx
 from pydantic import ValidationError
 
 from lora_api import runtime_api
-from lora_api.runtime_api import (
-    MAX_MESSAGE_BYTES,
-    Desired,
-    Inventory,
-    ResolveRequest,
-    ResolveResponse,
-    WireModel,
-)
+from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, WireModel
+from lora_operator.clients.bounded import BoundedTransport
 from lora_operator.domain.observed import Unreachable
 
 Answer = TypeVar("Answer", bound=WireModel)
@@ -43,13 +37,13 @@ class RuntimeAdmin:
     """Talks to the runtimes of all pods. No call raises for a pod that is away: that is the value Unreachable."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
+        # One long poll per pod stays open; the rest is short.
+        # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=2048, keepalive_expiry=60)
         self._http = httpx.AsyncClient(
-            verify=context,
+            transport=BoundedTransport(context, limits, runtime_api.MAX_MESSAGE_BYTES),
             trust_env=False,  # pods are never behind a proxy
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=None),
-            # One long poll per pod stays open; the rest is short.
-            # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=2048, keepalive_expiry=60),
         )
 
     async def __aenter__(self) -> Self:
@@ -94,44 +88,28 @@ class RuntimeAdmin:
         address = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         # Pods are addressed by IP, which changes; the name in the certificate says whose pod it is.
         extensions: dict[str, Any] = {"sni_hostname": pod.host}
-        request = self._http.build_request(
-            method,
-            f"https://{address}:{pod.port}{path}",
-            params=query,
-            content=body.canonical() if body is not None else None,
-            headers={"Content-Type": "application/json"} if body is not None else None,
-            timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
-            extensions=extensions,
-        )
         try:
             # Over all: a pod that sends a byte now and then would outlast every timeout of the connection.
             async with asyncio.timeout(_CONNECT_SECONDS + _ANSWER_SECONDS + wait_seconds):
-                status, content = await self._answer(request)
+                response = await self._http.request(
+                    method,
+                    f"https://{address}:{pod.port}{path}",
+                    params=query,
+                    content=body.canonical() if body is not None else None,
+                    headers={"Content-Type": "application/json"} if body is not None else None,
+                    timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
+                    extensions=extensions,
+                )
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             return Unreachable(f"the pod's admin port does not answer: {_words(error)}")
-        if content is None:
-            return Unreachable(f"the pod's answer to {method} {path} is longer than {MAX_MESSAGE_BYTES} bytes")
-        if status != HTTPStatus.OK:
-            words = content[:300].decode(errors="replace")
-            return Unreachable(f"the pod's admin port answers {status} to {method} {path}: {words}")
+        if response.status_code != HTTPStatus.OK:
+            return Unreachable(
+                f"the pod's admin port answers {response.status_code} to {method} {path}: {response.text[:300]}"
+            )
         try:
-            return answer.model_validate_json(content)
+            return answer.model_validate_json(response.content)
         except ValidationError as error:
             return Unreachable(f"the pod's answer to {method} {path} is not understood: {error}"[:500])
-
-    async def _answer(self, request: httpx.Request) -> tuple[int, bytes | None]:
-        """Status and content; None for content that is too long to be read."""
-        response = await self._http.send(request, stream=True)
-        try:
-            content = bytearray()
-            # As it comes: an answer that says it is compressed could unfold into anything.
-            async for chunk in response.aiter_raw():
-                content += chunk
-                if len(content) > MAX_MESSAGE_BYTES:
-                    return response.status_code, None
-            return response.status_code, bytes(content)
-        finally:
-            await response.aclose()
 
 
 def _words(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import itertools
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -65,6 +66,15 @@ async def a_pod_that_says(folder: Path, answer: Iterable[bytes]) -> AsyncIterato
 
 def an_answer(pieces: Iterable[bytes], *headers: bytes) -> Iterator[bytes]:
     return itertools.chain([b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b"", b""])], pieces)
+
+
+async def test_an_answer_is_not_unpacked(tmp_path: Path) -> None:
+    body = gzip.compress(b" " * (8 * MAX_MESSAGE_BYTES))
+    answer = an_answer([body], b"content-encoding: gzip", b"content-length: %d" % len(body))
+    async with a_pod_that_says(tmp_path, answer) as (port, authority):
+        found = await asked(port, authority)
+    assert isinstance(found, Unreachable)
+    assert "not understood" in found.message
 
 
 async def test_an_answer_without_an_end_is_read_no_further_than_a_message_is_long(tmp_path: Path) -> None:
