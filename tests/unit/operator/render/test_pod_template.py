@@ -204,3 +204,13 @@ def test_the_network_policy_lets_in_whom_the_spec_says_and_the_operator(
     assert [port["port"] for port in admin["ports"]] == [8001]
     [operator] = admin["from"]
     assert operator["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "lora-system"}
+
+
+@pytest.mark.parametrize("field", ["podTemplate", "resources"])
+@pytest.mark.parametrize("levels", [60, 9000])
+def test_what_is_nested_deeper_than_any_pod_is_refused_without_looking_into_it(field: str, levels: int) -> None:
+    nest: Any = 1
+    for _ in range(levels):
+        nest = {"a": nest}
+    with pytest.raises(render.RenderError, match=f"spec.{field}: must not be nested deeper than 50 levels"):
+        rendered_pod({field: nest})

@@ -18,6 +18,8 @@ CONTAINER = "runtime"
 ADMIN_PORT = 8001
 
 _USER = 65532
+_DEEPEST = 50
+"""Levels of a patch; no field of a pod lies as deep."""
 _FORGOTTEN_SECONDS = 5
 """Until endpoints have forgotten a pod that is to end, which answers on meanwhile."""
 _END_SECONDS = 15
@@ -33,6 +35,9 @@ def pod_template(model: ObservedModel, config: RenderConfig, config_map: str) ->
     Raises:
         RenderError: the patch is malformed, or takes away what the operator relies on.
     """
+    for field, value in (("podTemplate", model.spec.pod_template), ("resources", model.spec.resources)):
+        if merge.is_deeper(value, _DEEPEST):
+            raise RenderError(f"spec.{field}: must not be nested deeper than {_DEEPEST} levels")
     found = mounts.mounts(model.meta.name, model.spec, config_map)
     generated = {
         "metadata": {"labels": labels.children(model.meta.name, "runtime")},
