@@ -21,6 +21,7 @@ from lora_api import labels
 from lora_operator.domain import render
 from lora_operator.domain.render.certificate import certificate_volume
 from lora_runtime.service import Work
+from support.mounted_secret import write_mounted
 from support.runtime_process import free_port
 from support.stand_in import StandIn
 
@@ -111,8 +112,8 @@ class Team:
         There must be as many pods as workshops; None is one in which every source exists.
         """
         secret = eventually("the certificate", self.certificates)
-        for item in certificate_volume("smol")["items"]:
-            (folder / item["path"]).write_bytes(base64.b64decode(secret.data[item["key"]]))
+        items = certificate_volume("smol")["items"]
+        write_mounted(folder, {item["path"]: base64.b64decode(secret.data[item["key"]]) for item in items})
         pods = eventually("the pods", lambda: found if len(found := self.pods()) == len(workshops) else None)
         made = []
         for pod, ip, workshop in zip(pods, POD_IPS, workshops, strict=False):
