@@ -12,6 +12,7 @@ _HARMLESS_CAPABILITIES = frozenset({
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
     "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
 })  # fmt: skip
+_APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HOOKS = ("postStart", "preStop")
@@ -19,7 +20,13 @@ _HOOKS = ("postStart", "preStop")
 
 def host_access(pod_template: Mapping[str, Any]) -> tuple[str, ...]:
     """The paths in the patch that ask for it. Nothing has checked its shape yet."""
-    return tuple(_in_pod(_mapping(pod_template.get("spec")), "spec.podTemplate.spec"))
+    annotations = _mapping(_mapping(pod_template.get("metadata")).get("annotations"))
+    unconfined = (
+        f"spec.podTemplate.metadata.annotations {name}"
+        for name, value in annotations.items()
+        if name.startswith(_APP_ARMOR) and value == "unconfined"
+    )
+    return (*_in_pod(_mapping(pod_template.get("spec")), "spec.podTemplate.spec"), *unconfined)
 
 
 def _in_pod(spec: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -63,6 +63,14 @@ def test_what_reaches_into_the_node_is_refused_by_its_path(spec: dict[str, Any],
     assert acceptance.model_rejection(snapshot, Policy(allow_host_access=True)) is None
 
 
+def test_an_annotation_that_lifts_app_armor_is_one_of_them() -> None:
+    name = "container.apparmor.security.beta.kubernetes.io/runtime"
+    assert host_access({"metadata": {"annotations": {name: "unconfined"}}}) == (
+        f"spec.podTemplate.metadata.annotations {name}",
+    )
+    assert host_access({"metadata": {"annotations": {name: "runtime/default"}}}) == ()
+
+
 @pytest.mark.parametrize(
     "template",
     [
