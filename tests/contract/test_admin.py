@@ -1,8 +1,6 @@
 """The operator's client and the runtime's admin server, over a real connection with real certificates."""
 
 import asyncio
-import ssl
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +25,7 @@ from lora_api.runtime_api import (
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_operator.clients.certificates import Authority, Leaf, client_context
+from lora_operator.clients.certificates import Authority, client_context
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import Unreachable
 from lora_runtime.adapters.base import load_base
@@ -199,39 +197,6 @@ async def test_a_runtime_that_takes_whole_documents_only_wants_all_of_it(pod: Po
     finally:
         server.should_exit = True
         await serving
-
-
-def refused_context(kind: str, pod: Pod) -> ssl.SSLContext:
-    now = datetime.now(UTC)
-    mine = pod.authority.client("lora-operator", now)
-    match kind:
-        case "no certificate":
-            return ssl.create_default_context(cadata=pod.authority.pem.decode())
-        case "another authority's":
-            other = Authority.make(now)
-            context = ssl.create_default_context(cadata=pod.authority.pem.decode())
-            _load(context, other.client("lora-operator", now))
-            return context
-        case "a pod's own":
-            context = ssl.create_default_context(cadata=pod.authority.pem.decode())
-            _load(context, pod.authority.server(HOST, now))
-            return context
-        case _:
-            return client_context(pod.authority, mine)
-
-
-def _load(context: ssl.SSLContext, leaf: Leaf) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "leaf.pem")
-        path.write_bytes(leaf.certificate + leaf.key)
-        context.load_cert_chain(path)
-
-
-@pytest.mark.parametrize("kind", ["no certificate", "another authority's", "a pod's own"])
-async def test_the_admin_port_refuses_who_is_not_the_operator(pod: Pod, kind: str) -> None:
-    async with RuntimeAdmin(refused_context(kind, pod)) as stranger:
-        answer = await stranger.inventory(pod.address, after=None, wait_seconds=0)
-    assert isinstance(answer, Unreachable)
 
 
 async def test_the_operator_refuses_a_pod_of_another_model(admin: RuntimeAdmin, pod: Pod) -> None:

@@ -12,6 +12,7 @@ The desired document is also written to a ConfigMap, from which a starting pod r
 
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
@@ -38,9 +39,22 @@ MAX_WAIT_SECONDS = 60
 
 _PACKED_HOW_WELL = 6
 """Digests do not compress: gzip's level 9 takes twice the time for half a percent."""
+MAX_MESSAGE_BYTES = 4 << 20
+"""Longest message that either side reads, and longest document that a ConfigMap may unfold into.
+
+A document of 10,000 adapters, which a ConfigMap just holds, takes 3.6 MiB. Neither side trusts the other with its
+memory: whoever may edit ConfigMaps, or bring an image of their own into the pods, must not be able to end the operator,
+which works for other namespaces, too.
+"""
+
+MAX_NAMES = 65_536
+"""Served names in one document or inventory."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[a-f0-9]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[a-f0-9]{8}$")]
+
+_Quick = FailFast()
+"""Stops at the first wrong item: to describe millions of them takes a thousand times the memory of the message."""
 
 
 class WireModel(BaseModel):
@@ -68,7 +82,7 @@ class Part(WireModel):
 class Recipe(WireModel):
     """How the tensors of an adapter are made from files; a tree, since some blends can only be made one by one."""
 
-    parts: tuple["Part | BlendedPart", ...] = Field(min_length=1)
+    parts: Annotated[tuple["Part | BlendedPart", ...], _Quick] = Field(min_length=1)
     method: BlendMethod = BlendMethod.CONCAT
     rank: int | None = Field(default=None, ge=1)
     """Largest rank of the result in each module; set for every method but Concat."""
@@ -181,7 +195,7 @@ class Desired(WireModel):
 
     sequence: int = Field(default=0, ge=0)
     """Grows with each change; a pod refuses to go back."""
-    adapters: tuple[DesiredAdapter, ...] = ()
+    adapters: Annotated[tuple[DesiredAdapter, ...], _Quick] = Field(default=(), max_length=MAX_NAMES)
     """Sorted by name. A served name that is missing here is unloaded."""
 
     @cached_property
@@ -245,12 +259,15 @@ class Desired(WireModel):
         """Reads what `packed` wrote.
 
         Raises:
-            ValueError: the bytes are not gzip, or not a desired document.
+            ValueError: the bytes are not gzip, or not a desired document, or one that is too long.
         """
         try:
-            text = gzip.decompress(data)
+            with gzip.open(io.BytesIO(data)) as file:
+                text = file.read(MAX_MESSAGE_BYTES + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"the desired document is not gzip: {error}") from error
+        if len(text) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"the desired document is longer than {MAX_MESSAGE_BYTES} bytes")
         return cls.model_validate_json(text)
 
 
@@ -305,7 +322,7 @@ class AdapterReport(WireModel):
     """One served name in one pod."""
 
     name: str
-    revisions: tuple[RevisionReport, ...] = ()
+    revisions: Annotated[tuple[RevisionReport, ...], _Quick] = ()
 
     @property
     def serving(self) -> str | None:
@@ -343,7 +360,7 @@ class Inventory(WireModel):
     desired_etag: str | None = None
     capacity: Capacity | None = None
     """None until the engine is there."""
-    adapters: tuple[AdapterReport, ...] = ()
+    adapters: Annotated[tuple[AdapterReport, ...], _Quick] = Field(default=(), max_length=MAX_NAMES)
     since: int | None = None
     """When set, `adapters` has only what has changed after that version of the same boot."""
     gone: tuple[str, ...] = ()

@@ -29,10 +29,14 @@
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, create, patch]
-# The certificates of the pods. Secrets are never read.
+# The certificates of the pods, in a Secret of this name in each namespace. No other Secret is read or changed.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [lora-runtime-tls]
+  verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -7,9 +7,9 @@ import os
 import kopf
 
 from lora_operator import bootstrap
-from lora_operator.clients.certificates import Authority, client_context
 from lora_operator.clients.clock import SystemClock, jitter
 from lora_operator.clients.events import Events
+from lora_operator.clients.identity import Identity
 from lora_operator.clients.kube import Kube
 from lora_operator.clients.metrics import Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
@@ -21,6 +21,7 @@ from lora_operator.handlers import doorbells, lifecycle, probes
 from lora_operator.reconcile.act import Act
 from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.doorbell import Doorbell
 from lora_operator.reconcile.freshness import Freshness
@@ -49,12 +50,20 @@ async def run(config: Config) -> None:
     async with await Kube.connect() as kube:
         await bootstrap.require_crds(kube, config.watch_namespaces)
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
-        leaf = authority.client("operator", clock.now())
-        async with RuntimeAdmin(client_context(authority, leaf)) as admin:
-            await _run(config, kube, admin, authority, clock)
+        identity = Identity(authority, config.certificate_lifetime, clock)
+        certificates = Certificates(authority, config.certificate_lifetime)
+        async with RuntimeAdmin(identity.context) as admin:
+            await _run(config, kube, admin, identity, certificates, clock)
 
 
-async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Authority, clock: SystemClock) -> None:
+async def _run(
+    config: Config,
+    kube: Kube,
+    admin: RuntimeAdmin,
+    identity: Identity,
+    certificates: Certificates,
+    clock: SystemClock,
+) -> None:
     queue: KeyedQueue[ModelKey] = KeyedQueue(_PASS_BACKOFF)
     metrics = Metrics()
     metrics.serve(config.metrics_port)
@@ -68,18 +77,19 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
             look=Look(kube, inventories, resolutions, applied, freshness, adapters, changes, clock),
-            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, adapters, metrics),
-            applied=applied,
+            act=Act(kube, admin, events, certificates, clock, inventories, resolutions, applied, adapters, metrics),
+            certificates=certificates,
             changes=changes,
             clock=clock,
             metrics=metrics,
-            policy=acceptance.Policy(allow_host_path=config.allow_host_path, egress=config.egress),
-            config=_render_config(config, authority),
+            policy=acceptance.Policy(config.allow_host_path, config.egress, config.allow_host_access),
+            config=_render_config(config),
         )
         metrics.unreachable_pods.set_function(lambda: inventories.unreachable)
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
         background = (
             group.create_task(queue.run(one_pass, config.workers)),
+            group.create_task(identity.renew_for_ever()),
             group.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, queue.ring)),
         )
 
@@ -125,11 +135,10 @@ async def _kopf(config: Config, kube: Kube, bell: Doorbell, changes: Changes, st
     )
 
 
-def _render_config(config: Config, authority: Authority) -> render.RenderConfig:
+def _render_config(config: Config) -> render.RenderConfig:
     return render.RenderConfig(
         images=config.images,
         image_pull_policy=config.image_pull_policy,
-        ca_fingerprint=authority.fingerprint,
         operator_namespace=config.namespace,
         operator_pod_labels=config.pod_labels,
         egress=config.egress,

@@ -9,6 +9,7 @@ import time
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client import REGISTRY
 
@@ -37,6 +38,8 @@ class Core:
     metrics: Metrics
     store: ContentStore
     loop: asyncio.AbstractEventLoop
+    api_keys_file: Path | None
+    """What clients must show; None when anybody may ask."""
 
     def attach_base(self, base: BaseModel) -> None:
         """Any thread: the base model's modules and shapes are known."""
@@ -101,6 +104,6 @@ async def _main(settings: Settings, started: "Future[Core]") -> None:
     )
     metrics.read(service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit)
     await service.restore(settings.desired_file)
-    started.set_result(Core(service, workshop, metrics, store, loop))
+    started.set_result(Core(service, workshop, metrics, store, loop, settings.api_keys_file))
     app = admin_app(service, metrics.lifecycle)
     await admin_server(app, settings.admin_host, settings.admin_port, settings.tls_dir).serve()

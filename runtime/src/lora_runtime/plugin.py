@@ -10,6 +10,7 @@ from starlette.datastructures import State
 
 from lora_runtime.core import Core
 from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.http.api_keys import ApiKeys
 from lora_runtime.http.guard import Guard
 from lora_runtime.metrics.generations import observed
 
@@ -44,7 +45,9 @@ class LoRAEndpointPlugin:
 
     def attach_router(self, app: FastAPI) -> None:
         """See vLLM's EndpointPlugin."""
-        app.add_middleware(Guard, in_flight=self._in_flight, traffic=self._core.metrics.traffic)
+        file = self._core.api_keys_file
+        keys = None if file is None else ApiKeys(file)
+        app.add_middleware(Guard, in_flight=self._in_flight, traffic=self._core.metrics.traffic, keys=keys)
         service = self._core.service
 
         @app.get(READY_PATH)

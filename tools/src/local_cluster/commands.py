@@ -80,7 +80,8 @@ def _api_server(layout: Layout) -> dict[str, object]:
         "etcd-keyfile": pki / "etcd.key",
         "secure-port": layout.record.api_port,
         "authorization-mode": "Node,RBAC",
-        "enable-admission-plugins": "NodeRestriction",
+        # The second is on by default in some distributions: who may not finalize an owner may not make it wait for a child.
+        "enable-admission-plugins": "NodeRestriction,OwnerReferencesPermissionEnforcement",
         "allow-privileged": "true",
         "client-ca-file": pki / "ca.crt",
         "tls-cert-file": pki / "apiserver.crt",

@@ -1,5 +1,6 @@
 """The admin API of the runtime in a pod, over mutual TLS."""
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from lora_api import runtime_api
 from lora_api.runtime_api import Desired, DesiredPatch, Inventory, ResolveRequest, ResolveResponse, WireModel
+from lora_operator.clients.bounded import BoundedTransport
 from lora_operator.domain.observed import Unreachable
 
 Answer = TypeVar("Answer", bound=WireModel)
@@ -38,13 +40,13 @@ class RuntimeAdmin:
     """Talks to the runtimes of all pods. No call raises for a pod that is away: that is the value Unreachable."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
+        # One long poll per pod stays open; the rest is short.
+        # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=2048, keepalive_expiry=60)
         self._http = httpx.AsyncClient(
-            verify=context,
+            transport=BoundedTransport(context, limits, runtime_api.MAX_MESSAGE_BYTES),
             trust_env=False,  # pods are never behind a proxy
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=None),
-            # One long poll per pod stays open; the rest is short.
-            # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=2048, keepalive_expiry=60),
         )
 
     async def __aenter__(self) -> Self:
@@ -116,16 +118,18 @@ class RuntimeAdmin:
         extensions: dict[str, Any] = {"sni_hostname": pod.host}
         content = {"Content-Type": "application/json"} if body is not None else {}
         try:
-            return await self._http.request(
-                method,
-                f"https://{address}:{pod.port}{path}",
-                params=query,
-                content=body.canonical() if body is not None else None,
-                headers={**content, **(headers or {})},
-                timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
-                extensions=extensions,
-            )
-        except (httpx.HTTPError, OSError) as error:
+            # Over all: a pod that sends a byte now and then would outlast every timeout of the connection.
+            async with asyncio.timeout(_CONNECT_SECONDS + _ANSWER_SECONDS + wait_seconds):
+                return await self._http.request(
+                    method,
+                    f"https://{address}:{pod.port}{path}",
+                    params=query,
+                    content=body.canonical() if body is not None else None,
+                    headers={**content, **(headers or {})},
+                    timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
+                    extensions=extensions,
+                )
+        except (httpx.HTTPError, OSError, TimeoutError) as error:
             return Unreachable(f"the pod's admin port does not answer: {_words(error)}")
 
 

@@ -20,11 +20,12 @@ class ApplyChild:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateSecret:
-    """Create the Secret with the pods' certificate; an existing one is left alone, since Secrets are never read."""
+class IssueCertificate:
+    """Write the pods' certificate into the namespace's Secret, which is never read."""
 
-    name: str
     why: str
+    again: bool = False
+    """The one that should be there already, in case somebody deleted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ class WriteAdapterStatus:
     news: tuple[Announcement, ...] = ()
 
 
-Action = ApplyChild | CreateSecret | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus
+Action = (
+    ApplyChild | IssueCertificate | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus
+)
 
 
 @dataclass(frozen=True, slots=True)

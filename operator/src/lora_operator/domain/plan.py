@@ -24,7 +24,7 @@ from lora_operator.domain import (
 from lora_operator.domain.actions import (
     Action,
     ApplyChild,
-    CreateSecret,
+    IssueCertificate,
     Patch,
     Plan,
     PushDesired,
@@ -49,7 +49,7 @@ def make_plan(
     now: datetime,
     children: tuple[Manifest, ...] = (),
     render_error: str | None = None,
-    secret_name: str | None = None,
+    certificate: IssueCertificate | None = None,
     memo: Memo = NOTHING,
     untold: Mapping[str, datetime] | None = None,
 ) -> Plan:
@@ -61,7 +61,7 @@ def make_plan(
         now: the time, aware.
         children: the objects that should exist, each with its hash in the annotation `labels.TEMPLATE_HASH`.
         render_error: why the children could not be made.
-        secret_name: the Secret with the pods' certificate, if it is to be created.
+        certificate: what is due of the pods' certificate, if anything is.
         memo: what the last plan for this model handed over, to make this one faster.
         untold: what the last plan did not tell yet, and since when; None tells everything at once.
     """
@@ -80,8 +80,8 @@ def make_plan(
     told, waiting = _told_now(reports, untold, now)
 
     actions: list[Action] = []
-    if secret_name is not None and snapshot.model is not None and rejected is None:
-        actions.append(CreateSecret(secret_name, "the pods need a certificate to talk to the operator"))
+    if certificate is not None and snapshot.model is not None and rejected is None:
+        actions.append(certificate)
     if concluded.document is not None:
         actions.extend(_documented(snapshot, concluded.document))
     actions.extend(applied)

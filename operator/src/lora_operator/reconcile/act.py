@@ -1,7 +1,6 @@
 """Acting: carries out a plan, one stage after the other."""
 
 import asyncio
-import base64
 import itertools
 import logging
 from collections.abc import Iterable
@@ -13,7 +12,6 @@ from lora_api import labels
 from lora_api.runtime_api import Inventory
 from lora_api.v1alpha1.common import ApiModel
 from lora_operator.clients import resources
-from lora_operator.clients.certificates import Authority
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.events import Events
 from lora_operator.clients.kube import Kube, KubeError, Manifest, Resource
@@ -24,7 +22,7 @@ from lora_operator.domain.actions import (
     Action,
     Announcement,
     ApplyChild,
-    CreateSecret,
+    IssueCertificate,
     Plan,
     PushDesired,
     ResolveSource,
@@ -35,6 +33,7 @@ from lora_operator.domain.actions import (
 from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal, Unreachable
 from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.look import address_of
 from lora_operator.reconcile.queue import TryAgain
@@ -62,7 +61,7 @@ class Act:
     kube: Kube
     admin: RuntimeAdmin
     events: Events
-    authority: Authority
+    certificates: Certificates
     clock: Clock
     inventories: Inventories
     resolutions: Resolutions
@@ -116,9 +115,9 @@ class Act:
         match action:
             case ApplyChild(manifest=manifest):
                 await self._apply_child(key, manifest)
-            case CreateSecret(name=name):
+            case IssueCertificate():
                 if model is not None:
-                    await self._create_secret(key, model, name)
+                    await self._issue_certificate(key, model)
             case WriteDesired(document=document):
                 if model is not None:
                     # Packing thousands of entries takes long enough to hold up other models.
@@ -136,6 +135,8 @@ class Act:
                 await self._report(key, resources.ADAPTERS, name, uid, status, news)
             case _:
                 assert_never(action)
+        if isinstance(action, IssueCertificate) and action.again:
+            return
         if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
             _logger.info("%s %s: %s", type(action).__name__, key, action.why)
 
@@ -144,24 +145,14 @@ class Act:
         stored = await self.kube.apply(resources.CHILDREN[kind], manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
 
-    async def _create_secret(self, key: ModelKey, model: ObjectMeta, name: str) -> None:
-        leaf = self.authority.server(render.admin_host(key), self.clock.now())
-        data = {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": self.authority.pem}
-        manifest = {
-            "apiVersion": resources.SECRETS.api_version,
-            "kind": resources.SECRETS.kind,
-            "type": "kubernetes.io/tls",
-            "metadata": {
-                "name": name,
-                "namespace": key.namespace,
-                "labels": labels.children(key.name, "certificate"),
-                "ownerReferences": [render.owner_reference(model)],
-            },
-            "data": {file: base64.b64encode(content).decode() for file, content in data.items()},
-        }
-        # Signed by the same authority for the same name: one that exists is as good as a new one.
-        await self.kube.create(resources.SECRETS, manifest)
-        self.applied.note_secret(key, model.uid, name)
+    async def _issue_certificate(self, key: ModelKey, model: ObjectMeta) -> None:
+        now = self.clock.now()
+        leaf = self.certificates.leaf(key, model.uid, now)
+        manifest = render.certificate_manifest(model, leaf.certificate, leaf.key, self.certificates.trusted)
+        # Each model owns its own keys; the answer would repeat those of all.
+        manager = f"{labels.FIELD_MANAGER}-{key.name}"
+        await self.kube.apply(resources.SECRETS, manifest, field_manager=manager, metadata_only=True)
+        self.certificates.note_written(key, model, leaf, now)
 
     async def _push(self, key: ModelKey, action: PushDesired) -> None:
         self.applied.note_told(key, action.document)

@@ -35,7 +35,6 @@ class _Known:
     stored: Desired | None = None
     stored_version: str = ""
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
-    secret: str | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
 
 
@@ -101,15 +100,6 @@ class Applied:
     def note_told(self, key: ModelKey, document: Desired) -> None:
         """Takes note of a document that some pod is about to know."""
         self._models.setdefault(key, _Known()).desired = document
-
-    def note_secret(self, key: ModelKey, model_uid: str, name: str) -> None:
-        """The certificate Secret of this very model exists."""
-        self._models.setdefault(key, _Known()).secret = f"{model_uid}/{name}"
-
-    def has_secret(self, key: ModelKey, model_uid: str, name: str) -> bool:
-        """Whether this process has made sure of the certificate Secret."""
-        known = self._models.get(key)
-        return known is not None and known.secret == f"{model_uid}/{name}"
 
     def hash(self, key: ModelKey, child: str, stored: Object) -> str:
         """The hash that `Kind/name` carries; empty when it is no longer what was applied."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lora_api.runtime_api import Inventory
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import ModelKey, Unreachable
+from lora_operator.reconcile.pace import Pace
 from lora_operator.reconcile.queue import Backoff
 from lora_operator.reconcile.spawn import Spawn
 
@@ -81,6 +82,7 @@ class Inventories:
 
     async def _poll(self, key: ModelKey, pod: PodAddress) -> None:
         failures = 0
+        pace = Pace()
         while True:
             last = self._pods[key][pod].answer
             after = last.etag if isinstance(last, Inventory) else None
@@ -91,6 +93,8 @@ class Inventories:
                 self.learn(key, pod, answer)
                 if answer.etag != after or took > _POLL_SECONDS / 2:
                     failures = 0
+                    # What news a pod has is up to its image, and each costs a pass.
+                    await asyncio.sleep(pace.pause(asyncio.get_running_loop().time()))
                     continue
                 # A pod that does not wait when nothing has changed: what it says counts, but must not keep us busy.
             else:

@@ -133,7 +133,8 @@ class Look:
         return self._applied.note_seen(key, now, children, document, version)
 
     def _pods(self, key: ModelKey, stored: list[dict[str, Any]]) -> tuple[ObservedPod, ...]:
-        alive = [pod for pod in stored if not reading.has_ended(pod)]
+        own = (pod for pod in stored if reading.is_of_deployment(pod, key.name))
+        alive = [pod for pod in own if not reading.has_ended(pod)]
         addresses = {pod["metadata"]["uid"]: pod_address(key, pod) for pod in alive if reading.pod_ip(pod)}
         self._inventories.watch(key, addresses.values())
         observed = []

@@ -11,7 +11,7 @@ from lora_operator.domain.actions import Plan
 from lora_operator.domain.changes import Pass
 from lora_operator.domain.observed import ModelKey, Snapshot
 from lora_operator.reconcile.act import Act
-from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.look import Look
 from lora_operator.reconcile.queue import TryAgain
@@ -26,7 +26,7 @@ class ModelPass:
 
     look: Look
     act: Act
-    applied: Applied
+    certificates: Certificates
     changes: Changes
     clock: Clock
     metrics: Metrics
@@ -63,9 +63,9 @@ class ModelPass:
     def _decide(self, snapshot: Snapshot, now: datetime) -> Plan:
         model, last = snapshot.model, self.last.get(snapshot.key, Plan(()))
         if model is None:
+            self.certificates.forget(snapshot.key)
             return plan.make_plan(snapshot, self.policy, now, memo=last.memo)
-        secret = render.certificate_secret(model.meta.name, self.config)
-        exists = self.applied.has_secret(snapshot.key, model.meta.uid, secret)
+        certificate = self.certificates.due(snapshot.key, model.meta.uid, now)
         children: tuple[render.Manifest, ...] = ()
         render_error = None
         try:
@@ -73,20 +73,16 @@ class ModelPass:
         except render.RenderError as error:
             render_error = str(error)
         return plan.make_plan(
-            snapshot,
-            self.policy,
-            now,
-            children,
-            render_error,
-            None if exists else secret,
-            memo=last.memo,
-            untold=last.untold,
+            snapshot, self.policy, now, children, render_error, certificate, memo=last.memo, untold=last.untold
         )
 
     def _due_in(self, snapshot: Snapshot, decided: Plan) -> float | None:
         due = []
         if decided.look_again_at is not None:
             due.append((decided.look_again_at - self.clock.now()).total_seconds())
+        renewal = self.certificates.renew_at(snapshot.key)
+        if renewal is not None and renewal > self.clock.now():
+            due.append((renewal - self.clock.now()).total_seconds())
         if snapshot.conflicting:
             due.append(_CONFLICT_SECONDS)
         return max(0.0, min(due)) if due else None

@@ -89,6 +89,14 @@ def has_ended(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in _ENDED
 
 
+def is_of_deployment(pod: Object, model: str) -> bool:
+    """Whether the model's Deployment made the pod. Anybody may give a pod of theirs the labels by which pods are found."""
+    metadata = pod["metadata"]
+    made_by = f"{model}-{(metadata.get('labels') or {}).get('pod-template-hash')}"
+    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
+    return owner is not None and (owner["kind"], owner["name"]) == ("ReplicaSet", made_by)
+
+
 def pod_ip(pod: Object) -> str:
     """The pod's address; empty until it has one."""
     return str((pod.get("status") or {}).get("podIP") or "")

@@ -1,6 +1,5 @@
 """The admin server: the operator's way in. Mutual TLS; a port of its own, which no client of the API needs."""
 
-import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from lora_api.runtime_api import (
     DESIRED_PATH,
     INVENTORY_PATH,
+    MAX_MESSAGE_BYTES,
     MAX_WAIT_SECONDS,
     MEMORY_PATH,
     RESOLVE_PATH,
@@ -27,6 +27,7 @@ from lora_api.runtime_api import (
     WireModel,
 )  # fmt: skip
 from lora_runtime.http.counted import Counted
+from lora_runtime.http.mounted_tls import MountedTls
 from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.service import OutOfOrder, Service
 
@@ -45,7 +46,7 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
     @app.put(DESIRED_PATH)
     async def put_desired(request: Request, since: str | None = None) -> Response:
         try:
-            await service.put(_read(Desired, await request.body()))
+            await service.put(_read(Desired, await _body(request)))
         except OutOfOrder as error:
             raise HTTPException(409, str(error)) from error
         return _told(service.inventory(since))
@@ -66,7 +67,7 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
 
     @app.post(RESOLVE_PATH, response_model_exclude_none=True)
     async def resolve(request: Request, wait: Wait = 0) -> ResolveResponse:
-        return await service.resolve(_read(ResolveRequest, await request.body()), wait)
+        return await service.resolve(_read(ResolveRequest, await _body(request)), wait)
 
     @app.get(MEMORY_PATH)
     async def memory() -> EngineMemory:
@@ -90,6 +91,21 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": _in_words(error.errors())}, status_code=422)
 
 
+async def _body(request: Request) -> bytes:
+    """What was sent, as long as it is no longer than a message may be."""
+    # The rest is not waited for: it may have no end.
+    headers = {"Connection": "close"}
+    too_long = HTTPException(413, f"a message may have {MAX_MESSAGE_BYTES} bytes at most", headers)
+    if int(request.headers.get("content-length", 0)) > MAX_MESSAGE_BYTES:
+        raise too_long
+    found = bytearray()
+    async for chunk in request.stream():
+        found += chunk
+        if len(found) > MAX_MESSAGE_BYTES:
+            raise too_long
+    return bytes(found)
+
+
 def _read(kind: type[Message], body: bytes) -> Message:
     """A message from its bytes: pydantic's own JSON reader takes no half characters, which no answer could repeat."""
     try:
@@ -104,18 +120,15 @@ def _in_words(errors: Sequence[Any]) -> str:
 
 
 def admin_server(app: FastAPI, host: str, port: int, tls_folder: Path | None) -> uvicorn.Server:
-    """A server that only talks to who holds a certificate of our authority; plain HTTP without a folder."""
-    tls = tls_folder
+    """A server that only talks to who holds a certificate of our authority; plain HTTP without a folder.
+
+    Raises:
+        OSError: the folder holds no certificate.
+    """
     config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        timeout_keep_alive=75,
-        ssl_certfile=tls / "tls.crt" if tls else None,
-        ssl_keyfile=tls / "tls.key" if tls else None,
-        ssl_ca_certs=str(tls / "ca.crt") if tls else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if tls else ssl.CERT_NONE,
+        app, host=host, port=port, log_config=None, access_log=False, timeout_keep_alive=75, server_header=False
     )
+    config.load()
+    # uvicorn's own settings would read the files once.
+    config.ssl = None if tls_folder is None else MountedTls(tls_folder).listening()
     return uvicorn.Server(config)

@@ -83,14 +83,6 @@ def test_the_document_of_a_deleted_model_is_forgotten() -> None:
     assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, None, stored=None)
 
 
-def test_a_certificate_is_of_one_model_object_and_one_authority() -> None:
-    applied = Applied()
-    applied.note_secret(KEY, "uid-1", "smol-tls-aaaa")
-    assert applied.has_secret(KEY, "uid-1", "smol-tls-aaaa")
-    assert not applied.has_secret(KEY, "uid-2", "smol-tls-aaaa")
-    assert not applied.has_secret(KEY, "uid-1", "smol-tls-bbbb")
-
-
 def test_the_newest_version_of_a_kind_never_goes_back() -> None:
     freshness = Freshness()
     assert freshness.newest("Pod") is None

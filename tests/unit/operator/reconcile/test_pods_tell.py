@@ -172,6 +172,17 @@ async def test_a_pod_that_answers_at_once_although_nothing_changed_is_left_alone
         assert len(pod.polls) == 2
 
 
+async def test_a_pod_with_news_without_an_end_is_asked_slowly_after_a_burst() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings):
+        for number in range(1000):
+            pod.says.put_nowait(version(number))
+        await rings.until(lambda: rings.count >= 50)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert len(pod.polls) < 60
+
+
 async def test_news_of_a_pod_that_is_no_longer_watched_are_dropped() -> None:
     pod, rings = Pod(), Rings()
     async with watching(pod, rings) as inventories:
