@@ -42,17 +42,19 @@ async def run(config: Config) -> None:
         KubeError: the API server cannot be reached.
     """
     clock = SystemClock()
-    async with await Kube.connect() as kube:
+    metrics = Metrics()
+    async with await Kube.connect(metrics.asked) as kube:
         await bootstrap.require_crds(kube, config.watch_namespaces)
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
         leaf = authority.client("operator", clock.now())
         async with RuntimeAdmin(client_context(authority, leaf)) as admin:
-            await _run(config, kube, admin, authority, clock)
+            await _run(config, kube, admin, authority, clock, metrics)
 
 
-async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Authority, clock: SystemClock) -> None:
+async def _run(
+    config: Config, kube: Kube, admin: RuntimeAdmin, authority: Authority, clock: SystemClock, metrics: Metrics
+) -> None:
     queue: KeyedQueue[ModelKey] = KeyedQueue(_PASS_BACKOFF)
-    metrics = Metrics()
     metrics.serve(config.metrics_port)
     async with asyncio.TaskGroup() as group:
         inventories = Inventories(admin, _POLL_BACKOFF, group.create_task, queue.ring)
@@ -68,7 +70,8 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
             policy=acceptance.Policy(allow_host_path=config.allow_host_path, egress=config.egress),
             config=_render_config(config, authority),
         )
-        metrics.unreachable_pods.set_function(lambda: inventories.unreachable)
+        metrics.leader.set(1)
+        metrics.waiting.set_function(lambda: queue.waiting)
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
         background = (
             group.create_task(queue.run(one_pass, config.workers)),
