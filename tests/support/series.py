@@ -11,6 +11,7 @@ from lora_operator.domain.observed import ModelKey
 from lora_operator.domain.tally import Group, Standing, Tally
 from lora_runtime.metrics.runtime import Metrics as RuntimeMetrics
 from lora_runtime.observer import Outcome
+from lora_runtime.store.budget import Fill
 from lora_runtime.store.usage import KINDS
 
 
@@ -28,7 +29,7 @@ def of_the_runtime() -> CollectorRegistry:
         capacity=Capacity(slots=1, slot_bytes=1, max_cached=1),
         adapters=(AdapterReport(name="a", revisions=(report,)),),
     )
-    metrics.read(lambda: inventory, dict, lambda: dict.fromkeys(KINDS, 0), 1)
+    metrics.read(lambda: inventory, dict, lambda: dict.fromkeys(KINDS, 0), 1, lambda: Fill(1, 2))
     return registry
 
 
