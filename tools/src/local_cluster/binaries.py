@@ -32,10 +32,10 @@ class Binary:
     module: str
     package: str
     stamps: tuple[str, ...] = ()
-    tags: str = ""
-    """Go's build tags."""
     minutes: float = 0.5
     """How long a cold build takes on two cores, roughly; shared parts count where they are built first."""
+    tags: str = ""
+    """Go's build tags."""
 
 
 def _kubernetes(name: str, minutes: float) -> Binary:
