@@ -40,7 +40,11 @@ def test_each_alert_fires_when_its_story_says_so_and_not_before(story: Path) -> 
 def told_at(test: dict[str, Any]) -> list[set[str]]:
     """Names of the alerts that are said to fire, for each moment that a story looks at."""
     return [
-        {found for sample in look.get("exp_samples", ()) for found in re.findall(r'alertname="(\w+)"', sample["labels"])}
+        {
+            found
+            for sample in look.get("exp_samples", ())
+            for found in re.findall(r'alertname="(\w+)"', sample["labels"])
+        }
         for look in test["promql_expr_test"]
     ]
 
