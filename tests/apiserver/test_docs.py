@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def shown() -> dict[str, str]:
     """Each whole LoRAModel or LoRAAdapter of a page, by page and place."""
     pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
-    found = {}
+    found: dict[str, str] = {}
     for page in sorted(pages):
         blocks = re.findall(r"```yaml\n(apiVersion: lora-operator\.io.*?)```", page.read_text(), re.DOTALL)
         found |= {f"{page.relative_to(ROOT)} {number}": block for number, block in enumerate(blocks)}
