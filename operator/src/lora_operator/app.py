@@ -47,13 +47,14 @@ async def run(config: Config) -> None:
         KubeError: the API server cannot be reached.
     """
     clock = SystemClock()
-    async with await Kube.connect() as kube:
+    metrics = Metrics()
+    async with await Kube.connect(metrics.asked) as kube:
         await bootstrap.require_crds(kube, config.watch_namespaces)
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
         identity = Identity(authority, config.certificate_lifetime, clock)
         certificates = Certificates(authority, config.certificate_lifetime)
         async with RuntimeAdmin(identity.context) as admin:
-            await _run(config, kube, admin, identity, certificates, clock)
+            await _run(config, kube, admin, identity, certificates, clock, metrics)
 
 
 async def _run(
@@ -63,9 +64,9 @@ async def _run(
     identity: Identity,
     certificates: Certificates,
     clock: SystemClock,
+    metrics: Metrics,
 ) -> None:
     queue: KeyedQueue[ModelKey] = KeyedQueue(_PASS_BACKOFF)
-    metrics = Metrics()
     metrics.serve(config.metrics_port)
     traces = Traces.from_environment(os.environ)
     async with asyncio.TaskGroup() as group:
@@ -85,7 +86,8 @@ async def _run(
             policy=acceptance.Policy(config.allow_host_path, config.egress, config.allow_host_access),
             config=_render_config(config),
         )
-        metrics.unreachable_pods.set_function(lambda: inventories.unreachable)
+        metrics.leader.set(1)
+        metrics.waiting.set_function(lambda: queue.waiting)
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
         background = (
             group.create_task(queue.run(one_pass, config.workers)),

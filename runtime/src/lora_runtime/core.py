@@ -102,7 +102,9 @@ async def _main(settings: Settings, started: "Future[Core]") -> None:
         clock=time.monotonic,
         observer=metrics,
     )
-    metrics.read(service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit)
+    metrics.read(
+        service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit, lambda: store.fill
+    )
     await service.restore(settings.desired_file)
     started.set_result(Core(service, workshop, metrics, store, loop, settings.api_keys_file))
     app = admin_app(service, metrics.lifecycle)

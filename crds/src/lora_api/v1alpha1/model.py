@@ -44,9 +44,10 @@ class Accelerator(common.ApiModel):
     """The hardware each pod asks for."""
 
     type: AcceleratorType = Field(
-        default=AcceleratorType.CPU, description="Picks the image, the device resource and engine flags."
+        default=AcceleratorType.CPU,
+        description="Kind of device. It picks the image, the resource that is asked for, and engine flags.",
     )
-    count: int = Field(default=1, ge=1, le=64, description="Devices per pod; ignored for CPU.")
+    count: int = Field(default=1, ge=1, le=64, description="How many devices each pod asks for; ignored for CPU.")
 
 
 class EngineDtype(StrEnum):
@@ -177,7 +178,7 @@ class HostPathSource(common.ApiModel):
     path: str = Field(
         min_length=1,
         max_length=1024,
-        description="Absolute path on the node.",
+        description="Absolute path of the folder on the node.",
         json_schema_extra=common.cel(("self.startsWith('/')", "must be an absolute path")),
     )
 
@@ -191,8 +192,10 @@ class VolumeEntry(common.ApiModel):
         )
     )
 
-    name: common.VolumeName = Field(description="The name that source.volume.name refers to.")
-    pvc: ClaimSource | None = Field(default=None, description="A PersistentVolumeClaim.")
+    name: common.VolumeName = Field(
+        description="Name of the volume, as source.volume.name of an adapter or of this model says it."
+    )
+    pvc: ClaimSource | None = Field(default=None, description="A PersistentVolumeClaim in the same namespace.")
     host_path: HostPathSource | None = Field(default=None, description="A folder of the node; for local clusters only.")
 
 
@@ -222,7 +225,7 @@ class LoRAModelSpec(common.ApiModel):
         ge=0,
         le=1000,
         json_schema_extra={"format": "int32"},
-        description="Pods that serve the model; an autoscaler may own it.",
+        description="How many pods serve the model; 0 stops them. An autoscaler may own it.",
     )
     accelerator: Accelerator = Field(default=Accelerator(), description="The hardware each pod asks for.")
     engine: Engine = Field(default=Engine(), description="How vLLM is started. A change restarts the pods, one by one.")
@@ -230,12 +233,17 @@ class LoRAModelSpec(common.ApiModel):
         default=AdapterLimits(), description="Room for adapters in each pod. A change restarts the pods, one by one."
     )
     credentials: tuple[CredentialsEntry, ...] = Field(
-        default=(), max_length=16, description="Secrets mounted into the pods, for sources that need a token."
+        default=(),
+        max_length=16,
+        description=(
+            "Secrets mounted into the pods, for sources that need a token; adapters may name these and no others. Adding or "
+            "removing one restarts the pods, one by one."
+        ),
     )
     volumes: tuple[VolumeEntry, ...] = Field(
         default=(),
         max_length=16,
-        description="Volumes mounted read-only into the pods, for source.volume.",
+        description="Volumes mounted read-only into the pods, for source.volume. A change restarts the pods, one by one.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     api_key: ApiKey | None = Field(
@@ -253,10 +261,10 @@ class LoRAModelSpec(common.ApiModel):
             "restarts no pods."
         ),
     )
-    cache: Cache = Field(default=Cache(), description="Where the pods keep downloaded files.")
+    cache: Cache = Field(default=Cache(), description="Disk that each pod may use for downloaded files.")
     resources: dict[str, Any] = Field(
         default_factory=dict,
-        description="Resources of the runtime container, as in a Pod.",
+        description="Requests and limits of the container that serves, as in a Pod; devices are added as accelerator says.",
         json_schema_extra=_OPEN_OBJECT,
     )
     pod_template: dict[str, Any] = Field(
@@ -294,13 +302,15 @@ class LoRAModelStatus(common.ApiModel):
 
     conditions: common.Conditions = ()
     observed_generation: int = Field(
-        default=0, ge=0, description="The metadata.generation this status was decided for."
+        default=0,
+        ge=0,
+        description="The metadata.generation that this status is about; a smaller number means that the last edit was not seen yet.",
     )
-    replicas: int = Field(default=0, ge=0, description="Pods that exist; read by autoscalers.")
-    ready_replicas: int = Field(default=0, ge=0, description="Pods that are ready.")
+    replicas: int = Field(default=0, ge=0, description="How many pods exist; read by autoscalers.")
+    ready_replicas: int = Field(default=0, ge=0, description="How many pods are ready to serve.")
     selector: str = Field(default="", max_length=1024, description="Label selector of the pods; read by autoscalers.")
-    adapters: int = Field(default=0, ge=0, description="LoRAAdapters that name this model.")
-    ready_adapters: int = Field(default=0, ge=0, description="LoRAAdapters of this model that are Ready.")
+    adapters: int = Field(default=0, ge=0, description="How many LoRAAdapters name this model.")
+    ready_adapters: int = Field(default=0, ge=0, description="How many LoRAAdapters of this model are Ready.")
     capacity: ModelCapacity | None = Field(
         default=None, description="Room for adapters in each pod; unset while no pod serves."
     )
@@ -316,5 +326,7 @@ class LoRAModel(common.ApiModel):
     kind: ClassVar[str] = "LoRAModel"
     plural: ClassVar[str] = "loramodels"
 
-    spec: LoRAModelSpec = Field(description="What the user wishes.")
-    status: LoRAModelStatus = Field(default=LoRAModelStatus(), description="What the operator observes.")
+    spec: LoRAModelSpec = Field(description="The base model, the pods that serve it, and what adapters may use.")
+    status: LoRAModelStatus = Field(
+        default=LoRAModelStatus(), description="What the operator last saw; written by it alone."
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -12,6 +12,8 @@ import aiohttp
 from kubernetes.aio import client, config
 
 Manifest = Mapping[str, Any]
+Count = Callable[[str, str, int], None]
+"""Told the method, kind of object and HTTP status of each answer; status 0 is none."""
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
@@ -81,12 +83,13 @@ class Listing:
 class Kube:
     """A connection to one API server. Every call may raise KubeError."""
 
-    def __init__(self, configuration: Any) -> None:
+    def __init__(self, configuration: Any, count: Count) -> None:
         self._configuration = configuration
+        self._count = count
         self._api = client.ApiClient(configuration)
 
     @classmethod
-    async def connect(cls) -> Self:
+    async def connect(cls, count: Count) -> Self:
         """Connects as the pod's service account, else by the kubeconfig.
 
         Raises:
@@ -105,7 +108,7 @@ class Kube:
         configuration.connection_pool_maxsize = _CONNECTIONS
         # Proxies of the environment are for the world outside; the API server's own is in the kubeconfig.
         configuration.client_session_kwargs = {"trust_env": False}
-        return cls(configuration)
+        return cls(configuration, count)
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,7 +136,7 @@ class Kube:
         """One object, or None."""
         accept = _METADATA_ONLY if metadata_only else "application/json"
         try:
-            return await self._request("GET", resource.path(namespace, name), accept=accept)
+            return await self._request("GET", resource, resource.path(namespace, name), accept=accept)
         except KubeError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -159,7 +162,7 @@ class Kube:
             query |= {"resourceVersion": not_older_than, "resourceVersionMatch": "NotOlderThan"}
         found: list[dict[str, Any]] = []
         while True:
-            page = await self._request("GET", resource.path(namespace), query=query)
+            page = await self._request("GET", resource, resource.path(namespace), query=query)
             found += page["items"]
             token = page["metadata"].get("continue")
             if not token:
@@ -179,6 +182,7 @@ class Kube:
         metadata = manifest["metadata"]
         return await self._request(
             "PATCH",
+            resource,
             resource.path(metadata["namespace"], metadata["name"], subresource),
             query={"fieldManager": field_manager, "force": "true"},
             body=manifest,
@@ -188,12 +192,13 @@ class Kube:
 
     async def merge(self, resource: Resource, namespace: str, name: str, patch: Manifest) -> None:
         """Changes the given fields of an object."""
-        await self._request("PATCH", resource.path(namespace, name), body=patch, content_type=_MERGE)
+        await self._request("PATCH", resource, resource.path(namespace, name), body=patch, content_type=_MERGE)
 
     async def create(self, resource: Resource, manifest: Manifest) -> bool:
         """Creates an object; False when one of its name exists."""
         try:
-            await self._request("POST", resource.path(manifest["metadata"]["namespace"]), body=manifest)
+            path = resource.path(manifest["metadata"]["namespace"])
+            await self._request("POST", resource, path, body=manifest)
         except KubeError as error:
             if error.status == HTTPStatus.CONFLICT:
                 return False
@@ -203,6 +208,7 @@ class Kube:
     async def _request(
         self,
         method: str,
+        resource: Resource,
         path: str,
         *,
         query: Mapping[str, str | None] | None = None,
@@ -223,11 +229,13 @@ class Kube:
                 while True:
                     response = await self._api.call_api(*request, _request_timeout=_TIMEOUT_SECONDS)
                     data = await response.read()
+                    self._count(method, resource.kind, response.status)
                     if response.status != HTTPStatus.TOO_MANY_REQUESTS:
                         break
                     # Asked to wait: a new CRD's cache is being filled, or the server is busy.
                     await asyncio.sleep(float(response.headers.get("Retry-After", 1)))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._count(method, resource.kind, 0)
             raise KubeError(0, f"{method} {path}: no answer from the API server: {error!r}") from error
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise KubeError(response.status, f"{method} {path}: {response.status} {_reason(data)}")

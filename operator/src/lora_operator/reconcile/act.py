@@ -15,7 +15,7 @@ from lora_operator.clients import resources
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.events import Events
 from lora_operator.clients.kube import Kube, KubeError, Manifest, Resource
-from lora_operator.clients.metrics import Metrics
+from lora_operator.clients.metrics import ActionOutcome, Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
 from lora_operator.domain import render
 from lora_operator.domain.actions import (
@@ -100,15 +100,18 @@ class Act:
 
     async def _attempt(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> str | None:
         """Why it failed, or None."""
-        self.metrics.actions.labels(type(action).__name__).inc()
+        outcome = ActionOutcome.FAILED
         try:
             await self._do(key, model, action)
+            outcome = ActionOutcome.OK
         except KubeError as error:
             if isinstance(action, ApplyChild) and error.is_refusal and model is not None:
                 await self._complain(key, model, action, error)
             return str(error)
         except _PodAway as away:
             return str(away)
+        finally:
+            self.metrics.actions.labels(type(action).__name__, outcome.value).inc()
         return None
 
     async def _do(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> None:

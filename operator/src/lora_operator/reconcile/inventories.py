@@ -68,11 +68,6 @@ class Inventories:
             watched.answer = whole
             self._ring(key)
 
-    @property
-    def unreachable(self) -> int:
-        """How many pods do not answer."""
-        return sum(isinstance(watched.answer, Unreachable) for pods in self._pods.values() for watched in pods.values())
-
     def close(self) -> None:
         """Ends all polls."""
         for pods in self._pods.values():

@@ -1,12 +1,15 @@
 """One pass over one LoRAModel: look, decide, act."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.kube import KubeError
-from lora_operator.clients.metrics import Metrics
-from lora_operator.domain import acceptance, plan, render
+from lora_operator.clients.metrics import Metrics, PassOutcome, PassStage
+from lora_operator.domain import acceptance, plan, render, tally
 from lora_operator.domain.actions import Plan
 from lora_operator.domain.changes import Pass
 from lora_operator.domain.observed import ModelKey, Snapshot
@@ -42,23 +45,36 @@ class ModelPass:
             TryAgain: the API server or a pod was in the way.
         """
         started = self.clock.now()
-        outcome = "failed"
+        outcome = PassOutcome.FAILED
         try:
-            snapshot = await self.look(key)
+            with self._timed(PassStage.LOOK):
+                snapshot = await self.look(key)
             looked = self.clock.now()
-            decided = self._decide(snapshot, looked)
+            with self._timed(PassStage.DECIDE):
+                decided = self._decide(snapshot, looked)
             if snapshot.model is not None or snapshot.adapters:
                 self.last[key] = replace(decided, actions=())
+                self.metrics.standings.saw(key, partial(tally.of, snapshot))
             else:
                 self.last.pop(key, None)
-            await self.act(key, snapshot.model.meta if snapshot.model else None, decided)
+                self.metrics.standings.forget(key)
+            with self._timed(PassStage.ACT):
+                await self.act(key, snapshot.model.meta if snapshot.model else None, decided)
             self.changes.passed(key, Pass(snapshot, decided, looked, self.clock.now()))
-            outcome = "acted" if decided.actions else "nothing to do"
+            outcome = PassOutcome.ACTED if decided.actions else PassOutcome.IDLE
         except KubeError as error:
             raise TryAgain(str(error)) from error
         finally:
-            self.metrics.passes.labels(outcome).observe((self.clock.now() - started).total_seconds())
+            self.metrics.passes.labels(outcome.value).observe((self.clock.now() - started).total_seconds())
         return self._due_in(snapshot, decided)
+
+    @contextmanager
+    def _timed(self, stage: PassStage) -> Iterator[None]:
+        started = self.clock.now()
+        try:
+            yield
+        finally:
+            self.metrics.stages.labels(stage.value).observe((self.clock.now() - started).total_seconds())
 
     def _decide(self, snapshot: Snapshot, now: datetime) -> Plan:
         model, last = snapshot.model, self.last.get(snapshot.key, Plan(()))

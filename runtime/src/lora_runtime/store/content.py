@@ -27,6 +27,7 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.blend import Files
 from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
 from lora_runtime.adapters.inspect import Inspection
+from lora_runtime.store.budget import Fill
 from lora_runtime.store.digest import digest_of, digests_of_parts, hex_of
 from lora_runtime.store.disk import disk_refused, reveal
 from lora_runtime.store.downloads import Downloads, key_of
@@ -108,6 +109,11 @@ class ContentStore:
         An engine re-reads the versions it knows at any time: they must be among what is needed.
         """
         self._needed = needed
+
+    @property
+    def fill(self) -> Fill | None:
+        """How full the store was when files were last collected; None before. Any thread may ask."""
+        return self._room.fill
 
     def expect_elsewhere(self, size_bytes: int) -> None:
         """Something beside the store takes so much of the volume, if not yet then soon."""

@@ -51,7 +51,9 @@ AWAY = "127.0.0.254"
 """Nobody listens there."""
 
 
-async def carry_out(kube: RecordingKube, *actions: Action, applied: Applied | None = None) -> None:
+async def carry_out(
+    kube: RecordingKube, *actions: Action, applied: Applied | None = None, metrics: Metrics | None = None
+) -> None:
     clock = SystemClock()
     authority = Authority.make(datetime.now(UTC))
     context = client_context(authority, authority.client("operator", clock.now()))
@@ -66,7 +68,7 @@ async def carry_out(kube: RecordingKube, *actions: Action, applied: Applied | No
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
             applied=Applied() if applied is None else applied,
             adapters=Adapters(kube, Freshness()),
-            metrics=Metrics(),
+            metrics=metrics or Metrics(),
         )
         await act(KEY, a_model().meta, Plan(actions))
 
@@ -134,3 +136,17 @@ async def test_a_child_that_is_not_allowed_says_nothing_against_the_spec() -> No
     with pytest.raises(TryAgain):
         await carry_out(refusing("Service", HTTPStatus.FORBIDDEN), SERVICE, applied=applied)
     assert applied.refused(KEY) == {}
+
+
+async def test_actions_are_counted_by_how_they_ended() -> None:
+    metrics = Metrics()
+    with pytest.raises(TryAgain):
+        await carry_out(refusing("Service"), SERVICE, STATUS, metrics=metrics)
+
+    found = {
+        (sample.labels["action"], sample.labels["outcome"]): sample.value
+        for family in metrics.actions.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    assert found == {("ApplyChild", "failed"): 1, ("WriteAdapterStatus", "ok"): 1}
