@@ -69,7 +69,7 @@ class RealFiles:
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
         if not self._knows_engine:
             self._knows_engine = True
-            await self.workshop.learn_adapted(FakeEngine())
+            await self.workshop.learn_engine(FakeEngine())
         return await self.workshop.make(spec, progress)
 
     async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:

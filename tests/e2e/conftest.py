@@ -153,14 +153,14 @@ class World:
     def service_ip(self) -> str:
         return self.kubectl("get", "service", MODEL, "-o", "jsonpath={.spec.clusterIP}")
 
-    def all_pods_ready(self) -> bool:
+    def all_pods_ready(self, replicas: int = REPLICAS) -> bool:
         states = [
             condition["status"]
             for pod in self.pods()
             for condition in pod["status"].get("conditions", ())
             if condition["type"] == "Ready"
         ]
-        return states == ["True"] * REPLICAS
+        return states == ["True"] * replicas
 
     def describe(self) -> str:
         return self.kubectl("get", "loramodels,loraadapters,pods", "-o", "wide")

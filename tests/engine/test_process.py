@@ -45,17 +45,25 @@ def test_a_killed_engine_ends_the_process_and_the_next_one_serves_the_same_befor
             assert world.tokens("x") == expected, "served as soon as the pod is ready"
         assert second.inventory().boot_id != boot
 
-        whole = httpx.post(f"{second.url}/v1/completions", json=STREAM | {"stream": False}, timeout=60)
+        whole, short = (text_of(second, max_tokens) for max_tokens in (300, 5))
         lines: list[str] = []
         begun = threading.Event()
         client = threading.Thread(target=follow, args=(second, lines, begun))
         client.start()
         assert begun.wait(30)
+        answers: list[str] = []
+        asking = threading.Event()
+        kept = threading.Thread(target=ask_on, args=(second, answers, asking))
+        kept.start()
+        assert asking.wait(30)
         assert second.stop() == 0
         client.join(30)
+        kept.join(30)
+        assert set(answers[:-1]) == {short}, "who keeps a connection is answered whole"
+        assert answers[-1] == "ConnectError", "and then told to look for another pod"
         assert lines[-1] == "data: [DONE]", "a stream under way is ended, not cut"
         text = "".join(json.loads(line[6:])["choices"][0]["text"] for line in lines[:-1])
-        assert text == whole.json()["choices"][0]["text"]
+        assert text == whole
     finally:
         second.stop()
 
@@ -66,6 +74,24 @@ def follow(runtime: RuntimeProcess, lines: list[str], begun: threading.Event) ->
             if line:
                 lines.append(line)
                 begun.set()
+
+
+def text_of(runtime: RuntimeProcess, max_tokens: int, client: httpx.Client | None = None) -> str:
+    body = STREAM | {"stream": False, "max_tokens": max_tokens}
+    answer = (client or httpx).post(f"{runtime.url}/v1/completions", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["choices"][0]["text"])
+
+
+def ask_on(runtime: RuntimeProcess, answers: list[str], asking: threading.Event) -> None:
+    """Asks again and again on a connection that is kept, until there is no server; what was answered, and how it ended."""
+    with httpx.Client() as client:
+        try:
+            while True:
+                answers.append(text_of(runtime, 5, client))
+                asking.set()
+        except (httpx.HTTPError, AssertionError) as error:
+            answers.append(type(error).__name__)
 
 
 def engine_of(runtime: RuntimeProcess) -> int:

@@ -105,6 +105,12 @@ class Team:
         found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{labels.MODEL}=smol")
         return sorted(found.items, key=lambda pod: str(pod.metadata.name))
 
+    def play_ready(self, pod: Any, ip: str) -> None:
+        """Says what a kubelet says of a pod that serves."""
+        ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
+        status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
+        self.core.patch_namespaced_pod_status(pod.metadata.name, self.namespace, {"status": status})
+
     def runtimes(self, folder: Path, *workshops: Work | None) -> list[StandIn]:
         """Gives each of the model's pods an address and readiness, and a runtime with its certificate, not started.
 
@@ -116,9 +122,7 @@ class Team:
         pods = eventually("the pods", lambda: found if len(found := self.pods()) == len(workshops) else None)
         made = []
         for pod, ip, workshop in zip(pods, POD_IPS, workshops, strict=False):
-            ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
-            status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
-            self.core.patch_namespaced_pod_status(pod.metadata.name, self.namespace, {"status": status})
+            self.play_ready(pod, ip)
             store = folder / pod.metadata.name
             made.append(StandIn(ip, render.ADMIN_PORT, folder, store=store, workshop=workshop))
         return made

@@ -48,7 +48,7 @@ class Core:
 
     def attach_engine(self, engine: Engine) -> None:
         """Any thread: the engine can load."""
-        asyncio.run_coroutine_threadsafe(self.workshop.learn_adapted(engine), self.loop)
+        asyncio.run_coroutine_threadsafe(self.workshop.learn_engine(engine), self.loop)
         self.service.attach_engine(engine)
 
 

@@ -132,6 +132,8 @@ def _controller_manager(layout: Layout) -> dict[str, object]:
         # Its defaults spread the start over 5 s.
         "kube-api-qps": 200,
         "kube-api-burst": 400,
+        # By default an autoscaler looks every 15 s.
+        "horizontal-pod-autoscaler-sync-period": "2s",
         "leader-elect": "false",
         "bind-address": "127.0.0.1",
     }

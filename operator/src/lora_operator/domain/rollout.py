@@ -1,10 +1,10 @@
 """The next desired document: when each served name goes from one revision to the next.
 
-A good revision is never given up for a bad one, and with the strategy Together no pod is told to serve a
-revision before every serving pod has it in its engine.
+A good revision is never given up for a bad one: no pod is told to serve a revision before every serving pod has it in
+its engine, or, with the strategy Rolling, one of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lora_api.runtime_api import Desired, DesiredAdapter, RevisionSpec, RevisionState
 from lora_api.v1alpha1.adapter import UpdateStrategy
@@ -17,6 +17,13 @@ from lora_operator.domain.replicas import Replica, serving_replicas
 _SAID = 10
 """So many changes of a document are said in words."""
 _IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
+
+_ENOUGH: Mapping[UpdateStrategy, Callable[[Iterable[bool]], bool]] = {
+    UpdateStrategy.TOGETHER: all,
+    # the first pod has shown that it can be loaded; each of the others serves the old one until it has the new one
+    UpdateStrategy.ROLLING: any,
+}
+"""Of the serving pods, who must have a new revision before it is the one to serve."""
 
 
 def next_desired(
@@ -34,7 +41,7 @@ def next_desired(
     replicas = serving_replicas(pods)
     before = {} if previous is None else {entry.name: entry for entry in previous.adapters}
     # A report about an earlier document may be of a revision that the pod is about to discard.
-    up_to_date = previous is not None and all(replica.document == previous.etag for replica in replicas)
+    heard = [previous is not None and replica.document == previous.etag for replica in replicas]
     at_rest = at_rest or {}
     entries = []
     for adapter in adapters:
@@ -45,7 +52,7 @@ def next_desired(
             continue
         if isinstance(outcome, Rejected) and outcome.reason is Reason.NAME_CONFLICT:
             continue
-        entry = _entry(adapter, outcome, old, replicas, up_to_date)
+        entry = _entry(adapter, outcome, old, replicas, heard)
         entries.append(old if old is not None and entry == old else entry)
     wanted = tuple(sorted(entries, key=lambda entry: entry.name))
     if previous is not None and wanted == previous.adapters and not _pods_know_other(previous, pods):
@@ -68,9 +75,9 @@ def _entry(
     outcome: Outcome,
     before: DesiredAdapter | None,
     replicas: tuple[Replica, ...],
-    up_to_date: bool,
+    heard: list[bool],
 ) -> DesiredAdapter:
-    """The next entry; `up_to_date` says whether all replicas report on the previous document."""
+    """The next entry; `heard` says of each replica whether it reports on the previous document."""
     # an object that was created anew inherits nothing from one that had its name
     old = before if before is not None and before.uid == adapter.meta.uid else None
     serving = None if old is None else old.serve
@@ -80,16 +87,16 @@ def _entry(
     wanted = outcome.spec
     if old is None or serving is None or serving.revision == wanted.revision:
         return _serve(entry, wanted)
-    match adapter.spec.update.strategy:
-        case UpdateStrategy.ROLLING:
-            return _serve(entry, wanted)
-        case UpdateStrategy.TOGETHER:
-            # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
-            asked = up_to_date and old.prepare is not None and _is_asked_for(old.prepare, wanted)
-            # without a pod to try it, the good one stays the one that pods begin with
-            if asked and replicas and all(_has_in_engine(replica, entry.name, wanted) for replica in replicas):
-                return _serve(entry, wanted)
-            return entry.model_copy(update={"prepare": wanted})
+    # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
+    asked = old.prepare is not None and _is_asked_for(old.prepare, wanted)
+    have = [
+        asked and knows and _has_in_engine(replica, entry.name, wanted)
+        for replica, knows in zip(replicas, heard, strict=True)
+    ]
+    # without a pod to try it, the good one stays the one that pods begin with
+    if have and _ENOUGH[adapter.spec.update.strategy](have):
+        return _serve(entry, wanted)
+    return entry.model_copy(update={"prepare": wanted})
 
 
 def _is_asked_for(prepared: RevisionSpec, wanted: RevisionSpec) -> bool:

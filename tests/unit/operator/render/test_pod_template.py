@@ -73,6 +73,19 @@ def test_a_patch_that_breaks_the_pods_is_refused_with_its_path(patch: dict[str, 
         rendered_pod({"podTemplate": patch})
 
 
+@pytest.mark.parametrize(("arguments", "drain_seconds"), [
+    ([], 100),
+    (["--shutdown-timeout=600"], 600),
+    (["--shutdown-timeout=600", "--seed=1", "--shutdown_timeout", "30"], 30),
+])  # fmt: skip
+def test_a_pod_that_is_to_end_is_given_time_to_be_forgotten_to_end_its_requests_and_to_end(
+    arguments: list[str], drain_seconds: int
+) -> None:
+    template = rendered_pod({"engine": {"extraArgs": arguments}})
+    assert runtime(template)["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    assert template["spec"]["terminationGracePeriodSeconds"] == 5 + drain_seconds + 15
+
+
 def test_an_accelerator_without_an_image_is_refused_with_the_setting_to_change() -> None:
     with pytest.raises(render.RenderError, match=r"no runtime image for TPU.*LORA_OPERATOR_IMAGES"):
         rendered_pod({"accelerator": {"type": "TPU"}})

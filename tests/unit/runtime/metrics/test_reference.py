@@ -112,6 +112,12 @@ def test_a_query_of_the_how_to_names_series_and_labels_that_exist(query: str) ->
     assert query.count("(") == query.count(")")
 
 
+def test_what_the_how_to_of_autoscaling_asks_for_exists() -> None:
+    asked = re.findall(r"rate\((\w+)\{lora_operator_io_model=", (DOCS / "how-to" / "autoscale.md").read_text())
+    assert asked
+    assert set(asked) <= {sample.name for family in runtime().collect() for sample in family.samples}
+
+
 def test_there_are_five_queries() -> None:
     assert len(QUERIES) == 5
 

@@ -10,7 +10,7 @@ from lora_operator.domain.observed import ObservedModel
 from lora_operator.domain.render import merge, mounts
 from lora_operator.domain.render.accelerators import PROFILES, Profile
 from lora_operator.domain.render.config import RenderConfig
-from lora_operator.domain.render.engine_flags import DRAIN_SECONDS, SERVING_PORT, engine_flags
+from lora_operator.domain.render.engine_flags import SERVING_PORT, drain_seconds, engine_flags
 from lora_operator.domain.render.errors import RenderError
 from lora_operator.domain.render.quantities import quantity_bytes
 
@@ -51,7 +51,7 @@ def _pod_spec(model: ObservedModel, config: RenderConfig, found: list[mounts.Mou
         # A Service named `vllm` would inject VLLM_PORT=tcp://..., which vLLM takes for its own setting and dies of.
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": _FORGOTTEN_SECONDS + DRAIN_SECONDS + _END_SECONDS,
+        "terminationGracePeriodSeconds": _FORGOTTEN_SECONDS + drain_seconds(model.spec) + _END_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,
