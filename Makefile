@@ -58,6 +58,14 @@ bench-overhead: $(ENVIRONMENT) ## The runtime against bare vLLM with static adap
 bench-tiers: $(ENVIRONMENT) ## Thousands of registered adapters on one engine
 	@cd tests && ../$(PYTHON) -m bench.tiers $(ARGS)
 
+.PHONY: bench-control
+bench-control: $(ENVIRONMENT) ## From a changed custom resource to every pod, on a real node with two pods
+	@cd tests && ../$(PYTHON) -m bench.control $(ARGS)
+
+.PHONY: bench-scale
+bench-scale: $(ENVIRONMENT) ## Thousands of adapters, one operator: start, bursts, cost of a change, memory; no vLLM
+	@cd tests && ../$(PYTHON) -m bench.scale $(ARGS)
+
 # -- the house ---------------------------------------------------------------------------------------------------------
 
 $(ENVIRONMENT): requirements/dev.txt pyproject.toml tools/environment.sh

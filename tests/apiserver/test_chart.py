@@ -45,12 +45,15 @@ VALUES: Mapping[str, Values] = {
     "its own and another namespace": {"watchNamespaces": ["lora-operator", "default"]},
     "CRDs installed otherwise": {"crds": {"install": False}},
     "an account made otherwise": {"serviceAccount": {"create": False, "name": "ours"}},
-    "a test of an adapter": {"test": {"model": "smol", "adapter": "pirate", "namespace": "default"}},
+    "a test of an adapter": {
+        "test": {"model": "smol", "adapter": "pirate", "namespace": "default", "apiKeySecret": "clients"}
+    },
     "all that a pod can have": {
         "fullnameOverride": "adapters",
         "image": {"tag": "dev", "pullPolicy": "Never"},
         "imagePullSecrets": [{"name": "registry"}],
         "allowHostPath": True,
+        "allowHostAccess": True,
         "egress": {"allowedHosts": ["*.example.com"], "allowedAddresses": ["127.0.0.0/8"]},
         "logLevel": "DEBUG",
         "podAnnotations": {"a": "b"},
@@ -87,6 +90,7 @@ def test_helm_finds_nothing_to_complain_about(values: Values) -> None:
         ({"runtimeImages": {"GPU": "x"}}, "GPU"),
         ({"allowHostPath": "yes"}, "allowHostPath"),
         ({"egress": {"hosts": []}}, "hosts"),
+        ({"certificateHours": 0}, "certificateHours"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name must be set"),
     ],
 )
@@ -160,6 +164,7 @@ def test_by_default_all_namespaces_are_watched_and_nodes_are_not_mounted(
 
     assert config.watch_namespaces == ()
     assert not config.allow_host_path
+    assert not config.allow_host_access
     assert set(config.images) == {AcceleratorType.CPU, AcceleratorType.NVIDIA}
 
 
@@ -199,9 +204,10 @@ def may(cluster: Cluster, namespace: str, verb: str, resource: str) -> bool:
 
 
 def resource_attributes(resource: str) -> dict[str, str]:
-    """`group/plural` or `group/plural/subresource`, the core group being empty."""
-    group, plural, *subresource = resource.split("/")
-    attributes = {"group": group, "resource": plural}
+    """`group/plural` or `group/plural/subresource`, the core group being empty; `:name` for one object alone."""
+    kind, _, name = resource.partition(":")
+    group, plural, *subresource = kind.split("/")
+    attributes = {"group": group, "resource": plural} | ({"name": name} if name else {})
     return attributes | {"subresource": subresource[0]} if subresource else attributes
 
 
@@ -209,11 +215,14 @@ ALLOWED = [
     ("watch", "lora-operator.io/loramodels"),
     ("patch", "lora-operator.io/loraadapters/status"),
     ("create", "/secrets"),
+    ("patch", "/secrets:lora-runtime-tls"),
     ("patch", "apps/deployments"),
     ("create", "events.k8s.io/events"),
 ]
 FORBIDDEN = [
     *((verb, "/secrets") for verb in ("get", "list", "watch", "update", "patch", "delete")),
+    *((verb, "/secrets:lora-runtime-tls") for verb in ("get", "update", "delete")),
+    ("patch", "/secrets:lora-operator-ca"),
     ("patch", "lora-operator.io/loramodels"),
     ("delete", "lora-operator.io/loraadapters"),
     ("delete", "apps/deployments"),

@@ -72,8 +72,8 @@ def test_a_model_gets_its_children_and_the_adapters_wait_for_a_pod(team: Team, r
     [owner] = deployment.metadata.owner_references
     assert (owner.kind, owner.name, owner.controller) == ("LoRAModel", "smol", True)
     eventually("the Service", lambda: team.find(team.core.read_namespaced_service))
-    secrets = eventually("the certificate", team.certificates)
-    assert secrets[0].type == "kubernetes.io/tls"
+    secret = eventually("the certificate", team.certificates)
+    assert set(secret.data) == {"ca.crt", "smol.tls.crt", "smol.tls.key"}
     team.comes_to("loraadapters", "pirate", "Accepted", ("True", "Accepted"))
     team.comes_to("loraadapters", "pirate", "Ready", ("False", "ModelNotAvailable"))
     assert team.condition("loramodels", "smol", "Ready")[0] == "False"

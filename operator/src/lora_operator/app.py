@@ -2,22 +2,27 @@
 
 import asyncio
 import logging
+import os
 
 import kopf
 
 from lora_operator import bootstrap
-from lora_operator.clients.certificates import Authority, client_context
 from lora_operator.clients.clock import SystemClock, jitter
 from lora_operator.clients.events import Events
+from lora_operator.clients.identity import Identity
 from lora_operator.clients.kube import Kube
 from lora_operator.clients.metrics import Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
+from lora_operator.clients.tracing import Traces
 from lora_operator.config import Config
 from lora_operator.domain import acceptance, render
 from lora_operator.domain.observed import ModelKey
 from lora_operator.handlers import doorbells, lifecycle, probes
 from lora_operator.reconcile.act import Act
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.certificates import Certificates
+from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.doorbell import Doorbell
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
@@ -46,36 +51,48 @@ async def run(config: Config) -> None:
     async with await Kube.connect(metrics.asked) as kube:
         await bootstrap.require_crds(kube, config.watch_namespaces)
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
-        leaf = authority.client("operator", clock.now())
-        async with RuntimeAdmin(client_context(authority, leaf)) as admin:
-            await _run(config, kube, admin, authority, clock, metrics)
+        identity = Identity(authority, config.certificate_lifetime, clock)
+        certificates = Certificates(authority, config.certificate_lifetime)
+        async with RuntimeAdmin(identity.context) as admin:
+            await _run(config, kube, admin, identity, certificates, clock, metrics)
 
 
 async def _run(
-    config: Config, kube: Kube, admin: RuntimeAdmin, authority: Authority, clock: SystemClock, metrics: Metrics
+    config: Config,
+    kube: Kube,
+    admin: RuntimeAdmin,
+    identity: Identity,
+    certificates: Certificates,
+    clock: SystemClock,
+    metrics: Metrics,
 ) -> None:
     queue: KeyedQueue[ModelKey] = KeyedQueue(_PASS_BACKOFF)
     metrics.serve(config.metrics_port)
+    traces = Traces.from_environment(os.environ)
     async with asyncio.TaskGroup() as group:
         inventories = Inventories(admin, _POLL_BACKOFF, group.create_task, queue.ring)
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
         applied, freshness = Applied(), Freshness()
+        adapters = Adapters(kube, freshness)
+        changes = Changes(clock, [metrics.arrived, *([traces.arrived] if traces else [])])
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
-            look=Look(kube, inventories, resolutions, applied, freshness, clock),
-            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, freshness, metrics),
-            applied=applied,
+            look=Look(kube, inventories, resolutions, applied, freshness, adapters, changes, clock),
+            act=Act(kube, admin, events, certificates, clock, inventories, resolutions, applied, adapters, metrics),
+            certificates=certificates,
+            changes=changes,
             clock=clock,
             metrics=metrics,
-            policy=acceptance.Policy(allow_host_path=config.allow_host_path, egress=config.egress),
-            config=_render_config(config, authority),
+            policy=acceptance.Policy(config.allow_host_path, config.egress, config.allow_host_access),
+            config=_render_config(config),
         )
         metrics.leader.set(1)
         metrics.waiting.set_function(lambda: queue.waiting)
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
         background = (
             group.create_task(queue.run(one_pass, config.workers)),
-            group.create_task(sweep_for_ever(kube, config.watch_namespaces, queue.ring)),
+            group.create_task(identity.renew_for_ever()),
+            group.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, queue.ring)),
         )
 
         def stop() -> None:
@@ -85,12 +102,14 @@ async def _run(
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue, freshness), stop)
+        await _kopf(config, kube, Doorbell(queue, freshness, adapters), changes, stop)
         stop()
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
         _logger.info("stopped")
 
 
-async def _kopf(config: Config, kube: Kube, bell: Doorbell, stop: lifecycle.Stop) -> None:
+async def _kopf(config: Config, kube: Kube, bell: Doorbell, changes: Changes, stop: lifecycle.Stop) -> None:
     """Runs the doorbells until SIGTERM."""
 
     async def log_in() -> kopf.ConnectionInfo:
@@ -106,7 +125,7 @@ async def _kopf(config: Config, kube: Kube, bell: Doorbell, stop: lifecycle.Stop
         )
 
     registry = kopf.OperatorRegistry()
-    doorbells.register(registry, bell)
+    doorbells.register(registry, bell, changes)
     probes.register(registry, bell)
     lifecycle.register(registry, log_in, stop)
     await kopf.operator(
@@ -118,11 +137,10 @@ async def _kopf(config: Config, kube: Kube, bell: Doorbell, stop: lifecycle.Stop
     )
 
 
-def _render_config(config: Config, authority: Authority) -> render.RenderConfig:
+def _render_config(config: Config) -> render.RenderConfig:
     return render.RenderConfig(
         images=config.images,
         image_pull_policy=config.image_pull_policy,
-        ca_fingerprint=authority.fingerprint,
         operator_namespace=config.namespace,
         operator_pod_labels=config.pod_labels,
         egress=config.egress,

@@ -125,3 +125,8 @@ def test_no_phase_is_shown() -> None:
     assert not any(
         column["name"] == "Phase" for kind in CRDS for column in version_of(kind)["additionalPrinterColumns"]
     )
+
+
+@pytest.mark.parametrize("path", [path for path, _ in ALL_FIELDS if ".spec" in path])
+def test_no_wish_names_another_namespace(path: str) -> None:
+    assert "namespace" not in path.lower()

@@ -1,6 +1,6 @@
 """A cluster in memory: objects, pods and an operator that sees late, acts in part and dies in between."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
+from lora_operator.domain.memo import NOTHING, Memo
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Resolution, Unreachable
 from support.builders import NOW, a_deployment, a_model, a_pod, a_resolution, a_snapshot
 from unit.interleavings.pods import Pod
@@ -30,6 +31,10 @@ class Cluster:
     model: ObservedModel = field(default_factory=a_model)
     stored: Desired | None = None
     """The ConfigMap."""
+    told: Desired | None = None
+    """What the operator told last, in its own memory."""
+    memo: Memo = NOTHING
+    untold: Mapping[str, datetime] = field(default_factory=dict)
     heard: dict[str, Inventory] = field(default_factory=dict)
     """What the operator heard of each pod last."""
     questions: dict[str, str] = field(default_factory=dict)
@@ -53,6 +58,7 @@ class Cluster:
     def forget(self) -> None:
         """The operator starts anew."""
         self.heard.clear()
+        self.told, self.memo, self.untold = None, NOTHING, {}
         self.questions.clear()
         self.resolutions.clear()
 
@@ -80,11 +86,14 @@ class Cluster:
             model=self.model,
             pods=tuple(observed),
             deployment=a_deployment(len(self.pods)),
-            desired=self.stored,
-            desired_stored=self.stored is not None,
+            desired=self.told or self.stored,
+            stored=self.stored,
             resolutions=dict(self.resolutions),
         )
-        return plan.make_plan(snapshot, Policy(), self.now).actions
+        decided = plan.make_plan(snapshot, Policy(), self.now, memo=self.memo, untold=self.untold)
+        assert decided == plan.make_plan(snapshot, Policy(), self.now, untold=self.untold), "the memo decides"
+        self.memo, self.untold = decided.memo, decided.untold
+        return decided.actions
 
     def act(self, actions: tuple[Action, ...]) -> None:
         """Carries these out, in order."""
@@ -92,8 +101,9 @@ class Cluster:
             match action:
                 case WriteDesired(document=document):
                     self.torn += self._torn_by(document)
-                    self.stored = document
+                    self.stored = self.told = document
                 case PushDesired(pod=name, document=document):
+                    self.told = document
                     pod = self.pods[name]
                     if name not in self.cut_off and pod.put(document):
                         self.heard[name] = pod.inventory()

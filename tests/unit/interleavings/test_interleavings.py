@@ -38,6 +38,8 @@ class Interleavings(RuleBasedStateMachine):
         self.births = 0
         self.wishes: dict[str, set[float]] = defaultdict(set)
         """By UID: all weights that were ever wished for a trained adapter."""
+        self.rolling: set[str] = set()
+        """UIDs of objects that were once to be updated pod by pod."""
         self.served: dict[tuple[str, str], str] = {}
         """By boot and served name: the UID of the object that was served before the last step."""
 
@@ -63,6 +65,8 @@ class Interleavings(RuleBasedStateMachine):
         made = _object(name, weight, uid=uid, generation=generation, strategy=strategy)
         self.cluster.adapters[name] = made if before is None else replace(made, status=before.status)
         self.wishes[uid].add(weight)
+        if strategy == "Rolling":
+            self.rolling.add(uid)
 
     @rule(name=names)
     def delete(self, name: str) -> None:
@@ -161,7 +165,7 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def one_name_means_at_most_two_revisions(self) -> None:
         for served_name, adapter in self.cluster.adapters.items():
-            if adapter.spec.update.strategy != "Together":
+            if adapter.meta.uid in self.rolling:
                 continue
             found = {
                 name.serving.revision

@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from local_cluster import binaries
 from local_cluster.cluster import Cluster
@@ -19,9 +21,15 @@ _TIMEOUT_SECONDS = 180
 
 
 def install(
-    cluster: Cluster, images: tuple[Path, ...], progress: Progress, runtime_image: str = THIN_RUNTIME_IMAGE
+    cluster: Cluster,
+    images: tuple[Path, ...],
+    progress: Progress,
+    runtime_image: str = THIN_RUNTIME_IMAGE,
+    values: Mapping[str, Any] | None = None,
 ) -> None:
     """Loads the images into the node and installs, or upgrades, the chart; returns when the operator is ready.
+
+    `values` are further ones of the chart.
 
     Raises:
         ClusterError: helm failed; the message holds what it said.
@@ -30,6 +38,7 @@ def install(
         cluster.load_image(image)
     repository, tag = OPERATOR_IMAGE
     values = {
+        **(values or {}),
         "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
         "runtimeImages": {"CPU": runtime_image},
         "runtimeImagePullPolicy": "Never",

@@ -168,14 +168,15 @@ class UpdateStrategy(StrEnum):
     TOGETHER = "Together"
     """Every pod prepares the new revision; when all have, they switch within milliseconds of each other."""
     ROLLING = "Rolling"
-    """Each pod switches as soon as it has the new revision."""
+    """The first pod that has the new revision switches, and each other one as soon as it has it, too."""
 
 
 class Update(common.ApiModel):
     """How a new revision replaces the old one."""
 
     strategy: UpdateStrategy = Field(
-        default=UpdateStrategy.TOGETHER, description="Together: all pods switch at once. Rolling: each when it can."
+        default=UpdateStrategy.TOGETHER,
+        description="Together: all pods switch at once, when all have it. Rolling: each as soon as it has it.",
     )
     timeout_seconds: int = Field(
         default=120,

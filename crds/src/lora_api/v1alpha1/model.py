@@ -14,8 +14,19 @@ OWNED_FLAGS = (
     "--enable-lora", "--max-loras", "--max-cpu-loras", "--max-lora-rank", "--lora-modules", "--lora-dtype",
     "--api-server-count", "--model", "--served-model-name", "--host", "--port", "--uds", "--dtype", "--max-model-len",
     "--tensor-parallel-size", "-tp", "--no-enable-lora", "--middleware", "--root-path", "--worker-extension-cls", "--config",
+    "--api-key", "--grpc", "--grpc-port",
 )  # fmt: skip
 """vLLM flags that the operator sets from other fields, or that would undo what it promises."""
+
+
+def _abbreviations(flag: str) -> str:
+    """A pattern for the flag and all its beginnings: vLLM takes `--served-m` for `--served-model-name`."""
+    dashes = len(flag) - len(flag.lstrip("-"))
+    optional = "".join(f"({letter}" for letter in flag[dashes + 1 :]) + ")?" * (len(flag) - dashes - 1)
+    return flag[: dashes + 1] + optional
+
+
+_OWNED = "|".join(map(_abbreviations, OWNED_FLAGS))
 
 
 class AcceleratorType(StrEnum):
@@ -71,9 +82,9 @@ class Engine(common.ApiModel):
         description="Further flags for vLLM, each `--flag=value` or `--flag`.",
         json_schema_extra=common.cel(
             (
-                "!self.exists(arg, arg.replace('_', '-').matches('^(" + "|".join(OWNED_FLAGS) + ")(=.*)?$'))",
-                "must not set flags that the operator owns (LoRA limits, model, names, ports, dtype, lengths, parallelism): "
-                "use the fields of spec",
+                f"!self.exists(arg, arg.replace('_', '-').matches('^({_OWNED})([=.].*)?$'))",
+                "must not set flags that the operator owns (LoRA limits, model, names, ports, keys, dtype, lengths, "
+                "parallelism), abbreviated or not: use the fields of spec",
             ),
             ("self.all(arg, arg.startsWith('-'))", "must be flags, each as --flag=value or --flag"),
         ),
@@ -127,6 +138,32 @@ class CredentialsEntry(common.ApiModel):
     def may_be_shown_to(self, host: str) -> bool:
         """Whether a server that the author of an adapter chose may get to know the Secret."""
         return self.hosts is None or is_named(host, self.hosts)
+
+
+class ApiKey(common.ApiModel):
+    """Keys that clients must show, from a Secret."""
+
+    secret_ref: common.SecretRef = Field(description="The Secret. The operator never reads it.")
+    key: str = Field(
+        default="api-key",
+        min_length=1,
+        max_length=253,
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        description=(
+            "Key of the Secret that holds the accepted API keys, one a line. A change is noticed without a restart, as "
+            "soon as the kubelet has brought it to the pods: to replace a key, list both for a while."
+        ),
+    )
+
+
+class ReachableFrom(StrEnum):
+    """Who may open connections to the serving port, where the cluster's network enforces NetworkPolicies."""
+
+    EVERYWHERE = "Everywhere"
+    NAMESPACE = "Namespace"
+    """Pods of the same namespace."""
+    NOWHERE = "Nowhere"
+    """Those alone whom NetworkPolicies of the user's own let in."""
 
 
 class ClaimSource(common.ApiModel):
@@ -208,6 +245,21 @@ class LoRAModelSpec(common.ApiModel):
         max_length=16,
         description="Volumes mounted read-only into the pods, for source.volume. A change restarts the pods, one by one.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    api_key: ApiKey | None = Field(
+        default=None,
+        description=(
+            "What clients must show as `Authorization: Bearer <key>`; whoever shows none of the keys gets 401, and nobody "
+            "gets in while the Secret is missing. Anybody may ask when unset. /health, /ping, /ready and /metrics stay open."
+        ),
+    )
+    reachable_from: ReachableFrom = Field(
+        default=ReachableFrom.EVERYWHERE,
+        description=(
+            "Who may reach the serving port, where the cluster's network enforces NetworkPolicies. Everywhere: every client. "
+            "Namespace: pods of this namespace. Nowhere: those alone whom a NetworkPolicy of your own lets in. A change "
+            "restarts no pods."
+        ),
     )
     cache: Cache = Field(default=Cache(), description="Disk that each pod may use for downloaded files.")
     resources: dict[str, Any] = Field(

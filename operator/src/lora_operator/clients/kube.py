@@ -170,7 +170,13 @@ class Kube:
             query["continue"] = token
 
     async def apply(
-        self, resource: Resource, manifest: Manifest, *, field_manager: str, subresource: str | None = None
+        self,
+        resource: Resource,
+        manifest: Manifest,
+        *,
+        field_manager: str,
+        subresource: str | None = None,
+        metadata_only: bool = False,
     ) -> dict[str, Any]:
         """Server-side apply: what the manifest says is ours from now on, whoever had it. Answers the stored object."""
         metadata = manifest["metadata"]
@@ -181,6 +187,7 @@ class Kube:
             query={"fieldManager": field_manager, "force": "true"},
             body=manifest,
             content_type=_APPLY,
+            accept=_METADATA_ONLY if metadata_only else "application/json",
         )
 
     async def merge(self, resource: Resource, namespace: str, name: str, patch: Manifest) -> None:

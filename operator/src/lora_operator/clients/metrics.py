@@ -5,6 +5,7 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from lora_operator.clients.standings import Standings
+from lora_operator.domain.changes import Change, Stage
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -59,6 +60,19 @@ class Metrics:
             ["action", "outcome"],
             registry=self.registry,
         )
+        self.change_stages = Histogram(
+            "lora_operator_change_stage_seconds",
+            "Time that a changed LoRAAdapter took for each stage on its way to every pod, in seconds.",
+            ["stage"],
+            registry=self.registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+        )
+        self.changes = Histogram(
+            "lora_operator_change_seconds",
+            "Time from a LoRAAdapter's event to the status that says that every pod serves it, in seconds.",
+            registry=self.registry,
+            buckets=(0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+        )
         self.api_requests = Counter(
             "lora_operator_api_requests",
             "Requests to the API server that were answered, or given up.",
@@ -82,12 +96,21 @@ class Metrics:
         self.registry.register(self.standings)
         for outcome in PassOutcome:
             self.passes.labels(outcome.value)
-        for stage in PassStage:
-            self.stages.labels(stage.value)
+        for pass_stage in PassStage:
+            self.stages.labels(pass_stage.value)
+        for stage in Stage:
+            self.change_stages.labels(stage.value)
 
     def asked(self, method: str, kind: str, status: int) -> None:
         """The API server has answered with this status, or not at all (0)."""
         self.api_requests.labels(method, kind, str(status) if status else "none").inc()
+
+    def arrived(self, change: Change) -> None:
+        """A change is served by every pod."""
+        stages = tuple(change.stages())
+        for stage, begin, end in stages:
+            self.change_stages.labels(stage.value).observe((end - begin).total_seconds())
+        self.changes.observe(sum((end - begin).total_seconds() for _, begin, end in stages))
 
     def serve(self, port: int) -> None:
         """Answers /metrics on the port from a thread of its own; 0 does not."""

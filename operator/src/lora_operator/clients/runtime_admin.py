@@ -1,6 +1,8 @@
 """The admin API of the runtime in a pod, over mutual TLS."""
 
+import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -10,7 +12,8 @@ import httpx
 from pydantic import ValidationError
 
 from lora_api import runtime_api
-from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, WireModel
+from lora_api.runtime_api import Desired, DesiredPatch, Inventory, ResolveRequest, ResolveResponse, WireModel
+from lora_operator.clients.bounded import BoundedTransport
 from lora_operator.domain.observed import Unreachable
 
 Answer = TypeVar("Answer", bound=WireModel)
@@ -18,6 +21,8 @@ Answer = TypeVar("Answer", bound=WireModel)
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 10.0
 """How long a pod may think beyond the wait that it was granted."""
+_NOT_PATCHED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.PRECONDITION_FAILED})
+"""The pod works on another document, or its runtime is of a version that takes whole documents only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +40,13 @@ class RuntimeAdmin:
     """Talks to the runtimes of all pods. No call raises for a pod that is away: that is the value Unreachable."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
+        # One long poll per pod stays open; the rest is short.
+        # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=2048, keepalive_expiry=60)
         self._http = httpx.AsyncClient(
-            verify=context,
+            transport=BoundedTransport(context, limits, runtime_api.MAX_MESSAGE_BYTES),
             trust_env=False,  # pods are never behind a proxy
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=None),
-            # One long poll per pod stays open; the rest is short.
-            # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=2048, keepalive_expiry=60),
         )
 
     async def __aenter__(self) -> Self:
@@ -52,13 +57,25 @@ class RuntimeAdmin:
     ) -> None:
         await self._http.aclose()
 
-    async def put_desired(self, pod: PodAddress, document: Desired) -> Inventory | Unreachable:
-        """Gives the pod its document; answers what the pod has now."""
-        return await self._ask(Inventory, "PUT", pod, runtime_api.DESIRED_PATH, document)
+    async def put_desired(
+        self, pod: PodAddress, document: Desired, since: str | None = None
+    ) -> Inventory | Unreachable:
+        """Gives the pod its document; answers what the pod has now, or what of it has changed after `since`."""
+        return await self._ask(Inventory, "PUT", pod, runtime_api.DESIRED_PATH, document, query=_since(since))
+
+    async def patch_desired(
+        self, pod: PodAddress, etag: str, patch: DesiredPatch, since: str | None = None
+    ) -> Inventory | Unreachable | None:
+        """Gives the pod what changes in its document of this etag; None when it must be given all of the document."""
+        asked = "PATCH", pod, runtime_api.DESIRED_PATH, patch
+        response = await self._request(*asked, query=_since(since), headers={"If-Match": f'"{etag}"'})
+        if isinstance(response, httpx.Response) and response.status_code in _NOT_PATCHED:
+            return None
+        return _read(Inventory, response)
 
     async def inventory(self, pod: PodAddress, after: str | None, wait_seconds: float) -> Inventory | Unreachable:
-        """What the pod has: at once, or as soon as it is no longer `after`, or when the wait is over."""
-        query = {"wait": str(wait_seconds)} | ({"after": after} if after is not None else {})
+        """What has changed in the pod: at once, or as soon as it is no longer `after`, or when the wait is over."""
+        query = {"wait": str(wait_seconds)} | ({"after": after} if after is not None else {}) | _since(after)
         return await self._ask(
             Inventory, "GET", pod, runtime_api.INVENTORY_PATH, query=query, wait_seconds=wait_seconds
         )
@@ -80,32 +97,56 @@ class RuntimeAdmin:
         path: str,
         body: WireModel | None = None,
         *,
-        query: dict[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         wait_seconds: float = 0,
     ) -> Answer | Unreachable:
+        return _read(answer, await self._request(method, pod, path, body, query=query, wait_seconds=wait_seconds))
+
+    async def _request(
+        self,
+        method: str,
+        pod: PodAddress,
+        path: str,
+        body: WireModel | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        wait_seconds: float = 0,
+    ) -> httpx.Response | Unreachable:
         address = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         # Pods are addressed by IP, which changes; the name in the certificate says whose pod it is.
         extensions: dict[str, Any] = {"sni_hostname": pod.host}
+        content = {"Content-Type": "application/json"} if body is not None else {}
         try:
-            response = await self._http.request(
-                method,
-                f"https://{address}:{pod.port}{path}",
-                params=query,
-                content=body.canonical() if body is not None else None,
-                headers={"Content-Type": "application/json"} if body is not None else None,
-                timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
-                extensions=extensions,
-            )
-        except (httpx.HTTPError, OSError) as error:
+            # Over all: a pod that sends a byte now and then would outlast every timeout of the connection.
+            async with asyncio.timeout(_CONNECT_SECONDS + _ANSWER_SECONDS + wait_seconds):
+                return await self._http.request(
+                    method,
+                    f"https://{address}:{pod.port}{path}",
+                    params=query,
+                    content=body.canonical() if body is not None else None,
+                    headers={**content, **(headers or {})},
+                    timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
+                    extensions=extensions,
+                )
+        except (httpx.HTTPError, OSError, TimeoutError) as error:
             return Unreachable(f"the pod's admin port does not answer: {_words(error)}")
-        if response.status_code != HTTPStatus.OK:
-            return Unreachable(
-                f"the pod's admin port answers {response.status_code} to {method} {path}: {response.text[:300]}"
-            )
-        try:
-            return answer.model_validate_json(response.content)
-        except ValidationError as error:
-            return Unreachable(f"the pod's answer to {method} {path} is not understood: {error}"[:500])
+
+
+def _since(etag: str | None) -> dict[str, str]:
+    return {} if etag is None else {"since": etag}
+
+
+def _read(answer: type[Answer], response: httpx.Response | Unreachable) -> Answer | Unreachable:
+    if isinstance(response, Unreachable):
+        return response
+    asked = f"{response.request.method} {response.request.url.path}"
+    if response.status_code != HTTPStatus.OK:
+        return Unreachable(f"the pod's admin port answers {response.status_code} to {asked}: {response.text[:300]}")
+    try:
+        return answer.model_validate_json(response.content)
+    except ValidationError as error:
+        return Unreachable(f"the pod's answer to {asked} is not understood: {error}"[:500])
 
 
 def _words(error: Exception) -> str:

@@ -1,13 +1,14 @@
 """What a pass may do to the world. Each action carries the reason why, in words a user understands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from lora_api.runtime_api import Desired, ResolveRequest
+from lora_api.runtime_api import Desired, DesiredPatch, ResolveRequest
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.model import LoRAModelStatus
+from lora_operator.domain.memo import NOTHING, Memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +20,12 @@ class ApplyChild:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateSecret:
-    """Create the Secret with the pods' certificate; an existing one is left alone, since Secrets are never read."""
+class IssueCertificate:
+    """Write the pods' certificate into the namespace's Secret, which is never read."""
 
-    name: str
     why: str
+    again: bool = False
+    """The one that should be there already, in case somebody deleted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,15 @@ class WriteDesired:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """What changes in one document."""
+
+    base: str
+    """Its etag."""
+    patch: DesiredPatch
+
+
+@dataclass(frozen=True, slots=True)
 class PushDesired:
     """Tell one pod the desired document now."""
 
@@ -42,6 +53,8 @@ class PushDesired:
     ip: str
     document: Desired
     why: str
+    patch: Patch | None = None
+    """The same as what changes in the document that the pod works on, where that one is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,9 @@ class WriteAdapterStatus:
     news: tuple[Announcement, ...] = ()
 
 
-Action = ApplyChild | CreateSecret | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus
+Action = (
+    ApplyChild | IssueCertificate | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +111,9 @@ class Plan:
 
     actions: tuple[Action, ...]
     look_again_at: datetime | None = None
+    wanted: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """For the record: the revision that every pod should serve for an adapter, by its UID; those that cannot be served are missing."""
+    memo: Memo = field(default=NOTHING, compare=False, repr=False)
+    """For the next pass over the model; no part of what was decided."""
+    untold: Mapping[str, datetime] = field(default_factory=dict)
+    """Objects whose status is out of date by steps on the way alone, by UID: since when."""

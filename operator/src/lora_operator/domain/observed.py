@@ -60,6 +60,8 @@ class Unreachable:
     """A pod whose admin port does not answer."""
 
     message: str
+    asked: bool = True
+    """False before the first question to it was answered or failed: nothing is known of it then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +138,11 @@ class Snapshot:
     pods: tuple[ObservedPod, ...] = ()
     deployment: ObservedDeployment | None = None
     desired: Desired | None = None
-    """The document in force: as stored in the ConfigMap, or as last known while that is gone."""
-    desired_stored: bool = True
-    """Whether the ConfigMap holds `desired`."""
+    """The document in force: the last that pods were told, or the ConfigMap's when nobody remembers that."""
+    stored: Desired | None = None
+    """The document in the ConfigMap; None when that is gone, or cannot be read."""
+    changing: Mapping[str, datetime] = field(default_factory=dict)
+    """Since when a generation of an adapter is known that is not served everywhere yet, by its UID."""
     resolutions: Mapping[str, Resolution] = field(default_factory=dict)
     """By UID of the adapter."""
     asking_since: datetime | None = None

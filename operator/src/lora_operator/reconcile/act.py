@@ -1,7 +1,6 @@
 """Acting: carries out a plan, one stage after the other."""
 
 import asyncio
-import base64
 import itertools
 import logging
 from collections.abc import Iterable
@@ -13,7 +12,6 @@ from lora_api import labels
 from lora_api.runtime_api import Inventory
 from lora_api.v1alpha1.common import ApiModel
 from lora_operator.clients import resources
-from lora_operator.clients.certificates import Authority
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.events import Events
 from lora_operator.clients.kube import Kube, KubeError, Manifest, Resource
@@ -24,7 +22,7 @@ from lora_operator.domain.actions import (
     Action,
     Announcement,
     ApplyChild,
-    CreateSecret,
+    IssueCertificate,
     Plan,
     PushDesired,
     ResolveSource,
@@ -32,9 +30,10 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal
+from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal, Unreachable
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
-from lora_operator.reconcile.freshness import Freshness
+from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.look import address_of
 from lora_operator.reconcile.queue import TryAgain
@@ -62,12 +61,12 @@ class Act:
     kube: Kube
     admin: RuntimeAdmin
     events: Events
-    authority: Authority
+    certificates: Certificates
     clock: Clock
     inventories: Inventories
     resolutions: Resolutions
     applied: Applied
-    freshness: Freshness
+    adapters: Adapters
     metrics: Metrics
 
     async def __call__(self, key: ModelKey, model: ObjectMeta | None, plan: Plan) -> None:
@@ -119,25 +118,28 @@ class Act:
         match action:
             case ApplyChild(manifest=manifest):
                 await self._apply_child(key, manifest)
-            case CreateSecret(name=name):
+            case IssueCertificate():
                 if model is not None:
-                    await self._create_secret(key, model, name)
+                    await self._issue_certificate(key, model)
             case WriteDesired(document=document):
                 if model is not None:
-                    manifest = render.desired_manifest(model, document)
-                    await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
-                    self.applied.note_desired(key, document)
+                    # Packing thousands of entries takes long enough to hold up other models.
+                    manifest = await asyncio.to_thread(render.desired_manifest, model, document)
+                    stored = await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
+                    self.applied.note_stored(key, document, stored["metadata"]["resourceVersion"])
             case PushDesired():
                 await self._push(key, action)
             case ResolveSource(pod=pod, ip=ip):
                 self.resolutions.ask(key, address_of(key, pod, ip), action)
             case WriteModelStatus(status=status, news=news):
                 if model is not None:
-                    await self._report(resources.MODELS, key.namespace, key.name, model.uid, status, news)
+                    await self._report(key, resources.MODELS, key.name, model.uid, status, news)
             case WriteAdapterStatus(name=name, uid=uid, status=status, news=news):
-                await self._report(resources.ADAPTERS, key.namespace, name, uid, status, news)
+                await self._report(key, resources.ADAPTERS, name, uid, status, news)
             case _:
                 assert_never(action)
+        if isinstance(action, IssueCertificate) and action.again:
+            return
         if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
             _logger.info("%s %s: %s", type(action).__name__, key, action.why)
 
@@ -146,28 +148,24 @@ class Act:
         stored = await self.kube.apply(resources.CHILDREN[kind], manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
 
-    async def _create_secret(self, key: ModelKey, model: ObjectMeta, name: str) -> None:
-        leaf = self.authority.server(render.admin_host(key), self.clock.now())
-        data = {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": self.authority.pem}
-        manifest = {
-            "apiVersion": resources.SECRETS.api_version,
-            "kind": resources.SECRETS.kind,
-            "type": "kubernetes.io/tls",
-            "metadata": {
-                "name": name,
-                "namespace": key.namespace,
-                "labels": labels.children(key.name, "certificate"),
-                "ownerReferences": [render.owner_reference(model)],
-            },
-            "data": {file: base64.b64encode(content).decode() for file, content in data.items()},
-        }
-        # Signed by the same authority for the same name: one that exists is as good as a new one.
-        await self.kube.create(resources.SECRETS, manifest)
-        self.applied.note_secret(key, model.uid, name)
+    async def _issue_certificate(self, key: ModelKey, model: ObjectMeta) -> None:
+        now = self.clock.now()
+        leaf = self.certificates.leaf(key, model.uid, now)
+        manifest = render.certificate_manifest(model, leaf.certificate, leaf.key, self.certificates.trusted)
+        # Each model owns its own keys; the answer would repeat those of all.
+        manager = f"{labels.FIELD_MANAGER}-{key.name}"
+        await self.kube.apply(resources.SECRETS, manifest, field_manager=manager, metadata_only=True)
+        self.certificates.note_written(key, model, leaf, now)
 
     async def _push(self, key: ModelKey, action: PushDesired) -> None:
+        self.applied.note_told(key, action.document)
         address = address_of(key, action.pod, action.ip)
-        answer = await self.admin.put_desired(address, action.document)
+        since = self.inventories.etag(key, address)
+        answer: Inventory | Unreachable | None = None
+        if action.patch is not None:
+            answer = await self.admin.patch_desired(address, action.patch.base, action.patch.patch, since)
+        if answer is None:
+            answer = await self.admin.put_desired(address, action.document, since)
         if isinstance(answer, Inventory):
             self.inventories.learn(key, address, answer)
         else:
@@ -175,27 +173,28 @@ class Act:
 
     async def _report(
         self,
+        key: ModelKey,
         resource: Resource,
-        namespace: str,
         name: str,
         uid: str,
         status: ApiModel,
         news: tuple[Announcement, ...],
     ) -> None:
         """Stores a status, then tells of it: what is not stored is found, and would be told, once more."""
-        if not await self._write_status(resource, namespace, name, uid, status):
+        if not await self._write_status(key, resource, name, uid, status):
             return
+        namespace = key.namespace
         for one in news:
             await self.events.post(one.kind, namespace, one.name, one.uid, one.type, one.reason, one.message)
             _logger.info("%s %s %s/%s: %s", one.reason, one.kind, namespace, one.name, one.message)
 
-    async def _write_status(self, resource: Resource, namespace: str, name: str, uid: str, status: ApiModel) -> bool:
+    async def _write_status(self, key: ModelKey, resource: Resource, name: str, uid: str, status: ApiModel) -> bool:
         """Whether the object is still there to have a status."""
         manifest = {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             # With the UID, a status can never land on an object that was re-created under the name.
-            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "metadata": {"name": name, "namespace": key.namespace, "uid": uid},
             "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         try:
@@ -207,8 +206,9 @@ class Act:
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise
             return False
-        # Or the next look could see the old status, and write and announce the new one once more.
-        self.freshness.note(resource.kind, stored["metadata"]["resourceVersion"])
+        if resource is resources.ADAPTERS:
+            # Or the next look could see the old status, and write and announce the new one once more.
+            self.adapters.written(key, stored)
         return True
 
     async def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:

@@ -22,9 +22,9 @@ class Seen:
     objects: Mapping[str, Object]
     """The children by `Kind/name`."""
     desired: Desired | None
-    """The document in force: as read, or as last known when the ConfigMap is gone or cannot be read."""
-    desired_stored: bool
-    """Whether the ConfigMap holds it."""
+    """The document in force: the last that was told, or what was read."""
+    stored: Desired | None
+    """What the ConfigMap holds."""
 
 
 @dataclass(slots=True)
@@ -32,9 +32,9 @@ class _Known:
     read_at: datetime | None = None
     objects: dict[str, Object] = field(default_factory=dict)
     desired: Desired | None = None
-    desired_stored: bool = False
+    stored: Desired | None = None
+    stored_version: str = ""
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
-    secret: str | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
 
 
@@ -58,15 +58,22 @@ class Applied:
         known = self._models.get(key)
         if known is None or known.read_at is None or now - known.read_at > _FRESH:
             return None
-        return Seen(dict(known.objects), known.desired, known.desired_stored)
+        return Seen(dict(known.objects), known.desired, known.stored)
 
-    def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], desired: Desired | None) -> Seen:
-        """Takes note of all children and of the document, as just read; None when there is none to be read."""
+    def stored(self, key: ModelKey, version: str) -> Desired | None:
+        """The document in the ConfigMap of this version; None when that version was not read or written."""
+        known = self._models.get(key)
+        return known.stored if known is not None and known.stored_version == version else None
+
+    def note_seen(
+        self, key: ModelKey, now: datetime, objects: Mapping[str, Object], stored: Desired | None, version: str = ""
+    ) -> Seen:
+        """Takes note of all children, and of the document and its version; None when there is none to be read."""
         known = self._models.setdefault(key, _Known())
-        known.read_at, known.objects, known.desired_stored = now, dict(objects), desired is not None
-        if desired is not None:
-            known.desired = desired
-        return Seen(dict(known.objects), known.desired, known.desired_stored)
+        known.read_at, known.objects, known.stored, known.stored_version = now, dict(objects), stored, version
+        if stored is not None and (known.desired is None or stored.sequence > known.desired.sequence):
+            known.desired = stored
+        return Seen(dict(known.objects), known.desired, known.stored)
 
     def note_applied(self, key: ModelKey, child: str, stored: Object) -> None:
         """Takes note of what an apply of `Kind/name` answered."""
@@ -84,19 +91,15 @@ class Applied:
         known = self._models.get(key)
         return {} if known is None else dict(known.refused)
 
-    def note_desired(self, key: ModelKey, document: Desired) -> None:
-        """Takes note of the document just written."""
+    def note_stored(self, key: ModelKey, document: Desired, version: str = "") -> None:
+        """Takes note of the document just written, and of the version that its ConfigMap has now."""
         known = self._models.setdefault(key, _Known())
-        known.desired, known.desired_stored = document, True
+        known.desired = known.stored = document
+        known.stored_version = version
 
-    def note_secret(self, key: ModelKey, model_uid: str, name: str) -> None:
-        """The certificate Secret of this very model exists."""
-        self._models.setdefault(key, _Known()).secret = f"{model_uid}/{name}"
-
-    def has_secret(self, key: ModelKey, model_uid: str, name: str) -> bool:
-        """Whether this process has made sure of the certificate Secret."""
-        known = self._models.get(key)
-        return known is not None and known.secret == f"{model_uid}/{name}"
+    def note_told(self, key: ModelKey, document: Desired) -> None:
+        """Takes note of a document that some pod is about to know."""
+        self._models.setdefault(key, _Known()).desired = document
 
     def hash(self, key: ModelKey, child: str, stored: Object) -> str:
         """The hash that `Kind/name` carries; empty when it is no longer what was applied."""

@@ -1,16 +1,22 @@
 """The way in for whoever noticed that something may have changed."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_operator.domain.observed import ModelKey
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.queue import KeyedQueue
 
 
 class Doorbell:
-    """Rings for a LoRAModel. Cheap, and says nothing of what happened."""
+    """Rings for a LoRAModel. Cheap; what happened is looked up later."""
 
-    def __init__(self, queue: KeyedQueue[ModelKey], freshness: Freshness) -> None:
+    def __init__(self, queue: KeyedQueue[ModelKey], freshness: Freshness, adapters: Adapters) -> None:
         self._queue = queue
         self._freshness = freshness
+        self._adapters = adapters
 
     def ring(self, namespace: str | None, model: str | None, kind: str, version: str | None) -> None:
         """Asks for a pass over the model, because an object of this kind was seen at this resource version.
@@ -20,6 +26,12 @@ class Doorbell:
         self._freshness.note(kind, version)
         if namespace and model:
             self._queue.ring(ModelKey(namespace, model))
+
+    def adapter(self, stored: Mapping[str, Any], event: str | None) -> None:
+        """A LoRAAdapter was seen, which spares its model a look at all of them."""
+        self._adapters.seen(stored, event)
+        metadata, model = stored["metadata"], stored["spec"]["modelRef"]["name"]
+        self.ring(metadata["namespace"], model, LoRAAdapter.kind, metadata["resourceVersion"])
 
     @property
     def oldest_wait_seconds(self) -> float:

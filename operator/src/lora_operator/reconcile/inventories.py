@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lora_api.runtime_api import Inventory
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import ModelKey, Unreachable
+from lora_operator.reconcile.pace import Pace
 from lora_operator.reconcile.queue import Backoff
 from lora_operator.reconcile.spawn import Spawn
 
@@ -40,7 +41,7 @@ class Inventories:
         for pod in known.keys() - wanted:
             self._stop(known.pop(pod))
         for pod in wanted - known.keys():
-            known[pod] = _Watched(Unreachable("the pod has not been asked yet"))
+            known[pod] = _Watched(Unreachable("the pod has not been asked yet", asked=False))
             known[pod].task = self._spawn(self._poll(key, pod))
         if not known:
             del self._pods[key]
@@ -49,14 +50,22 @@ class Inventories:
         """What the pod said last."""
         return self._pods[key][pod].answer
 
+    def etag(self, key: ModelKey, pod: PodAddress) -> str | None:
+        """Names what is known of the pod; None when nothing is."""
+        watched = self._pods.get(key, {}).get(pod)
+        return watched.answer.etag if watched is not None and isinstance(watched.answer, Inventory) else None
+
     def learn(self, key: ModelKey, pod: PodAddress, inventory: Inventory) -> None:
         """Takes note of what a pod said; what it said before the last answer is no news, however late it comes."""
         watched = self._pods.get(key, {}).get(pod)
         if watched is None:
             return
         was = watched.answer
-        if isinstance(was, Unreachable) or _is_news(inventory, was):
-            watched.answer = inventory
+        whole = inventory if isinstance(was, Unreachable) else was.followed_by(inventory)
+        if whole is None or whole.since is not None:
+            return  # It builds on what is not known here; the next poll asks from where we are.
+        if isinstance(was, Unreachable) or _is_news(whole, was):
+            watched.answer = whole
             self._ring(key)
 
     def close(self) -> None:
@@ -68,6 +77,7 @@ class Inventories:
 
     async def _poll(self, key: ModelKey, pod: PodAddress) -> None:
         failures = 0
+        pace = Pace()
         while True:
             last = self._pods[key][pod].answer
             after = last.etag if isinstance(last, Inventory) else None
@@ -78,6 +88,8 @@ class Inventories:
                 self.learn(key, pod, answer)
                 if answer.etag != after or took > _POLL_SECONDS / 2:
                     failures = 0
+                    # What news a pod has is up to its image, and each costs a pass.
+                    await asyncio.sleep(pace.pause(asyncio.get_running_loop().time()))
                     continue
                 # A pod that does not wait when nothing has changed: what it says counts, but must not keep us busy.
             else:
@@ -88,7 +100,7 @@ class Inventories:
     def _lost(self, key: ModelKey, pod: PodAddress, answer: Unreachable) -> None:
         watched = self._pods[key][pod]
         was, watched.answer = watched.answer, answer
-        if isinstance(was, Unreachable):
+        if isinstance(was, Unreachable) and was.asked:
             return  # still away, in newer words
         _logger.info("pod %s/%s is unreachable: %s", key.namespace, pod.name, answer.message)
         self._ring(key)

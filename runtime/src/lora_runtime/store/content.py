@@ -32,12 +32,13 @@ from lora_runtime.store.digest import digest_of, digests_of_parts, hex_of
 from lora_runtime.store.disk import disk_refused, reveal
 from lora_runtime.store.downloads import Downloads, key_of
 from lora_runtime.store.flights import Flights, to_the_end
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.room import Room, Volume
 from lora_runtime.store.sources.http import HTTPFiles
 from lora_runtime.store.sources.huggingface import HuggingFaceHub
 from lora_runtime.store.sources.object_store import GCSObjects, S3Objects
 from lora_runtime.store.sources.oci import OCIArtifacts
-from lora_runtime.store.sources.source import Progress, Sources
+from lora_runtime.store.sources.source import Sources
 from lora_runtime.store.sources.volume import VolumeFiles
 from lora_runtime.store.sources.web import Web
 from lora_runtime.store.versions import Published, Versions

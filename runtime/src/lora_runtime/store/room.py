@@ -14,7 +14,7 @@ from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
 from lora_runtime.store.budget import USABLE_SHARE, Fill, Space, StoredFolder, surplus, with_blocks
 from lora_runtime.store.disk import hide, size_of, store_full
 from lora_runtime.store.flights import to_the_end
-from lora_runtime.store.sources.source import Progress
+from lora_runtime.store.progress import Progress
 
 _log = logging.getLogger(__name__)
 

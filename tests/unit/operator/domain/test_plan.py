@@ -12,7 +12,7 @@ from lora_operator.domain.acceptance import Policy
 from lora_operator.domain.actions import (
     Action,
     ApplyChild,
-    CreateSecret,
+    IssueCertificate,
     Plan,
     PushDesired,
     ResolveSource,
@@ -20,7 +20,7 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Refusal, Snapshot
+from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Refusal, Snapshot, Unreachable
 from support.builders import (
     NOW,
     a_deployment,
@@ -41,6 +41,9 @@ A = TypeVar("A", bound=Action)
 DEPLOYMENT = {"kind": "Deployment", "metadata": {"name": "smol", "annotations": {labels.TEMPLATE_HASH: "h1"}}}
 SERVICE = {"kind": "Service", "metadata": {"name": "smol", "annotations": {labels.TEMPLATE_HASH: "h2"}}}
 APPLIED = {"Deployment/smol": "h1", "Service/smol": "h2"}
+
+
+CERTIFICATE = IssueCertificate("the pods need one")
 
 
 def planned(snapshot: Snapshot, *, allow_host_path: bool = False, **rest: Any) -> Plan:
@@ -93,7 +96,7 @@ def settled(*adapters: ObservedAdapter) -> Snapshot:
         *adapters, pods=(a_pod(),), applied=APPLIED, deployment=a_deployment(), resolutions=resolved(*adapters)
     )
     document = document_of(planned(snapshot))
-    snapshot = replace(snapshot, desired=document, pods=(a_serving_pod(document),))
+    snapshot = replace(snapshot, desired=document, stored=document, pods=(a_serving_pod(document),))
     return with_statuses(snapshot, planned(snapshot))
 
 
@@ -102,10 +105,10 @@ def test_a_settled_model_needs_nothing() -> None:
 
 
 def test_a_new_model_gets_certificate_document_and_children_in_this_order_before_statuses() -> None:
-    found = planned(a_snapshot(an_adapter()), secret_name="smol-admin")
+    found = planned(a_snapshot(an_adapter()), certificate=CERTIFICATE)
 
     assert [type(action) for action in found.actions] == [
-        CreateSecret,
+        IssueCertificate,
         WriteDesired,
         ApplyChild,
         ApplyChild,
@@ -162,10 +165,43 @@ def test_a_pod_that_missed_the_document_is_told_again_without_storing_it_again()
     assert [push.pod for push in of(PushDesired, found)] == ["late"]
 
 
+def test_what_is_only_to_be_prepared_is_told_and_not_stored() -> None:
+    snapshot = settled(an_adapter())
+    heavier = replace(snapshot.adapters[0], spec=an_adapter(weight=2.0).spec)
+
+    found = planned(replace(snapshot, adapters=(heavier,)))
+
+    assert of(WriteDesired, found) == []
+    (push,) = of(PushDesired, found)
+    assert push.document.adapters[0].prepare is not None
+    assert push.document.serves_as(snapshot.stored or Desired())
+
+
+def test_a_change_that_has_just_been_seen_is_not_told_until_it_has_arrived_or_taken_a_moment() -> None:
+    snapshot = settled(an_adapter())
+    heavier = replace(snapshot.adapters[0], spec=an_adapter(weight=2.0, generation=2).spec)
+    changed = replace(snapshot, adapters=(heavier,), changing={"uid-pirate": NOW})
+
+    fresh, late = planned(changed), planned(replace(changed, changing={"uid-pirate": NOW - timedelta(seconds=1)}))
+
+    assert (of(WriteAdapterStatus, fresh), of(WriteModelStatus, fresh)) == ([], [])
+    assert fresh.look_again_at == NOW + timedelta(seconds=0.3)
+    assert len(of(WriteAdapterStatus, late)) == 1
+
+
+def test_a_clock_that_goes_back_holds_no_status() -> None:
+    snapshot = settled(an_adapter())
+    heavier = replace(snapshot.adapters[0], spec=an_adapter(weight=2.0, generation=2).spec)
+
+    found = planned(replace(snapshot, adapters=(heavier,), changing={"uid-pirate": NOW + timedelta(hours=1)}))
+
+    assert len(of(WriteAdapterStatus, found)) == 1
+
+
 def test_a_document_whose_config_map_is_gone_is_stored_again_and_no_pod_is_bothered() -> None:
     snapshot = settled(an_adapter())
 
-    found = planned(replace(snapshot, desired_stored=False))
+    found = planned(replace(snapshot, stored=None))
 
     assert document_of(found) == snapshot.desired
     assert of(PushDesired, found) == []
@@ -193,13 +229,14 @@ def test_a_changed_weight_is_prepared_then_committed_then_told() -> None:
     snapshot = replace(snapshot, adapters=(edited,))
 
     preparing = planned(snapshot)
-    document = document_of(preparing)
+    (push,) = of(PushDesired, preparing)
+    document = push.document
     (entry,) = document.adapters
     assert entry.serve is not None
     assert entry.prepare is not None
     states = {f"r_{entry.serve.revision}": RevisionState.SERVING, f"r_{entry.prepare.revision}": RevisionState.PREPARED}
     ready_pod = a_pod(inventory=an_inventory(a_report("pirate", **states), document=document))
-    committing = planned(replace(with_statuses(snapshot, preparing), pods=(ready_pod,)))
+    committing = planned(replace(with_statuses(snapshot, preparing), desired=document, pods=(ready_pod,)))
     committed = document_of(committing)
     done = planned(replace(with_statuses(snapshot, committing), pods=(a_serving_pod(committed),)))
 
@@ -207,6 +244,15 @@ def test_a_changed_weight_is_prepared_then_committed_then_told() -> None:
     assert preparing.look_again_at == NOW + timedelta(seconds=120)
     assert told(preparing) == []
     assert told(done) == ["AdapterServed"]
+
+
+def test_nothing_is_taken_back_before_a_pod_was_heard() -> None:
+    snapshot = settled(an_adapter())
+    unheard = replace(snapshot, pods=(a_pod(inventory=Unreachable("not asked yet", asked=False)),))
+    silent = replace(snapshot, pods=(a_pod(inventory=Unreachable("no answer")),))
+
+    assert of(WriteAdapterStatus, planned(unheard)) == []
+    assert len(of(WriteAdapterStatus, planned(silent))) == 1
 
 
 def test_a_deleted_adapter_leaves_the_document() -> None:
@@ -218,7 +264,7 @@ def test_a_deleted_adapter_leaves_the_document() -> None:
 
 
 def test_without_a_model_adapters_say_so_and_nothing_else_happens() -> None:
-    found = planned(a_snapshot_without_model(an_adapter(), pods=(a_pod(),)), secret_name="smol-admin")
+    found = planned(a_snapshot_without_model(an_adapter(), pods=(a_pod(),)), certificate=CERTIFICATE)
 
     assert [type(action) for action in found.actions] == [WriteAdapterStatus]
     (written,) = of(WriteAdapterStatus, found)
@@ -241,7 +287,7 @@ def test_a_model_whose_name_is_taken_touches_nothing_but_statuses() -> None:
         adapter, pods=(a_pod(),), resolutions=resolved(adapter), conflicting={"Service/smol": "nobody"}
     )
 
-    found = planned(snapshot, secret_name="smol-admin")
+    found = planned(snapshot, certificate=CERTIFICATE)
 
     assert {type(action) for action in found.actions} == {WriteModelStatus, WriteAdapterStatus}
 

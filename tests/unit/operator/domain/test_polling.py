@@ -14,7 +14,7 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain import conditions, facts, plan, polling
 from lora_operator.domain.acceptance import Policy
-from lora_operator.domain.actions import Plan, ResolveSource, WriteAdapterStatus, WriteDesired
+from lora_operator.domain.actions import Plan, PushDesired, ResolveSource, WriteAdapterStatus, WriteDesired
 from lora_operator.domain.observed import ObservedAdapter, Resolution, Unreachable
 from support.builders import (
     NOW,
@@ -45,6 +45,7 @@ class World:
         self.adapter = adapter
         self.since = NOW - DAY
         self.desired: Desired | None = None
+        self.stored: Desired | None = None
         self.resolution: Resolution | None = a_resolution(adapter)
         self.under_way = False
         self.served: list[str] = []
@@ -66,6 +67,7 @@ class World:
             model=a_model(),
             pods=(a_pod(inventory=an_inventory(report, document=self.desired)),),
             desired=self.desired,
+            stored=self.stored,
             resolutions={} if self.resolution is None else {uid: self.resolution},
             asking_since=self.since,
             resolving={uid: facts.source_hash(self.adapter)} if self.under_way else {},
@@ -75,6 +77,8 @@ class World:
             if isinstance(action, WriteAdapterStatus):
                 self.adapter = replace(self.adapter, status=action.status)
             elif isinstance(action, WriteDesired):
+                self.stored = action.document
+            elif isinstance(action, PushDesired):
                 self.desired = action.document
                 specs = (action.document.adapters[0].serve, action.document.adapters[0].prepare)
                 self.served = [spec.revision for spec in specs if spec is not None][-1:]
@@ -96,7 +100,7 @@ class World:
 
 
 def written(found: Plan) -> list[object]:
-    return [action for action in found.actions if isinstance(action, WriteAdapterStatus | WriteDesired)]
+    return [action for action in found.actions if isinstance(action, WriteAdapterStatus | WriteDesired | PushDesired)]
 
 
 def moment(adapter: ObservedAdapter, after: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """What is done when part of a plan fails."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import pytest
@@ -26,7 +26,9 @@ from lora_operator.domain.actions import (
 )
 from lora_operator.domain.observed import ModelKey, Refusal
 from lora_operator.reconcile.act import Act
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.queue import Backoff, TryAgain
@@ -60,12 +62,12 @@ async def carry_out(
             kube=kube,
             admin=admin,
             events=Events(kube, clock, "operator-0"),
-            authority=authority,
+            certificates=Certificates(authority, timedelta(days=1)),
             clock=clock,
             inventories=Inventories(admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None),
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
             applied=Applied() if applied is None else applied,
-            freshness=Freshness(),
+            adapters=Adapters(kube, Freshness()),
             metrics=metrics or Metrics(),
         )
         await act(KEY, a_model().meta, Plan(actions))

@@ -50,37 +50,37 @@ def test_what_was_seen_lately_is_not_read_again_and_what_was_applied_since_is_in
     assert applied.seen(KEY, NOW) is None
     applied.note_seen(KEY, NOW, {}, None)
     applied.note_applied(KEY, "Service/smol", a_child())
-    applied.note_desired(KEY, DOCUMENT)
+    applied.note_stored(KEY, DOCUMENT)
     lately = applied.seen(KEY, NOW + timedelta(seconds=10))
-    assert lately == Seen({"Service/smol": a_child()}, DOCUMENT, desired_stored=True)
+    assert lately == Seen({"Service/smol": a_child()}, DOCUMENT, stored=DOCUMENT)
     assert applied.seen(KEY, NOW + timedelta(seconds=11)) is None
 
 
 def test_a_document_whose_config_map_is_gone_is_remembered_as_last_known() -> None:
     applied = Applied()
-    applied.note_desired(KEY, DOCUMENT)
-    assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, DOCUMENT, desired_stored=False)
+    applied.note_stored(KEY, DOCUMENT)
+    assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, DOCUMENT, stored=None)
 
 
-def test_a_document_that_was_stored_by_another_hand_is_the_one_in_force() -> None:
-    applied, restored = Applied(), Desired(sequence=2)
-    applied.note_desired(KEY, DOCUMENT)
-    assert applied.note_seen(KEY, NOW, {}, restored) == Seen({}, restored, desired_stored=True)
+def test_a_newer_document_that_was_stored_by_another_hand_is_the_one_in_force() -> None:
+    applied, newer = Applied(), Desired(sequence=DOCUMENT.sequence + 1)
+    applied.note_stored(KEY, DOCUMENT)
+    assert applied.note_seen(KEY, NOW, {}, newer) == Seen({}, newer, stored=newer)
+
+
+def test_a_document_that_was_told_is_in_force_although_an_older_one_is_stored() -> None:
+    applied, told = Applied(), Desired(sequence=DOCUMENT.sequence + 1)
+    applied.note_stored(KEY, DOCUMENT)
+    applied.note_told(KEY, told)
+    assert applied.seen(KEY, NOW) is None
+    assert applied.note_seen(KEY, NOW, {}, DOCUMENT) == Seen({}, told, stored=DOCUMENT)
 
 
 def test_the_document_of_a_deleted_model_is_forgotten() -> None:
     applied = Applied()
-    applied.note_desired(KEY, DOCUMENT)
+    applied.note_stored(KEY, DOCUMENT)
     applied.forget(KEY)
-    assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, None, desired_stored=False)
-
-
-def test_a_certificate_is_of_one_model_object_and_one_authority() -> None:
-    applied = Applied()
-    applied.note_secret(KEY, "uid-1", "smol-tls-aaaa")
-    assert applied.has_secret(KEY, "uid-1", "smol-tls-aaaa")
-    assert not applied.has_secret(KEY, "uid-2", "smol-tls-aaaa")
-    assert not applied.has_secret(KEY, "uid-1", "smol-tls-bbbb")
+    assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, None, stored=None)
 
 
 def test_the_newest_version_of_a_kind_never_goes_back() -> None:

@@ -1,0 +1,5 @@
+"""`python -m bench.control`."""
+
+from bench.control.command import app
+
+app()

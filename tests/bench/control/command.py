@@ -1,0 +1,49 @@
+"""`python -m bench.control`: how fast a changed custom resource is served by every pod."""
+
+import asyncio
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.control.changes import POOL
+from bench.control.node import running
+from bench.control.page import document, page
+from bench.control.results import judge, key_figures
+from bench.control.run import Run
+from bench.control.settings import REPLICAS, TOKENS, settings
+from bench.report import documents
+from bench.report.session import OutOption, QuickOption, SeedOption, Session
+from bench.served.reference import references
+from bench.served.world import Model, build
+from local_cluster.progress import Terminal
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def control(
+    quick: QuickOption = False,
+    changes: Annotated[int, typer.Option(min=1, help="Of each kind.")] = 60,
+    seed: SeedOption = 0,
+    out: OutOption = documents.FOLDER,
+) -> None:
+    """Change custom resources one by one; ask every pod meanwhile which revision answers."""
+    session = Session("control")
+    wanted = settings(seed=seed, changes=changes, quick=quick)
+    with tempfile.TemporaryDirectory(prefix="bench-control-", dir="/var/tmp") as name:
+        folder = Path(name)
+        with session.preparing() as advance:
+            world = build(folder, Model.TINY, TOKENS, advance)
+            base = world.volumes / "models" / "base"
+            answers = references(base, world.adapters, POOL, world.prompts, TOKENS, advance)
+        with running(world.volumes, Terminal()) as node:
+            session.tell("both pods are ready")
+            observed = asyncio.run(Run(node, wanted, world.prompts, answers)(session.tell))
+            traces = node.collector.traces()
+    judged = [judge(each, traces.get(each.which), answers) for each in observed]
+    key = key_figures(judged, REPLICAS)
+    bad = bool(key["wrong"] or key["never"])
+    session.end(out, key, partial(document, wanted, judged, key), partial(page, wanted, judged, key), bad=bad)

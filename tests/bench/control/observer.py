@@ -1,0 +1,59 @@
+"""Asks one pod over and over which revision answers, as a client would."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from bench.control.settings import TOKENS
+from bench.served.reference import Prompt
+
+_ANSWER_SECONDS = 60.0
+_ENOUGH_NEW = 3
+"""So many answers in a row must be of the new revision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One answer. Times are monotonic seconds."""
+
+    started: float
+    ended: float
+    status: int
+    tokens: tuple[int, ...]
+
+
+class Observer:
+    """One pod's serving port."""
+
+    def __init__(self, pod: str, ip: str, pause_seconds: float) -> None:
+        """Takes the pod's name and address, and how long to rest between two questions."""
+        self.pod = pod
+        self._pause = pause_seconds
+        self._http = httpx.AsyncClient(base_url=f"http://{ip}:8000", timeout=_ANSWER_SECONDS, trust_env=False)
+
+    async def close(self) -> None:
+        """Closes its connection."""
+        await self._http.aclose()
+
+    async def ask(self, name: str, prompt: Prompt) -> Sighting:
+        """What the pod answers now."""
+        body = {"model": name, "prompt": list(prompt), "max_tokens": TOKENS, "temperature": 0,
+                "ignore_eos": True, "return_token_ids": True}  # fmt: skip
+        started = time.monotonic()
+        answer = await self._http.post("/v1/completions", json=body)
+        ended = time.monotonic()
+        tokens = tuple(answer.json()["choices"][0]["token_ids"]) if answer.status_code == httpx.codes.OK else ()
+        return Sighting(started, ended, answer.status_code, tokens)
+
+    async def watch(self, name: str, prompt: Prompt, wanted: Sequence[int], until: float) -> list[Sighting]:
+        """Every answer until the wanted one has come a few times in a row, or until a time in monotonic seconds."""
+        seen: list[Sighting] = []
+        new = 0
+        while new < _ENOUGH_NEW and time.monotonic() < until:
+            seen.append(await self.ask(name, prompt))
+            new = new + 1 if seen[-1].tokens == tuple(wanted) else 0
+            await asyncio.sleep(self._pause)
+        return seen

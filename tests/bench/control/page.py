@@ -1,0 +1,82 @@
+"""The Markdown page and the JSON of the control benchmark. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bench.control.results import Judged, rows, stage_rows
+from bench.control.settings import TOKENS, Settings
+from bench.report.documents import machine_lines, rounded, table
+
+
+def page(
+    settings: Settings, judged: Sequence[Judged], key: Mapping[str, Any], machine: Mapping[str, Any], seconds: float
+) -> str:
+    """What a reader needs to know, and to make it again."""
+    head = ("change", "count", "served p50", "served p99", "Ready p50", "split p50", "split p99", "split max")
+    lines = [
+        (row.kind, row.count, *map(_ms, (row.served_p50, row.served_p99, row.ready_p50)),
+         *map(_ms, (row.split_p50, row.split_p99, row.split_max)))
+        for row in rows(judged)
+    ]  # fmt: skip
+    stages = [(name, _ms(median), _ms(p99)) for name, median, p99 in stage_rows(judged)]
+    return "\n\n".join([
+        "# From a change of a custom resource to every pod",
+        f"`make bench-control` on {machine_lines(machine)} Seed {settings.seed}; {seconds / 60:.0f} minutes; load average "
+        f"{machine['load_average']} before the run.",
+        f"**An edited adapter is served by both pods after {key['p50_ms']} ms (p50) and {key['p99_ms']} ms (p99). Two pods "
+        f"answer with different revisions for at most {key['split_p99_ms']} ms (p99).**",
+        table(head, lines),
+        f"Answers that were of neither revision, old after new, or errors: {key['wrong']}.",
+        "## Where the time goes",
+        table(("stage", "p50", "p99"), stages) if stages else "No trace was received.",
+        _METHOD.format(tokens=TOKENS, pause=settings.pause_seconds * 1000, slow=settings.slow_seconds),
+    ])  # fmt: skip
+
+
+def document(
+    settings: Settings, judged: Sequence[Judged], key: Mapping[str, Any], machine: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "key": dict(key),
+        "machine": dict(machine),
+        "seconds": round(seconds, 1),
+        "settings": asdict(settings),
+        "rows": [{name: _rounded(value) for name, value in asdict(row).items()} for row in rows(judged)],
+        "changes": [
+            {
+                "kind": each.change.kind.value,
+                "served_ms": _milli(each.served),
+                "ready_ms": _milli(each.ready),
+                "split_ms": _milli(each.split),
+                "stages_ms": {name: _milli(value) for name, value in each.stages.items()},
+            }
+            for each in judged
+        ],
+    }
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+def _milli(seconds: float) -> float | None:
+    return rounded(seconds * 1000, 1)
+
+
+def _rounded(value: object) -> object:
+    return rounded(value, 4) if isinstance(value, float) else value
+
+
+_METHOD = """## How it was measured
+
+- A single node with a real API server, kubelet and containerd; the operator from its image with its chart; two pods with vLLM on
+  CPU and a two-layer Llama. All of it shares the machine's cores. Files are on a volume of the pods; each weight is a revision
+  whose tensors every pod computes, checks and loads anew.
+- A client changes one custom resource, and asks each pod over and over for {tokens} tokens of the adapter, {pause:.0f} ms after its
+  last answer. Each change uses a prompt to which the old and the new revision answer differently, by PEFT in float32.
+- *Served* is the time from just before the request to the API server, to the end of the first new answer of the last pod. *Ready*
+  is the time until a watch tells `Ready=True` for the new generation. *Split* runs from the begin of the first new answer of any
+  pod to the end of the first new answer of the last pod, so that it contains one answer's time.
+- *slow pod* is an edit during which the engine's processes of one pod stand still for {slow:.0f} s."""

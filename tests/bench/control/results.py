@@ -1,0 +1,135 @@
+"""From what was seen to what is reported. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.control.changes import Change, Kind
+from bench.control.observer import Sighting
+from bench.control.traces import Trace
+from bench.figures.quantiles import MEDIAN, P99
+from bench.report.documents import rounded
+from bench.served.reference import References
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One change as its observers saw it. Times are monotonic seconds."""
+
+    change: Change
+    which: tuple[str, int]
+    """UID and generation."""
+    asked: float
+    """When the request to the API server was about to be sent."""
+    asked_at: float
+    """The same in seconds since 1970, as traces have it."""
+    ready: float | None
+    """When a watch told Ready=True of this generation; None when it never did."""
+    sightings: Mapping[str, Sequence[Sighting]]
+    """By pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What follows from it."""
+
+    change: Change
+    served: float
+    """Seconds from the request to the end of the first new answer of the last pod; NaN when it never came."""
+    split: float
+    """Seconds in which pods may have answered with different revisions: from the begin of the first new answer of any
+    pod, to the end of the first new answer of the last one."""
+    ready: float
+    stages: Mapping[str, float]
+    """Seconds: from the request to the event, and then what the operator's trace says."""
+    wrong: int
+    """Answers that are of neither revision, an old one after a new one, or an error for a name that was served."""
+
+
+def judge(observed: Observed, trace: Trace | None, references: References) -> Judged:
+    """Holds every answer against PEFT's. Without a trace there are no stages."""
+    change = observed.change
+    new = references[change.after][change.prompt].tokens
+    old = references[change.before][change.prompt].tokens if change.before is not None else ()
+    first = {pod: next((s for s in seen if s.tokens == new), None) for pod, seen in observed.sightings.items()}
+    wrong = sum(_wrong(seen, old, new) for seen in observed.sightings.values())
+    found = [sighting for sighting in first.values() if sighting is not None]
+    whole = len(found) == len(first)
+    last = max((sighting.ended for sighting in found), default=float("nan"))
+    return Judged(
+        change=change,
+        served=last - observed.asked if whole else float("nan"),
+        split=last - min(sighting.started for sighting in found) if whole else float("nan"),
+        ready=float("nan") if observed.ready is None else observed.ready - observed.asked,
+        stages={} if trace is None else {"request": trace.begun - observed.asked_at, **trace.stages},
+        wrong=wrong,
+    )
+
+
+def _wrong(seen: Sequence[Sighting], old: tuple[int, ...], new: tuple[int, ...]) -> int:
+    flipped, wrong = False, 0
+    for sighting in seen:
+        if sighting.tokens == new:
+            flipped = True
+        elif flipped or sighting.tokens != old:
+            wrong += 1
+    return wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All changes of one kind. Seconds."""
+
+    kind: str
+    count: int
+    served_p50: float
+    served_p99: float
+    ready_p50: float
+    split_p50: float
+    split_p99: float
+    split_max: float
+
+
+def rows(judged: Sequence[Judged]) -> list[Row]:
+    """One row a kind, and one of all edits together."""
+    edits = [each for each in judged if each.change.kind in (Kind.WEIGHT, Kind.SOURCE)]
+    groups = [("edit", edits)] + [(kind.value, [j for j in judged if j.change.kind is kind]) for kind in Kind]
+    return [_row(name, group) for name, group in groups if group]
+
+
+def stage_rows(judged: Sequence[Judged]) -> list[tuple[str, float, float]]:
+    """Name, median and p99 in seconds of each stage, over the edits."""
+    edits = [each for each in judged if each.change.kind in (Kind.WEIGHT, Kind.SOURCE)]
+    names = dict.fromkeys(name for each in edits for name in each.stages)
+    found = {name: np.array([each.stages[name] for each in edits if name in each.stages]) for name in names}
+    return [(name, MEDIAN(values), P99(values)) for name, values in found.items()]
+
+
+def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
+    """The last line of the output."""
+    by_kind = {row.kind: row for row in rows(judged)}
+    edit, slow = by_kind["edit"], by_kind.get(Kind.SLOW.value)
+    return {
+        "changes": len(judged),
+        "pods": pods,
+        "p50_ms": _ms(edit.served_p50),
+        "p99_ms": _ms(edit.served_p99),
+        "split_p99_ms": _ms(edit.split_p99),
+        "stages": {name: _ms(median) for name, median, _ in stage_rows(judged)},
+        "split_slow_max_ms": None if slow is None else _ms(slow.split_max),
+        "wrong": sum(each.wrong for each in judged),
+        "never": sum(each.served != each.served for each in judged),
+    }
+
+
+def _row(kind: str, group: Sequence[Judged]) -> Row:
+    served, split, ready = (np.array([getattr(j, name) for j in group]) for name in ("served", "split", "ready"))
+    return Row(
+        kind, len(group), MEDIAN(served), P99(served), MEDIAN(ready), MEDIAN(split), P99(split), float(split.max())
+    )
+
+
+def _ms(seconds: float) -> float | None:
+    return rounded(seconds * 1000, 1)

@@ -1,0 +1,133 @@
+"""Changes custom resources one by one, and watches every pod meanwhile."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from kubernetes import client, watch
+
+from bench.control.changes import FIRST, Change, Kind, plan
+from bench.control.node import MODEL, NAMESPACE, Json, Node
+from bench.control.observer import Observer
+from bench.control.results import Observed
+from bench.control.settings import Settings
+from bench.served.recipes import Recipe
+from bench.served.reference import Prompt, References
+from lora_api import labels
+
+NAME = "edited"
+_PATIENCE_SECONDS = 60.0
+_WARM_UP = 3
+
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Readiness:
+    """When a watch told that a generation of a LoRAAdapter is Ready."""
+
+    api: client.ApiClient
+    seen: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begins to watch, until the process ends."""
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def _follow(self) -> None:
+        custom = client.CustomObjectsApi(self.api)
+        while True:
+            stream = watch.Watch().stream(
+                custom.list_namespaced_custom_object, labels.GROUP, labels.VERSION, NAMESPACE, "loraadapters"
+            )
+            for event in stream:
+                stored = event["object"]
+                for condition in (stored.get("status") or {}).get("conditions", ()):
+                    if (condition["type"], condition["status"]) == ("Ready", "True"):
+                        key = (stored["metadata"]["uid"], condition["observedGeneration"])
+                        self.seen.setdefault(key, time.monotonic())
+
+    async def of(self, stored: Json) -> float | None:
+        """When this very generation was Ready; None when it is not for long."""
+        key = (stored["metadata"]["uid"], stored["metadata"]["generation"])
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while key not in self.seen and time.monotonic() < deadline:  # noqa: ASYNC110  # noted by another thread
+            await asyncio.sleep(0.02)
+        return self.seen.get(key)
+
+
+class Run:
+    """One user, one adapter that is edited, and an observer for each pod."""
+
+    def __init__(self, node: Node, settings: Settings, prompts: Sequence[Prompt], references: References) -> None:
+        """Takes the node with its pods ready, and what PEFT answers to the prompts."""
+        self._node = node
+        self._settings = settings
+        self._prompts = prompts
+        self._references = references
+        self._custom = client.CustomObjectsApi(node.api)
+        self._ready = Readiness(node.api)
+        self._observers = [Observer(pod, ip, settings.pause_seconds) for pod, ip in node.pods.items()]
+
+    async def __call__(self, tell: Tell) -> list[Observed]:
+        """All changes, in order."""
+        changes = list(plan(self._settings, self._references, Random(self._settings.seed)))
+        await self._ready.of(await self._create(NAME, FIRST))
+        found = []
+        for number, change in enumerate(changes):
+            found.append(await self._observe(change, number))
+            if (number + 1) % 10 == 0 or number + 1 == len(changes):
+                tell(f"{number + 1} of {len(changes)} changes")
+            await asyncio.sleep(self._settings.between_seconds)
+        for observer in self._observers:
+            await observer.close()
+        await asyncio.to_thread(self._node.collector.wait_for, found[-1].which)
+        return found
+
+    async def _observe(self, change: Change, number: int) -> Observed:
+        name = NAME if change.before is not None else f"new-{number}"
+        prompt, wanted = self._prompts[change.prompt], self._references[change.after][change.prompt].tokens
+        for observer in self._observers:
+            for _ in range(_WARM_UP):
+                await observer.ask(name, prompt)
+        until = time.monotonic() + _PATIENCE_SECONDS
+        asked, asked_at = time.monotonic(), time.time()
+        async with asyncio.TaskGroup() as group:
+            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until)) for o in self._observers}
+            with self._node.standing_still(self._observers[-1].pod if change.kind is Kind.SLOW else None):
+                stored = await (self._edit(change) if change.before is not None else self._create(name, change.after))
+                if change.kind is Kind.SLOW:
+                    await asyncio.sleep(self._settings.slow_seconds)
+        ready = await self._ready.of(stored)
+        if change.before is None:
+            await asyncio.to_thread(self._delete, name)
+        which = (stored["metadata"]["uid"], stored["metadata"]["generation"])
+        return Observed(change, which, asked, asked_at, ready, {pod: task.result() for pod, task in tasks.items()})
+
+    async def _create(self, name: str, wanted: Recipe) -> Json:
+        manifest = {
+            "apiVersion": labels.API_VERSION,
+            "kind": "LoRAAdapter",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"modelRef": {"name": MODEL}, **_spec(wanted)},
+        }
+        return await self._call(self._custom.create_namespaced_custom_object, manifest)
+
+    async def _edit(self, change: Change) -> Json:
+        return await self._call(self._custom.patch_namespaced_custom_object, NAME, {"spec": _spec(change.after)})
+
+    async def _call(self, method: Callable[..., Any], *arguments: Any) -> Json:
+        where = (labels.GROUP, labels.VERSION, NAMESPACE, "loraadapters")
+        stored: Json = await asyncio.to_thread(method, *where, *arguments)
+        return stored
+
+    def _delete(self, name: str) -> None:
+        self._custom.delete_namespaced_custom_object(labels.GROUP, labels.VERSION, NAMESPACE, "loraadapters", name)
+
+
+def _spec(wanted: Recipe) -> Json:
+    [(name, weight)] = wanted.parts
+    return {"source": {"volume": {"name": "adapters", "path": name}}, "weight": weight}

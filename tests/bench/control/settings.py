@@ -1,0 +1,43 @@
+"""How long a run is, and what is changed."""
+
+from dataclasses import dataclass
+
+REPLICAS = 2
+TOKENS = 1
+"""That each question of the observers asks for: the less work for the engines, the less it disturbs what is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run."""
+
+    seed: int
+    weights: int
+    """Edits of `spec.weight`."""
+    sources: int
+    """Edits of `spec.source`."""
+    creations: int
+    """New LoRAAdapters, each deleted again."""
+    slow: int
+    """Edits while the engine of one pod stands still."""
+    slow_seconds: float
+    """For so long."""
+    pause_seconds: float
+    """Between an answer of a pod and the next question to it."""
+    between_seconds: float
+    """Between the end of a change and the next one."""
+
+
+def settings(*, seed: int, changes: int, quick: bool) -> Settings:
+    """The run that a user asked for: so many changes of each kind."""
+    count = 5 if quick else changes
+    return Settings(
+        seed=seed,
+        weights=count,
+        sources=count,
+        creations=count,
+        slow=1 if quick else 5,
+        slow_seconds=10.0,
+        pause_seconds=0.02,
+        between_seconds=0.5,
+    )
