@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ALERTS = ROOT / "helm" / "lora-operator" / "files" / "monitoring" / "alerts.yaml"
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 HOW_TO = ROOT / "docs" / "how-to" / "monitor.md"
+AUTOSCALE = ROOT / "docs" / "how-to" / "autoscale.md"
 
 RULES = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 PANELS = [panel for panel in json.loads(render.rendered())["panels"] if "targets" in panel]
@@ -29,6 +30,7 @@ QUERIES = {
 }
 Rule = dict[str, Any]
 
+QUERIES |= {f"autoscale {n}": query for n, query in enumerate(re.findall(r"sum\(.*\}.*?\)\)?", AUTOSCALE.read_text()))}
 BY_SCRAPE = frozenset({"namespace", "pod", "model"})
 """Labels that the monitors add to the series of a pod; the operator's own `namespace` and `model` are kept."""
 

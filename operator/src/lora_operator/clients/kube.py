@@ -83,7 +83,7 @@ class Listing:
 class Kube:
     """A connection to one API server. Every call may raise KubeError."""
 
-    def __init__(self, configuration: Any, count: Count) -> None:
+    def __init__(self, configuration: Any, count: Count = lambda method, kind, status: None) -> None:
         self._configuration = configuration
         self._count = count
         self._api = client.ApiClient(configuration)
@@ -136,7 +136,7 @@ class Kube:
         """One object, or None."""
         accept = _METADATA_ONLY if metadata_only else "application/json"
         try:
-            return await self._request("GET", resource, resource.path(namespace, name), accept=accept)
+            return await self._request("GET", resource.path(namespace, name), kind=resource.kind, accept=accept)
         except KubeError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -162,7 +162,7 @@ class Kube:
             query |= {"resourceVersion": not_older_than, "resourceVersionMatch": "NotOlderThan"}
         found: list[dict[str, Any]] = []
         while True:
-            page = await self._request("GET", resource, resource.path(namespace), query=query)
+            page = await self._request("GET", resource.path(namespace), kind=resource.kind, query=query)
             found += page["items"]
             token = page["metadata"].get("continue")
             if not token:
@@ -182,8 +182,8 @@ class Kube:
         metadata = manifest["metadata"]
         return await self._request(
             "PATCH",
-            resource,
             resource.path(metadata["namespace"], metadata["name"], subresource),
+            kind=resource.kind,
             query={"fieldManager": field_manager, "force": "true"},
             body=manifest,
             content_type=_APPLY,
@@ -192,13 +192,14 @@ class Kube:
 
     async def merge(self, resource: Resource, namespace: str, name: str, patch: Manifest) -> None:
         """Changes the given fields of an object."""
-        await self._request("PATCH", resource, resource.path(namespace, name), body=patch, content_type=_MERGE)
+        path = resource.path(namespace, name)
+        await self._request("PATCH", path, kind=resource.kind, body=patch, content_type=_MERGE)
 
     async def create(self, resource: Resource, manifest: Manifest) -> bool:
         """Creates an object; False when one of its name exists."""
         try:
             path = resource.path(manifest["metadata"]["namespace"])
-            await self._request("POST", resource, path, body=manifest)
+            await self._request("POST", path, kind=resource.kind, body=manifest)
         except KubeError as error:
             if error.status == HTTPStatus.CONFLICT:
                 return False
@@ -208,9 +209,9 @@ class Kube:
     async def _request(
         self,
         method: str,
-        resource: Resource,
         path: str,
         *,
+        kind: str = "other",
         query: Mapping[str, str | None] | None = None,
         body: Manifest | None = None,
         content_type: str = "application/json",
@@ -229,13 +230,13 @@ class Kube:
                 while True:
                     response = await self._api.call_api(*request, _request_timeout=_TIMEOUT_SECONDS)
                     data = await response.read()
-                    self._count(method, resource.kind, response.status)
+                    self._count(method, kind, response.status)
                     if response.status != HTTPStatus.TOO_MANY_REQUESTS:
                         break
                     # Asked to wait: a new CRD's cache is being filled, or the server is busy.
                     await asyncio.sleep(float(response.headers.get("Retry-After", 1)))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._count(method, resource.kind, 0)
+            self._count(method, kind, 0)
             raise KubeError(0, f"{method} {path}: no answer from the API server: {error!r}") from error
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise KubeError(response.status, f"{method} {path}: {response.status} {_reason(data)}")

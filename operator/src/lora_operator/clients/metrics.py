@@ -96,15 +96,14 @@ class Metrics:
         self.registry.register(self.standings)
         for outcome in PassOutcome:
             self.passes.labels(outcome.value)
-        for stage in PassStage:
-            self.stages.labels(stage.value)
+        for pass_stage in PassStage:
+            self.stages.labels(pass_stage.value)
+        for stage in Stage:
+            self.change_stages.labels(stage.value)
 
     def asked(self, method: str, kind: str, status: int) -> None:
         """The API server has answered with this status, or not at all (0)."""
         self.api_requests.labels(method, kind, str(status) if status else "none").inc()
-
-        for stage in Stage:
-            self.change_stages.labels(stage.value)
 
     def arrived(self, change: Change) -> None:
         """A change is served by every pod."""

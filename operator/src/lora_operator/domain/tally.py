@@ -53,7 +53,9 @@ def of(snapshot: Snapshot) -> Tally:
     return Tally(
         models=_groups([] if model is None else [(model.meta, model.status)]),
         adapters=_groups((adapter.meta, adapter.status) for adapter in snapshot.adapters),
-        unreachable_pods=sum(pod.serves and isinstance(pod.inventory, Unreachable) for pod in snapshot.pods),
+        unreachable_pods=sum(
+            pod.serves and isinstance(pod.inventory, Unreachable) and pod.inventory.asked for pod in snapshot.pods
+        ),
     )
 
 

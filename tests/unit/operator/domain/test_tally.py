@@ -7,7 +7,7 @@ from lora_api.v1alpha1.common import Condition
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import conditions, tally
-from lora_operator.domain.observed import ModelKey, Snapshot
+from lora_operator.domain.observed import ModelKey, Snapshot, Unreachable
 from lora_operator.domain.tally import Group, Standing, Tally
 from support.builders import LONG_AGO, NAMESPACE, NOW, a_model, a_pod, an_adapter, unreachable
 
@@ -65,6 +65,7 @@ def test_only_a_pod_that_should_answer_is_unreachable() -> None:
         a_pod("serves-and-is-silent", inventory=gone),
         a_pod("starts", ready=False, inventory=gone),
         a_pod("ends", terminating=True, inventory=gone),
+        a_pod("was-not-asked", inventory=Unreachable("not yet", asked=False)),
         a_pod("answers"),
     )
 
