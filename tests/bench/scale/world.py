@@ -22,11 +22,13 @@ from lora_api import labels
 from lora_operator.clients import resources
 from lora_operator.clients.kube import Kube, KubeError, Resource
 from lora_operator.domain import render
+from lora_operator.domain.render.certificate import certificate_volume
+from support.mounted_secret import write_mounted
 from support.operated import Operator
 
+_MERGE = "application/merge-patch+json"
 _AT_ONCE = 24
 _PATIENCE_SECONDS = 120.0
-_MERGE = {"_content_type": "application/merge-patch+json"}
 
 
 class World:
@@ -68,9 +70,11 @@ class World:
 
     async def start_pods(self, slow_seconds: float) -> Pods:
         """Gives each pod an address, a runtime with its model's certificate, and readiness. The operator must run."""
-        secrets = await self._found(resources.SECRETS, self.shape.models)
-        tls = {secret["metadata"]["labels"][labels.MODEL]: _unpacked(self.folder, secret) for secret in secrets}
         pods = await self._found(resources.PODS, self.shape.all_pods)
+        tls = {
+            model: await self._certificate(model)
+            for model in sorted({pod["metadata"]["labels"][labels.MODEL] for pod in pods})
+        }
         ips = [f"127.0.9.{number}" for number in range(1, len(pods) + 1)]
         made = Pods(ips, [tls[pod["metadata"]["labels"][labels.MODEL]] for pod in pods], self.folder, slow_seconds)
         made.__enter__()
@@ -79,8 +83,20 @@ class World:
             ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
             status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
             path = resources.PODS.path(self.namespace, pod["metadata"]["name"], "status")
-            await self._patch(path, {"status": status})
+            await self.kube._request("PATCH", resources.PODS, path, body={"status": status}, content_type=_MERGE)
         return made
+
+    async def _certificate(self, model: str) -> Path:
+        """A folder as the kubelet mounts it into the model's pods."""
+        items = certificate_volume(model)["items"]
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            secret = await self.kube.get(resources.SECRETS, self.namespace, render.CERTIFICATES) or {"data": {}}
+            if all(item["key"] in secret["data"] for item in items):
+                files = {item["path"]: base64.b64decode(secret["data"][item["key"]]) for item in items}
+                return _mounted(self.folder / "tls" / model, files)
+            await asyncio.sleep(0.2)
+        raise Late(f"there is no certificate for {model}")
 
     async def mount_ca(self) -> None:
         """As the kubelet does for every start of the operator but the first."""
@@ -104,7 +120,7 @@ class World:
         gone = list(names)
 
         async def one(name: str) -> None:
-            await self.kube._request("DELETE", resources.ADAPTERS.path(self.namespace, name))
+            await self.kube._request("DELETE", resources.ADAPTERS, resources.ADAPTERS.path(self.namespace, name))
 
         await _together(one, gone)
         for name in gone:
@@ -114,7 +130,7 @@ class World:
         """Gives an adapter another weight; its name and new generation."""
         generation = self.adapters[name] + 1
         patch = {"spec": {"weight": round(0.1 + generation / 1000, 3)}}
-        await self._patch(resources.ADAPTERS.path(self.namespace, name), patch)
+        await self.kube.merge(resources.ADAPTERS, self.namespace, name, patch)
         self.adapters[name] = generation
         return {name: generation}
 
@@ -123,9 +139,6 @@ class World:
         found = await self.kube.get(resources.CONFIG_MAPS, self.namespace, render.desired_config_map(model))
         assert found is not None
         return sum(len(base64.b64decode(value)) for value in found["binaryData"].values())
-
-    async def _patch(self, path: str, patch: dict[str, Any]) -> None:
-        await self.kube._request("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
     async def _found(self, resource: Resource, count: int) -> list[dict[str, Any]]:
         """So many objects of the models, by name."""
@@ -143,7 +156,7 @@ async def connect(kubeconfig: Path) -> Kube:
     configuration = client.Configuration()
     await config.load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
     configuration.connection_pool_maxsize = 64
-    return Kube(configuration)
+    return Kube(configuration, lambda *_: None)
 
 
 async def _together(one: Callable[[str], Any], names: Iterable[str]) -> None:
@@ -173,11 +186,9 @@ def _peak_mib(pid: int) -> float:
     return 0.0
 
 
-def _unpacked(folder: Path, secret: dict[str, Any]) -> Path:
-    into: Path = folder / "tls" / secret["metadata"]["name"]
+def _mounted(into: Path, files: dict[str, bytes]) -> Path:
     into.mkdir(parents=True)
-    for name, content in secret["data"].items():
-        (into / name).write_bytes(base64.b64decode(content))
+    write_mounted(into, files)
     return into
 
 
