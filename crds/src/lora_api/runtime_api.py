@@ -222,9 +222,9 @@ class Desired(WireModel):
         """See WireModel; put together from the bytes of the entries."""
         return b'{"adapters":[%b],"sequence":%d}' % (b",".join(entry.written for entry in self.adapters), self.sequence)
 
-    def packed(self) -> bytes:
+    def packed(self, how_well: int = _PACKED_HOW_WELL) -> bytes:
         """The document as the ConfigMap holds it: gzip without a time stamp, so that equal documents are equal bytes."""
-        return gzip.compress(self.canonical(), _PACKED_HOW_WELL, mtime=0)
+        return gzip.compress(self.canonical(), how_well, mtime=0)
 
     def patch_from(self, earlier: "Desired") -> "DesiredPatch":
         """What turns an earlier document into this one."""

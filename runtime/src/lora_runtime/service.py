@@ -38,6 +38,8 @@ TIDY_AFTER_SECONDS = 5.0
 """Files are collected this long after a change, so that a burst of changes costs one sweep."""
 
 
+_KEPT_HOW_WELL = 1
+"""gzip's level: nothing has to fit anywhere, and it is written at each change."""
 _DIGITS = 20
 """No version of an inventory has as many."""
 
@@ -171,9 +173,8 @@ class Service:
                 f"{document.sequence} ({document.etag}) does not come after it"
             )
         self._adopt(document)
-        async with self._writing:
-            if self._desired is document:
-                await asyncio.to_thread(_keep, self._kept_document, document)
+        # Nobody waits for the disk: who falls back to an older one is told once more.
+        self._spawn(self._keep_newest(document))
 
     async def patch(self, etag: str, patch: DesiredPatch) -> None:
         """Makes the document with this etag, changed by a patch, the goal.
@@ -247,6 +248,11 @@ class Service:
     async def resolve(self, request: ResolveRequest, wait_seconds: float) -> ResolveResponse:
         """Finds, pins and checks one source; says Fetching if that takes longer than `wait_seconds`."""
         return await self._resolutions.answer(request, wait_seconds)
+
+    async def _keep_newest(self, document: Desired) -> None:
+        async with self._writing:
+            if self._desired is document:
+                await asyncio.to_thread(_keep, self._kept_document, document)
 
     def _adopt(self, document: Desired) -> None:
         self._desired = document
@@ -351,7 +357,7 @@ def _keep(file: Path, document: Desired) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as out:
-            out.write(document.packed())
+            out.write(document.packed(_KEPT_HOW_WELL))
             out.flush()
             os.fsync(out.fileno())
         os.replace(draft, file)

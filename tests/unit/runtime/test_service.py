@@ -81,6 +81,11 @@ class Pod:
             assert time.monotonic() < deadline, self.service.inventory()
             await self.service.inventory_after(self.service.inventory().etag, 0.05)
 
+    async def keeping(self, document: Desired) -> None:
+        """Waits until the document would outlive the process."""
+        kept = self.folder / "state" / "desired.json.gz"
+        await self.until(lambda: kept.exists() and Desired.unpacked(kept.read_bytes()) == document)
+
     async def serving(self, spec: RevisionSpec, name: str = "a") -> None:
         def holds() -> bool:
             found = self.service.inventory().adapter(name)
@@ -109,6 +114,7 @@ async def test_a_restarted_container_takes_the_newer_of_the_mounted_and_the_kept
     pod: Pod, mounted: int
 ) -> None:
     await pod.service.put(a_document(7, V2))
+    await pod.keeping(a_document(7, V2))
     pod.mounted.write_bytes(a_document(mounted).packed())
     again = pod.again()
     await again.service.restore(pod.mounted)
@@ -118,6 +124,7 @@ async def test_a_restarted_container_takes_the_newer_of_the_mounted_and_the_kept
 @pytest.mark.parametrize("damage", [b"", b"\x1f\x8bgarbage", a_document(9).packed()[:-9], b"{}"], ids=repr)
 async def test_a_damaged_document_is_passed_over_for_the_other_one(pod: Pod, damage: bytes) -> None:
     await pod.service.put(a_document(7))
+    await pod.keeping(a_document(7))
     pod.mounted.write_bytes(damage)
     again = pod.again()
     await again.service.restore(pod.mounted)
@@ -215,7 +222,12 @@ async def test_readiness_waits_for_what_was_still_being_resolved_when_the_proces
     await pod.service.put(a_document(2))
     pod.engine.gate.clear()
     pod.service.attach_engine(pod.engine)
-    await pod.until(lambda: pod.service.inventory().adapter("a").revisions[0].state == "Loading")  # type: ignore[union-attr]
+
+    def loading() -> bool:
+        adapter = pod.service.inventory().adapter("a")
+        return adapter is not None and [report.state for report in adapter.revisions] == ["Loading"]
+
+    await pod.until(loading)
     assert not pod.service.settled
     pod.engine.gate.set()
     await pod.until(lambda: pod.service.settled)

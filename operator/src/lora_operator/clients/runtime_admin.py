@@ -40,14 +40,9 @@ class RuntimeAdmin:
     """Talks to the runtimes of all pods. No call raises for a pod that is away: that is the value Unreachable."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        # One long poll per pod stays open; the rest is short.
-        # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=2048, keepalive_expiry=60)
-        self._http = httpx.AsyncClient(
-            transport=BoundedTransport(context, limits, runtime_api.MAX_MESSAGE_BYTES),
-            trust_env=False,  # pods are never behind a proxy
-            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=None),
-        )
+        self._context = context
+        self._clients: dict[PodAddress, httpx.AsyncClient] = {}
+        """One for each pod: for each request, a pool takes time that grows with the square of its connections."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,7 +50,26 @@ class RuntimeAdmin:
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        for client in self._clients.values():
+            await client.aclose()
+
+    async def forget(self, pod: PodAddress) -> None:
+        """Nobody will talk to the pod any more."""
+        client = self._clients.pop(pod, None)
+        if client is not None:
+            await client.aclose()
+
+    def _client(self, pod: PodAddress) -> httpx.AsyncClient:
+        client = self._clients.get(pod)
+        if client is None:
+            # One long poll stays open; the rest is short.
+            # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60)
+            client = self._clients[pod] = httpx.AsyncClient(
+                transport=BoundedTransport(self._context, limits, runtime_api.MAX_MESSAGE_BYTES),
+                trust_env=False,  # pods are never behind a proxy
+            )
+        return client
 
     async def put_desired(
         self, pod: PodAddress, document: Desired, since: str | None = None
@@ -120,7 +134,7 @@ class RuntimeAdmin:
         try:
             # Over all: a pod that sends a byte now and then would outlast every timeout of the connection.
             async with asyncio.timeout(_CONNECT_SECONDS + _ANSWER_SECONDS + wait_seconds):
-                return await self._http.request(
+                return await self._client(pod).request(
                     method,
                     f"https://{address}:{pod.port}{path}",
                     params=query,

@@ -76,6 +76,12 @@ class Inventories:
         self._pods.clear()
 
     async def _poll(self, key: ModelKey, pod: PodAddress) -> None:
+        try:
+            await self._poll_for_ever(key, pod)
+        finally:
+            await self._admin.forget(pod)
+
+    async def _poll_for_ever(self, key: ModelKey, pod: PodAddress) -> None:
         failures = 0
         pace = Pace()
         while True:

@@ -31,6 +31,10 @@ class Pod(RuntimeAdmin):
         self.answers: asyncio.Queue[ResolveResponse | Unreachable] = asyncio.Queue()
         self.polls: list[str | None] = []
         self.questions: list[ResolveRequest] = []
+        self.forgotten: list[PodAddress] = []
+
+    async def forget(self, pod: PodAddress) -> None:
+        self.forgotten.append(pod)
 
     async def inventory(self, pod: PodAddress, after: str | None, wait_seconds: float) -> Inventory | Unreachable:
         self.polls.append(after)
@@ -189,6 +193,16 @@ async def test_news_of_a_pod_that_is_no_longer_watched_are_dropped() -> None:
         inventories.watch(KEY, ())
         inventories.learn(KEY, POD, version(1))
     assert rings.count == 0
+
+
+async def test_the_connections_to_a_pod_that_is_no_longer_watched_are_closed() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        pod.says.put_nowait(version(1))
+        await rings.until(lambda: inventories.answer(KEY, POD) == version(1))
+        assert pod.forgotten == []
+        inventories.watch(KEY, ())
+    assert pod.forgotten == [POD]
 
 
 def a_question(repo: str = "team/pirate", attempt: int = 1) -> ResolveSource:
