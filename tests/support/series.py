@@ -1,18 +1,16 @@
 """Everything that operator and runtime show to Prometheus, by asking them: registries in which each series was used once."""
 
-from datetime import UTC, datetime
-
 from prometheus_client import CollectorRegistry
 
 from lora_api.runtime_api import AdapterReport, Capacity, Inventory, RevisionReport, RevisionState
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.clients.metrics import Metrics as OperatorMetrics
-from lora_operator.domain.observed import ModelKey
-from lora_operator.domain.tally import Group, Standing, Tally
+from lora_operator.domain.observed import ModelKey, Snapshot
 from lora_runtime.metrics.runtime import Metrics as RuntimeMetrics
 from lora_runtime.observer import Outcome
 from lora_runtime.store.budget import Fill
 from lora_runtime.store.usage import KINDS
+from support.builders import NAMESPACE, a_model, an_adapter
 
 
 def of_the_runtime() -> CollectorRegistry:
@@ -38,8 +36,7 @@ def of_the_operator() -> CollectorRegistry:
     metrics = OperatorMetrics()
     metrics.actions.labels("PushDesired", "ok").inc()
     metrics.asked("GET", "Pod", 200)
-    group = {Standing("False", "True", Reason.LOADING): Group(1, datetime.now(UTC))}
-    metrics.standings.saw(ModelKey("team", "smol"), lambda: Tally(models=group, adapters=group))
+    metrics.standings.saw(Snapshot(key=ModelKey(NAMESPACE, "smol"), model=a_model(), adapters=(an_adapter(),)))
     return metrics.registry
 
 

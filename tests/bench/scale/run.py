@@ -92,7 +92,7 @@ async def run(cluster: Cluster, folder: Path, settings: Settings, tell: Tell) ->
     async with await connect(cluster.kubeconfig) as kube:
         for shape, steps in ((ONE_MODEL, settings.growth), (TEN_MODELS, (settings.spread,))):
             namespace = f"scale-{uuid.uuid4().hex[:8]}"
-            await kube._request("POST", _NAMESPACES, "/api/v1/namespaces", body={"metadata": {"name": namespace}})
+            await kube._request("POST", "/api/v1/namespaces", body={"metadata": {"name": namespace}})
             own = folder / namespace
             own.mkdir()
             world = World(cluster, kube, namespace, shape, own)
@@ -101,7 +101,7 @@ async def run(cluster: Cluster, folder: Path, settings: Settings, tell: Tell) ->
             finally:
                 if world.pods is not None:
                     world.pods.__exit__(None, None, None)
-                await kube._request("DELETE", _NAMESPACES, _NAMESPACES.path(None, namespace))
+                await kube._request("DELETE", _NAMESPACES.path(None, namespace))
     return done
 
 

@@ -83,7 +83,7 @@ class World:
             ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
             status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
             path = resources.PODS.path(self.namespace, pod["metadata"]["name"], "status")
-            await self.kube._request("PATCH", resources.PODS, path, body={"status": status}, content_type=_MERGE)
+            await self.kube._request("PATCH", path, body={"status": status}, content_type=_MERGE)
         return made
 
     async def _certificate(self, model: str) -> Path:
@@ -120,7 +120,7 @@ class World:
         gone = list(names)
 
         async def one(name: str) -> None:
-            await self.kube._request("DELETE", resources.ADAPTERS, resources.ADAPTERS.path(self.namespace, name))
+            await self.kube._request("DELETE", resources.ADAPTERS.path(self.namespace, name))
 
         await _together(one, gone)
         for name in gone:

@@ -1,29 +1,32 @@
-"""How models and adapters stand, as series: read when Prometheus asks, from what was last seen of each model."""
+"""How models and adapters stand, as series: counted when Prometheus asks, from what was last seen of each model."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from lora_operator.domain.observed import ModelKey
-from lora_operator.domain.tally import Group, Standing, Tally
+from lora_operator.domain import tally
+from lora_operator.domain.observed import ModelKey, Snapshot
+from lora_operator.domain.tally import Group, Standing
 
 _OBJECT = ("namespace", "model")
 
 
 class Standings(Collector):
-    """What was last seen of each model. Written by the loop, read by the thread that answers Prometheus."""
+    """The last snapshot of each model. Written by the loop, read by the thread that answers Prometheus.
+
+    Thousands of adapters are not counted in a pass, which clients wait for.
+    """
 
     def __init__(self) -> None:
-        self._counts: dict[ModelKey, Callable[[], Tally]] = {}
+        self._seen: dict[ModelKey, Snapshot] = {}
 
-    def saw(self, key: ModelKey, count: Callable[[], Tally]) -> None:
-        """Takes note of how to count what was seen of a model: thousands of adapters are counted only when asked for."""
-        self._counts[key] = count
-
-    def forget(self, key: ModelKey) -> None:
-        """Nothing is left of a model."""
-        self._counts.pop(key, None)
+    def saw(self, snapshot: Snapshot) -> None:
+        """Takes note of what a look saw; of a model that is gone with all of its adapters nothing is kept."""
+        if snapshot.model is None and not snapshot.adapters:
+            self._seen.pop(snapshot.key, None)
+        else:
+            self._seen[snapshot.key] = snapshot
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """See Collector.describe."""
@@ -32,12 +35,11 @@ class Standings(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """See Collector.collect."""
         families = models, models_since, adapters, adapters_since, unreachable = _families()
-        for key, count in self._counts.copy().items():
-            tally = count()
-            where = [key.namespace, key.name]
-            _add(models, models_since, where, tally.models)
-            _add(adapters, adapters_since, where, tally.adapters)
-            unreachable.add_metric(where, tally.unreachable_pods)
+        for key, snapshot in self._seen.copy().items():
+            where, counted = [key.namespace, key.name], tally.of(snapshot)
+            _add(models, models_since, where, counted.models)
+            _add(adapters, adapters_since, where, counted.adapters)
+            unreachable.add_metric(where, counted.unreachable_pods)
         yield from families
 
 

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.kube import KubeError
 from lora_operator.clients.metrics import Metrics, PassOutcome, PassStage
-from lora_operator.domain import acceptance, plan, render, tally
+from lora_operator.domain import acceptance, plan, render
 from lora_operator.domain.actions import Plan
 from lora_operator.domain.changes import Pass
 from lora_operator.domain.observed import ModelKey, Snapshot
@@ -49,15 +48,14 @@ class ModelPass:
         try:
             with self._timed(PassStage.LOOK):
                 snapshot = await self.look(key)
+            self.metrics.standings.saw(snapshot)
             looked = self.clock.now()
             with self._timed(PassStage.DECIDE):
                 decided = self._decide(snapshot, looked)
             if snapshot.model is not None or snapshot.adapters:
                 self.last[key] = replace(decided, actions=())
-                self.metrics.standings.saw(key, partial(tally.of, snapshot))
             else:
                 self.last.pop(key, None)
-                self.metrics.standings.forget(key)
             with self._timed(PassStage.ACT):
                 await self.act(key, snapshot.model.meta if snapshot.model else None, decided)
             self.changes.passed(key, Pass(snapshot, decided, looked, self.clock.now()))

@@ -1,18 +1,29 @@
 """What Prometheus reads of the operator."""
 
-from datetime import UTC, datetime
-
 from prometheus_client import generate_latest
 
+from lora_api.v1alpha1.adapter import LoRAAdapterStatus
+from lora_api.v1alpha1.common import Condition
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.clients.metrics import Metrics
-from lora_operator.domain.observed import ModelKey
-from lora_operator.domain.tally import Group, Standing, Tally
+from lora_operator.domain.observed import ModelKey, ObservedAdapter, ObservedModel, Snapshot
+from support.builders import NAMESPACE, a_model, an_adapter
 
-SMOL = ModelKey("team", "smol")
-SINCE = datetime.fromtimestamp(1000, UTC)
-SERVING = Standing("True", "True", Reason.SERVING)
-FAILED = Standing("False", "True", Reason.LOAD_FAILED)
+
+def seen(*adapters: ObservedAdapter, model: ObservedModel | None = None) -> Snapshot:
+    return Snapshot(key=ModelKey(NAMESPACE, "smol"), model=model, adapters=adapters)
+
+
+def saying(name: str, ready: str, reason: Reason) -> ObservedAdapter:
+    """An adapter whose Ready says this since a thousand seconds after 1970."""
+    said = [("Available", "True", Reason.SERVING), ("Ready", ready, reason)]
+    conditions = tuple(
+        Condition.model_validate(
+            {"type": kind, "status": status, "reason": why, "message": "", "lastTransitionTime": "1970-01-01T00:16:40Z"}
+        )
+        for kind, status, why in said
+    )
+    return an_adapter(name, status=LoRAAdapterStatus(conditions=conditions))
 
 
 def lines(metrics: Metrics, name: str) -> list[str]:
@@ -22,11 +33,12 @@ def lines(metrics: Metrics, name: str) -> list[str]:
 
 def test_adapters_are_counted_and_those_that_are_not_ready_say_since_when() -> None:
     metrics = Metrics()
-    metrics.standings.saw(SMOL, lambda: Tally(adapters={SERVING: Group(4, SINCE), FAILED: Group(1, SINCE)}))
+    serving = [saying(name, "True", Reason.SERVING) for name in ("pirate", "formal")]
+    metrics.standings.saw(seen(*serving, saying("french", "False", Reason.LOAD_FAILED)))
 
     where = 'model="smol",namespace="team"'
     assert lines(metrics, "lora_operator_adapters{") == [
-        f'lora_operator_adapters{{available="True",{where},ready="True",reason="Serving"}} 4.0',
+        f'lora_operator_adapters{{available="True",{where},ready="True",reason="Serving"}} 2.0',
         f'lora_operator_adapters{{available="True",{where},ready="False",reason="LoadFailed"}} 1.0',
     ]
     assert lines(metrics, "lora_operator_adapters_not_ready") == [
@@ -34,14 +46,18 @@ def test_adapters_are_counted_and_those_that_are_not_ready_say_since_when() -> N
     ]
 
 
-def test_a_model_has_one_series_at_a_time_and_none_once_it_is_gone() -> None:
+def test_a_model_has_one_series_and_none_once_it_is_gone_with_its_adapters() -> None:
     metrics = Metrics()
-    metrics.standings.saw(SMOL, lambda: Tally(models={FAILED: Group(1, SINCE)}))
-    metrics.standings.saw(SMOL, lambda: Tally(models={SERVING: Group(1, SINCE)}))
+    metrics.standings.saw(seen(model=a_model()))
+    metrics.standings.saw(seen(model=a_model()))
     assert len(lines(metrics, "lora_operator_model_info{")) == 1
 
-    metrics.standings.forget(SMOL)
+    metrics.standings.saw(seen(an_adapter()))
     assert lines(metrics, "lora_operator_model_info{") == []
+    assert len(lines(metrics, "lora_operator_adapters{")) == 1
+
+    metrics.standings.saw(seen())
+    assert lines(metrics, "lora_operator_adapters{") == []
     assert lines(metrics, "lora_operator_unreachable_pods{") == []
 
 
