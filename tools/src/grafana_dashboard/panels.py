@@ -46,7 +46,8 @@ def _rate(series: str, by: str, selector: str = _ADAPTER) -> str:
 
 
 def _quantile(share: float, series: str, by: str, selector: str = _ADAPTER) -> str:
-    return f"histogram_quantile({share}, {_rate(series + '_bucket', f'{by}, le', selector)})"
+    labels = f"{by}, le" if by else "le"
+    return f"histogram_quantile({share}, {_rate(series + '_bucket', labels, selector)})"
 
 
 def _number(title: str, expr: str, about: str, bad_from: float | None = 1, unit: str = "short") -> Panel:
@@ -159,6 +160,23 @@ _TRAFFIC = Row(
 _CHANGES = Row(
     "Changes",
     (
+        Panel(
+            "A change until every pod serves it",
+            (
+                Query(_quantile(0.5, "lora_operator_change_seconds", "", ""), "median"),
+                Query(_quantile(0.99, "lora_operator_change_seconds", "", ""), "99 of 100"),
+            ),
+            "s",
+            width=12,
+            about="From the edit of a LoRAAdapter to the status that says so.",
+        ),
+        Panel(
+            "Where the time of a change goes, 95 of 100",
+            (Query(_quantile(0.95, "lora_operator_change_stage_seconds", "stage", ""), "{{stage}}"),),
+            "s",
+            width=12,
+            about="What each stage is: docs/how-to/trace.md.",
+        ),
         Panel(
             "Time that revisions take, 95 of 100",
             (Query(_quantile(0.95, "lora_runtime_swap_seconds", "stage", _OPERATOR), "{{stage}}"),),

@@ -29,8 +29,8 @@ def says(ready: str, reason: Reason, since: datetime, available: str = "True") -
 
 def test_adapters_are_counted_by_what_their_conditions_say_since_the_first_of_them_said_so() -> None:
     stand = {
-        "pirate": says("False", Reason.LOAD_FAILED, NOW),
         "formal": says("False", Reason.LOAD_FAILED, NOW - timedelta(minutes=5)),
+        "pirate": says("False", Reason.LOAD_FAILED, NOW),
         "french": says("False", Reason.LOAD_FAILED, NOW - timedelta(minutes=9), available="False"),
         "json": says("True", Reason.SERVING, NOW),
     }

@@ -73,12 +73,6 @@ def test_names_and_units_are_as_prometheus_wants_them() -> None:
             assert family.documentation.endswith(".")
 
 
-def test_what_the_how_to_of_autoscaling_asks_for_exists() -> None:
-    asked = re.findall(r"rate\((\w+)\{lora_operator_io_model=", (DOCS / "how-to" / "autoscale.md").read_text())
-    assert asked
-    assert set(asked) <= {sample.name for family in series.of_the_runtime().collect() for sample in family.samples}
-
-
 def test_the_pods_are_found_by_what_the_operator_writes() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
     runtimes, operator = yaml.safe_load(text)
