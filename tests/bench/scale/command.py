@@ -14,10 +14,12 @@ from bench.scale.page import document, page
 from bench.scale.results import key_figures
 from bench.scale.run import run
 from bench.scale.settings import settings
-from local_cluster import Cluster, Mode
+from local_cluster import Cluster, Mode, records
+from local_cluster.layout import runtime_root
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 ROOT = Path(__file__).resolve().parents[3]
+_PREFIX = "bench-scale-"
 
 
 @app.command()
@@ -30,10 +32,11 @@ def scale(
     """Start the operator over ever more adapters; count what it asks of the API server and of the pods."""
     session = Session("scale")
     wanted = settings(adapters=adapters, quick=quick)
+    _remove_those_of_killed_runs()
     session.tell("starting an API server")
     with (
         tempfile.TemporaryDirectory(prefix="bench-scale-") as folder,
-        Cluster(f"bench-scale-{os.getpid()}", Mode.API_ONLY, audit=True) as cluster,
+        Cluster(f"{_PREFIX}{os.getpid()}", Mode.API_ONLY, audit=True) as cluster,
     ):
         cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
@@ -46,3 +49,10 @@ def scale(
         lambda machine, seconds: page(done, key, machine, seconds),
         bad=False,
     )
+
+
+def _remove_those_of_killed_runs() -> None:
+    for record in records.read_all(runtime_root()):
+        pid = record.name.removeprefix(_PREFIX)
+        if record.name.startswith(_PREFIX) and not Path("/proc", pid).exists():
+            Cluster(record.name, record.mode).down()

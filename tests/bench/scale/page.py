@@ -145,10 +145,10 @@ def _requests(point: Point) -> list[tuple[object, ...]]:
     change, create = point.change, point.create
     assert change is not None
     assert create is not None
-    requests = sorted(change.asked.counts.keys() | create.asked.counts.keys())
+    asked = sorted(change.asked.counts.keys() | create.asked.counts.keys())
     return [
         (f"`{what}`", change.asked.counts[what] / change.changes, create.asked.counts[what] / create.changes)
-        for what in requests
+        for what in asked
     ]
 
 
