@@ -123,10 +123,15 @@ async def a_client(pod: Pod, authority: Authority) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-async def put(client: httpx.AsyncClient, content: bytes | AsyncIterator[bytes]) -> int:
+async def put(
+    client: httpx.AsyncClient,
+    content: bytes | AsyncIterator[bytes],
+    way: tuple[str, str] = ("PUT", "/v1/desired"),
+) -> int:
     """The status of the answer; 0 when the connection was ended before one."""
+    headers = {"If-Match": '"e"'}
     try:
-        answer = await client.put("/v1/desired", content=content, extensions={"sni_hostname": HOST})
+        answer = await client.request(*way, content=content, headers=headers, extensions={"sni_hostname": HOST})
     except httpx.TransportError:
         return 0
     return answer.status_code
@@ -144,13 +149,22 @@ async def test_a_document_that_was_caught_earlier_is_refused_when_it_is_sent_onc
     assert found.json()["desiredSequence"] == 8
 
 
-async def test_a_body_that_is_too_long_is_refused_by_its_announced_length(pod: Pod, authority: Authority) -> None:
+WAYS_IN = [("PUT", "/v1/desired"), ("PATCH", "/v1/desired"), ("POST", "/v1/resolve")]
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
+async def test_a_body_that_is_too_long_is_refused_by_its_announced_length(
+    pod: Pod, authority: Authority, way: tuple[str, str]
+) -> None:
     async with a_client(pod, authority) as client:
-        assert await put(client, b" " * (MAX_MESSAGE_BYTES + 1)) in (413, 0)
-        assert await put(client, b" " * 1000) == 422
+        assert await put(client, b" " * (MAX_MESSAGE_BYTES + 1), way) in (413, 0)
+        assert await put(client, b" " * 1000, way) == 422
 
 
-async def test_a_body_without_an_end_is_refused_where_it_becomes_too_long(pod: Pod, authority: Authority) -> None:
+@pytest.mark.parametrize("way", WAYS_IN)
+async def test_a_body_without_an_end_is_refused_where_it_becomes_too_long(
+    pod: Pod, authority: Authority, way: tuple[str, str]
+) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -160,7 +174,7 @@ async def test_a_body_without_an_end_is_refused_where_it_becomes_too_long(pod: P
             yield b" " * (1 << 16)
 
     async with a_client(pod, authority) as client:
-        assert await put(client, endless()) in (413, 0)
+        assert await put(client, endless(), way) in (413, 0)
     assert sent < 3 * MAX_MESSAGE_BYTES
 
 

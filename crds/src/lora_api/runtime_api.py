@@ -278,9 +278,9 @@ class DesiredPatch(WireModel):
     """Of the later one."""
     etag: str
     """Of the later one: who applies the patch makes sure of having that."""
-    adapters: tuple[DesiredAdapter, ...] = ()
+    adapters: Annotated[tuple[DesiredAdapter, ...], _Quick] = ()
     """Entries that are new or other than before."""
-    removed: tuple[str, ...] = ()
+    removed: Annotated[tuple[str, ...], _Quick] = ()
     """Served names that are in the earlier one only."""
 
 
@@ -363,7 +363,7 @@ class Inventory(WireModel):
     adapters: Annotated[tuple[AdapterReport, ...], _Quick] = Field(default=(), max_length=MAX_NAMES)
     since: int | None = None
     """When set, `adapters` has only what has changed after that version of the same boot."""
-    gone: tuple[str, ...] = ()
+    gone: Annotated[tuple[str, ...], _Quick] = ()
     """Names of which nothing is left, although something was at the version `since`."""
 
     @cached_property

@@ -13,6 +13,7 @@ from lora_api.runtime_api import (
     AdapterReport,
     Desired,
     DesiredAdapter,
+    DesiredPatch,
     Inventory,
     Mismatch,
     Part,
@@ -108,6 +109,9 @@ def test_a_document_that_unfolds_into_too_much_is_not_unfolded() -> None:
     [
         (Desired, '{"adapters": [0, 0, 0]}'),
         (Desired, '{"adapters": [{"name": "a", "serve": {"revision": "00000000", "parts": [0, 0, 0]}}]}'),
+        (DesiredPatch, '{"sequence": 2, "etag": "e", "adapters": [0, 0, 0]}'),
+        (DesiredPatch, '{"sequence": 2, "etag": "e", "removed": [0, 0, 0]}'),
+        (Inventory, '{"bootId": "b", "etag": "e", "gone": [0, 0, 0]}'),
         (Inventory, '{"bootId": "b", "etag": "e", "adapters": [0, 0, 0]}'),
         (Inventory, '{"bootId": "b", "etag": "e", "adapters": [{"name": "a", "revisions": [0, 0, 0]}]}'),
     ],

@@ -54,7 +54,7 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
     @app.patch(DESIRED_PATH)
     async def patch_desired(request: Request, if_match: Annotated[str, Header()], since: str | None = None) -> Response:
         try:
-            await service.patch(if_match.strip('"'), _read(DesiredPatch, await request.body()))
+            await service.patch(if_match.strip('"'), _read(DesiredPatch, await _body(request)))
         except Mismatch as error:
             raise HTTPException(412, str(error)) from error
         except OutOfOrder as error:
