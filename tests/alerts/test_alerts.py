@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, generate_latest
 
 from local_cluster import binaries
 from local_cluster.layout import cache_root
 from local_cluster.progress import Silence
+from support import series
 
 HERE = Path(__file__).resolve().parent
 FILES = HERE.parents[1] / "helm" / "lora-operator" / "files" / "monitoring"
@@ -20,12 +22,17 @@ STORIES = sorted(HERE.glob("*.yaml"))
 RULES = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 
 
-def promtool(*arguments: str | Path) -> str:
+def promtool(*arguments: str | Path, stdin: str = "") -> str:
     """What it says; it must have nothing to complain about."""
     program = binaries.ensure(["promtool"], cache_root(), Silence())["promtool"]
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize("registry", [series.of_the_operator(), series.of_the_runtime()], ids=["operator", "runtime"])
+def test_series_are_named_and_explained_as_prometheus_wants_them(registry: CollectorRegistry) -> None:
+    assert promtool("check", "metrics", stdin=generate_latest(registry).decode()) == ""
 
 
 def test_the_rules_are_rules() -> None:
