@@ -3,27 +3,32 @@
 import asyncio
 import logging
 import os
+import uuid
 
 import kopf
 
 from lora_operator import bootstrap
 from lora_operator.clients.certificates import Authority, client_context
-from lora_operator.clients.clock import SystemClock, jitter
+from lora_operator.clients.clock import Clock, SystemClock, elapsed, jitter
 from lora_operator.clients.events import Events
 from lora_operator.clients.kube import Kube
+from lora_operator.clients.leases import Leases
 from lora_operator.clients.metrics import Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
 from lora_operator.clients.tracing import Traces
 from lora_operator.config import Config
 from lora_operator.domain import acceptance, render
+from lora_operator.domain.leadership import Terms
 from lora_operator.domain.observed import ModelKey
 from lora_operator.handlers import doorbells, lifecycle, probes
 from lora_operator.reconcile.act import Act
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.changes import Changes
+from lora_operator.reconcile.child_watch import ChildWatch
 from lora_operator.reconcile.doorbell import Doorbell
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
+from lora_operator.reconcile.leader import Leader, LeadershipLost
 from lora_operator.reconcile.look import Look
 from lora_operator.reconcile.model_pass import ModelPass
 from lora_operator.reconcile.queue import Backoff, KeyedQueue
@@ -37,23 +42,34 @@ _POLL_BACKOFF = Backoff(first_seconds=0.2, longest_seconds=2, jitter=jitter)
 """A pod that comes back is to be seen at once, and a refused connection costs next to nothing."""
 
 
-async def run(config: Config) -> None:
+async def run(config: Config, clock: Clock | None = None) -> None:
     """Runs until SIGTERM.
 
     Raises:
         NotReady: something that the operator needs is not there yet.
         KubeError: the API server cannot be reached.
+        LeadershipLost: another operator may be at work.
     """
-    clock = SystemClock()
+    clock = clock or SystemClock()
     async with await Kube.connect() as kube:
         await bootstrap.require_crds(kube, config.watch_namespaces)
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
         leaf = authority.client("operator", clock.now())
-        async with RuntimeAdmin(client_context(authority, leaf)) as admin:
-            await _run(config, kube, admin, authority, clock)
+        name = f"{config.pod_name}_{uuid.uuid4()}"
+        leader = Leader(Leases(kube, config.namespace, config.lease), name, clock, elapsed, Terms())
+        writer = kube.writing_while(leader.seconds_to_write)
+        async with RuntimeAdmin(client_context(authority, leaf), leader.seconds_to_write) as admin:
+            try:
+                await _run(config, writer, admin, authority, clock, leader)
+            except* LeadershipLost as lost:
+                raise LeadershipLost(str(lost.exceptions[0])) from lost
+            finally:
+                await leader.resign()
 
 
-async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Authority, clock: SystemClock) -> None:
+async def _run(
+    config: Config, kube: Kube, admin: RuntimeAdmin, authority: Authority, clock: Clock, leader: Leader
+) -> None:
     queue: KeyedQueue[ModelKey] = KeyedQueue(_PASS_BACKOFF)
     metrics = Metrics()
     metrics.serve(config.metrics_port)
@@ -76,19 +92,25 @@ async def _run(config: Config, kube: Kube, admin: RuntimeAdmin, authority: Autho
         )
         metrics.unreachable_pods.set_function(lambda: inventories.unreachable)
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
-        background = (
-            group.create_task(queue.run(one_pass, config.workers)),
-            group.create_task(sweep_for_ever(kube, config.watch_namespaces, queue.ring)),
-        )
+        metrics.at_work.set_function(lambda: leader.leads)
+
+        async def work() -> None:
+            await leader.win()
+            async with asyncio.TaskGroup() as duties:
+                duties.create_task(leader.hold())
+                duties.create_task(queue.run(one_pass, config.workers))
+                duties.create_task(sweep_for_ever(kube, config.watch_namespaces, queue.ring))
+                duties.create_task(ChildWatch(kube, applied, queue.ring).run(config.watch_namespaces))
+
+        working = group.create_task(work())
 
         def stop() -> None:
-            for task in background:
-                task.cancel()
+            working.cancel()
             inventories.close()
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue, freshness), changes, stop)
+        await _kopf(config, kube, Doorbell(queue, freshness, lambda: leader.leads), changes, stop)
         stop()
         if traces is not None:
             await asyncio.to_thread(traces.close)

@@ -36,6 +36,9 @@ class Metrics:
         self.unreachable_pods = Gauge(
             "lora_operator_unreachable_pods", "Pods whose admin port does not answer.", registry=self.registry
         )
+        self.at_work = Gauge(
+            "lora_operator_at_work", "1 for the operator that works, 0 for one that stands by.", registry=self.registry
+        )
         self.oldest_wait = Gauge(
             "lora_operator_oldest_wait_seconds",
             "How long the longest waiting LoRAModel has been waiting for a pass, in seconds.",

@@ -1,6 +1,8 @@
 """The admin API of the runtime in a pod, over mutual TLS."""
 
+import math
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -16,6 +18,8 @@ from lora_operator.domain.observed import Unreachable
 Answer = TypeVar("Answer", bound=WireModel)
 
 _CONNECT_SECONDS = 3.0
+_READS = frozenset({"GET", "POST"})
+"""POST only asks: what a pod fetches for an answer, it may collect again."""
 _ANSWER_SECONDS = 10.0
 """How long a pod may think beyond the wait that it was granted."""
 
@@ -34,7 +38,9 @@ class PodAddress:
 class RuntimeAdmin:
     """Talks to the runtimes of all pods. No call raises for a pod that is away: that is the value Unreachable."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, may_write: Callable[[], float] = lambda: math.inf) -> None:
+        """Takes how long it may take to tell a pod something; see `Kube.writing_while`."""
+        self._may_write = may_write
         self._http = httpx.AsyncClient(
             verify=context,
             trust_env=False,  # pods are never behind a proxy
@@ -83,6 +89,11 @@ class RuntimeAdmin:
         query: dict[str, str] | None = None,
         wait_seconds: float = 0,
     ) -> Answer | Unreachable:
+        seconds = _ANSWER_SECONDS + wait_seconds
+        if method not in _READS:
+            seconds = min(seconds, self._may_write())
+            if seconds <= 0:
+                return Unreachable("the pod is not told anything, since another operator may be at work by now")
         address = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         # Pods are addressed by IP, which changes; the name in the certificate says whose pod it is.
         extensions: dict[str, Any] = {"sni_hostname": pod.host}
@@ -93,7 +104,7 @@ class RuntimeAdmin:
                 params=query,
                 content=body.canonical() if body is not None else None,
                 headers={"Content-Type": "application/json"} if body is not None else None,
-                timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
+                timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS), pool=None),
                 extensions=extensions,
             )
         except (httpx.HTTPError, OSError) as error:

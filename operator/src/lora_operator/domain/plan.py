@@ -16,6 +16,7 @@ from lora_operator.domain import (
     facts,
     model_status,
     polling,
+    render,
     replicas,
     resolving,
     revisions,
@@ -57,6 +58,14 @@ class _Conclusions:
         return {uid: found.spec.revision for uid, found in self.outcomes.items() if isinstance(found, Wanted)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """One moment, by the clock that people see, and by one that never jumps."""
+
+    now: datetime
+    steady: datetime
+
+
 def make_plan(
     snapshot: Snapshot,
     policy: acceptance.Policy,
@@ -64,17 +73,22 @@ def make_plan(
     children: tuple[Manifest, ...] = (),
     render_error: str | None = None,
     secret_name: str | None = None,
+    *,
+    steady: datetime | None = None,
 ) -> Plan:
     """What to do now, and when to look again although nothing rang.
 
     Args:
         snapshot: what the cluster looks like.
         policy: what the operator was told to allow.
-        now: the time, aware.
+        now: the time, aware, as it is written into statuses.
         children: the objects that should exist, each with its hash in the annotation `labels.TEMPLATE_HASH`.
         render_error: why the children could not be made.
         secret_name: the Secret with the pods' certificate, if it is to be created.
+        steady: the time by a clock that never jumps, with which all times in the snapshot but those of statuses are
+            compared; `now` if it is the same.
     """
+    clock = _Clock(now, steady or now)
     barred = acceptance.model_rejection(snapshot, policy, render_error)
     applied = () if snapshot.model is None or barred is not None else tuple(_applied(snapshot, children))
     refused = _refused(snapshot, applied)
@@ -82,7 +96,7 @@ def make_plan(
     concluded = _conclude(snapshot, policy, hands_off=rejected is not None and rejected.reason in _HANDS_OFF)
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
     known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
-    statuses, settled_at = _told_of(snapshot, _adapter_statuses(snapshot, concluded, now), now)
+    statuses, settled_at = _told_of(snapshot, _adapter_statuses(snapshot, concluded, now), clock.steady)
     model_written = _model_written(snapshot, rejected, applied, statuses, now)
 
     actions: list[Action] = []
@@ -92,15 +106,15 @@ def make_plan(
         actions.extend(_told(snapshot, concluded.document))
     actions.extend(applied)
     if concluded.document is not None:
-        actions.extend(resolving.questions(snapshot, unknown, now))
-        actions.extend(resolving.looks(snapshot, polling.due(snapshot, known, now)))
+        actions.extend(resolving.questions(snapshot, unknown, clock.steady))
+        actions.extend(resolving.looks(snapshot, polling.due(snapshot, known, clock.steady)))
     actions.extend(model_written)
     for adapter in snapshot.adapters:
         actions.extend(_adapter_written(adapter, statuses[adapter.meta.uid]))
     if refused is not None:
         # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
-        return Plan(tuple(actions), now, concluded.wanted)
-    again = (_look_again_at(snapshot, concluded, unknown, known, statuses, now), settled_at)
+        return Plan(tuple(actions), clock.steady, concluded.wanted)
+    again = (_look_again_at(snapshot, concluded, unknown, known, statuses, clock), settled_at)
     return Plan(tuple(actions), min((at for at in again if at is not None), default=None), concluded.wanted)
 
 
@@ -129,9 +143,8 @@ def _applied(snapshot: Snapshot, children: tuple[Manifest, ...]) -> Iterator[App
         if found is None:
             yield ApplyChild(manifest, f"{child} does not exist")
         elif found != wanted:
-            yield ApplyChild(
-                manifest, f"{child} is not as wanted: {found or 'changed by another hand'}, wanted {wanted}"
-            )
+            why = f"{child} is not as wanted: {found or 'changed by another hand'}, wanted {wanted}"
+            yield ApplyChild(manifest, why, snapshot.versions.get(child))
 
 
 def _refused(snapshot: Snapshot, applied: tuple[ApplyChild, ...]) -> str | None:
@@ -149,10 +162,11 @@ def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
 
     What is only to be prepared is told alone. A pod that starts in between does not have it, is told, and is waited for.
     """
+    version = snapshot.versions.get(f"ConfigMap/{render.desired_config_map(snapshot.key.name)}")
     if snapshot.stored is None:
-        yield WriteDesired(document, "there is no ConfigMap with a document that can be read")
+        yield WriteDesired(document, "there is no ConfigMap with a document that can be read", version)
     elif not document.serves_as(snapshot.stored):
-        yield WriteDesired(document, rollout.changes(snapshot.stored, document))
+        yield WriteDesired(document, rollout.changes(snapshot.stored, document), version)
     etag = document.etag
     for pod in snapshot.pods:
         if not pod.ip or pod.terminating or isinstance(pod.inventory, Unreachable):
@@ -200,7 +214,7 @@ def _told_of(
 def _adapter_written(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> Iterator[Action]:
     if new != adapter.status:
         news = transitions.adapter_events(adapter, new)
-        yield WriteAdapterStatus(adapter.meta.name, adapter.meta.uid, new, news)
+        yield WriteAdapterStatus(adapter.meta.name, adapter.meta.uid, new, news, adapter.meta.version)
 
 
 def _model_written(
@@ -242,13 +256,15 @@ def _look_again_at(
     unknown: tuple[ObservedAdapter, ...],
     known: tuple[ObservedAdapter, ...],
     statuses: Mapping[str, LoRAAdapterStatus],
-    now: datetime,
+    clock: _Clock,
 ) -> datetime | None:
-    """The earliest moment at which time alone changes what to do or say."""
+    """The earliest moment at which time alone changes what to do or say, by the clock that never jumps."""
+    now = clock.steady
     moments = [resolving.next_question_at(snapshot, (*unknown, *known), now), polling.next_due_at(known, now)]
     entries = {} if concluded.document is None else {entry.uid: entry for entry in concluded.document.adapters}
     for adapter in snapshot.adapters:
         entry = entries.get(adapter.meta.uid)
         if entry is not None:
-            moments.append(adapter_status.held_at(adapter, entry, statuses[adapter.meta.uid].history))
+            held_at = adapter_status.held_at(adapter, entry, statuses[adapter.meta.uid].history)
+            moments.append(None if held_at is None else now + (held_at - clock.now))
     return min((moment for moment in moments if moment is not None and moment > now), default=None)

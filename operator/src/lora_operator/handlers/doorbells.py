@@ -24,7 +24,7 @@ def register(registry: kopf.OperatorRegistry, bell: Doorbell, changes: Changes) 
         namespace: str | None, spec: kopf.Spec, meta: kopf.Meta, status: kopf.Status, **_: Any
     ) -> None:
         model = (spec.get("modelRef") or {}).get("name")
-        if namespace and model and meta["generation"] > status.get("observedGeneration", 0):
+        if bell.at_work and namespace and model and meta["generation"] > status.get("observedGeneration", 0):
             changes.seen(ModelKey(namespace, model), meta["uid"], meta["name"], meta["generation"])
         bell.ring(namespace, model, LoRAAdapter.kind, meta.get("resourceVersion"))
 

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import assert_never
@@ -16,7 +16,7 @@ from lora_operator.clients import resources
 from lora_operator.clients.certificates import Authority
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.events import Events
-from lora_operator.clients.kube import Kube, KubeError, Manifest, Resource
+from lora_operator.clients.kube import NOT_THERE, Kube, KubeError, Manifest, Resource
 from lora_operator.clients.metrics import Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
 from lora_operator.domain import render
@@ -105,6 +105,8 @@ class Act:
         try:
             await self._do(key, model, action)
         except KubeError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                self.applied.doubt(key)
             if isinstance(action, ApplyChild) and error.is_refusal and model is not None:
                 await self._complain(key, model, action, error)
             return str(error)
@@ -114,32 +116,35 @@ class Act:
 
     async def _do(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> None:
         match action:
-            case ApplyChild(manifest=manifest):
-                await self._apply_child(key, manifest)
+            case ApplyChild():
+                await self._apply_child(key, action)
             case CreateSecret(name=name):
                 if model is not None:
                     await self._create_secret(key, model, name)
-            case WriteDesired(document=document):
+            case WriteDesired(document=document, version=version):
                 if model is not None:
-                    manifest = render.desired_manifest(model, document)
-                    await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
-                    self.applied.note_stored(key, document)
+                    manifest = _over(version, render.desired_manifest(model, document))
+                    stored = await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
+                    self.applied.note_stored(key, document, stored)
             case PushDesired():
                 await self._push(key, action)
             case ResolveSource(pod=pod, ip=ip):
                 self.resolutions.ask(key, address_of(key, pod, ip), action)
             case WriteModelStatus(status=status, news=news):
                 if model is not None:
-                    await self._report(resources.MODELS, key.namespace, key.name, model.uid, status, news)
-            case WriteAdapterStatus(name=name, uid=uid, status=status, news=news):
-                await self._report(resources.ADAPTERS, key.namespace, name, uid, status, news)
+                    seen = {"name": key.name, "uid": model.uid, "resourceVersion": model.version}
+                    await self._report(resources.MODELS, key.namespace, seen, status, news)
+            case WriteAdapterStatus(status=status, news=news):
+                seen = {"name": action.name, "uid": action.uid, "resourceVersion": action.version}
+                await self._report(resources.ADAPTERS, key.namespace, seen, status, news)
             case _:
                 assert_never(action)
         if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
             _logger.info("%s %s: %s", type(action).__name__, key, action.why)
 
-    async def _apply_child(self, key: ModelKey, manifest: Manifest) -> None:
-        kind, name = manifest["kind"], manifest["metadata"]["name"]
+    async def _apply_child(self, key: ModelKey, action: ApplyChild) -> None:
+        kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
+        manifest = _over(action.version, action.manifest)
         stored = await self.kube.apply(resources.CHILDREN[kind], manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
 
@@ -175,25 +180,26 @@ class Act:
         self,
         resource: Resource,
         namespace: str,
-        name: str,
-        uid: str,
+        seen: Mapping[str, str],
         status: ApiModel,
         news: tuple[Announcement, ...],
     ) -> None:
         """Stores a status, then tells of it: what is not stored is found, and would be told, once more."""
-        if not await self._write_status(resource, namespace, name, uid, status):
+        if not await self._write_status(resource, namespace, seen, status):
             return
         for one in news:
             await self.events.post(one.kind, namespace, one.name, one.uid, one.type, one.reason, one.message)
             _logger.info("%s %s %s/%s: %s", one.reason, one.kind, namespace, one.name, one.message)
 
-    async def _write_status(self, resource: Resource, namespace: str, name: str, uid: str, status: ApiModel) -> bool:
-        """Whether the object is still there to have a status."""
+    async def _write_status(
+        self, resource: Resource, namespace: str, seen: Mapping[str, str], status: ApiModel
+    ) -> bool:
+        """Whether the object is still what the status was decided from."""
         manifest = {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
-            # With the UID, a status can never land on an object that was re-created under the name.
-            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            # A status never lands on an object that was re-created under the name, or on one that somebody wrote since.
+            "metadata": {"namespace": namespace, **seen},
             "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         try:
@@ -201,7 +207,7 @@ class Act:
                 resource, manifest, field_manager=labels.STATUS_FIELD_MANAGER, subresource="status"
             )
         except KubeError as error:
-            # Deleted since the look, or re-created: either way its event rings.
+            # Written since the look, deleted or re-created: its event rings.
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise
             return False
@@ -218,3 +224,8 @@ class Act:
             refusal = Refusal(metadata["annotations"][labels.TEMPLATE_HASH], message)
             self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)
         await self.events.post("LoRAModel", key.namespace, key.name, model.uid, "Warning", "ChildRefused", message)
+
+
+def _over(version: str | None, manifest: Manifest) -> Manifest:
+    """The manifest, to be applied over this version of the object, or only if there is none."""
+    return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version or NOT_THERE}}

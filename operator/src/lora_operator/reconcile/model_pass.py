@@ -39,25 +39,25 @@ class ModelPass:
         Raises:
             TryAgain: the API server or a pod was in the way.
         """
-        started = self.clock.now()
+        started = self.clock.steady()
         outcome = "failed"
         try:
             snapshot = await self.look(key)
-            looked = self.clock.now()
-            decided = self._decide(snapshot, looked)
+            looked = self.clock.steady()
+            decided = self._decide(snapshot, self.clock.now(), looked)
             await self.act(key, snapshot.model.meta if snapshot.model else None, decided)
-            self.changes.passed(key, Pass(snapshot, decided, looked, self.clock.now()))
+            self.changes.passed(key, Pass(snapshot, decided, looked, self.clock.steady()))
             outcome = "acted" if decided.actions else "nothing to do"
         except KubeError as error:
             raise TryAgain(str(error)) from error
         finally:
-            self.metrics.passes.labels(outcome).observe((self.clock.now() - started).total_seconds())
+            self.metrics.passes.labels(outcome).observe((self.clock.steady() - started).total_seconds())
         return self._due_in(snapshot, decided)
 
-    def _decide(self, snapshot: Snapshot, now: datetime) -> Plan:
+    def _decide(self, snapshot: Snapshot, now: datetime, steady: datetime) -> Plan:
         model = snapshot.model
         if model is None:
-            return plan.make_plan(snapshot, self.policy, now)
+            return plan.make_plan(snapshot, self.policy, now, steady=steady)
         secret = render.certificate_secret(model.meta.name, self.config)
         exists = self.applied.has_secret(snapshot.key, model.meta.uid, secret)
         children: tuple[render.Manifest, ...] = ()
@@ -66,12 +66,13 @@ class ModelPass:
             children = render.children(model, self.config)
         except render.RenderError as error:
             render_error = str(error)
-        return plan.make_plan(snapshot, self.policy, now, children, render_error, None if exists else secret)
+        missing = None if exists else secret
+        return plan.make_plan(snapshot, self.policy, now, children, render_error, missing, steady=steady)
 
     def _due_in(self, snapshot: Snapshot, decided: Plan) -> float | None:
         due = []
         if decided.look_again_at is not None:
-            due.append((decided.look_again_at - self.clock.now()).total_seconds())
+            due.append((decided.look_again_at - self.clock.steady()).total_seconds())
         if snapshot.conflicting:
             due.append(_CONFLICT_SECONDS)
         return max(0.0, min(due)) if due else None

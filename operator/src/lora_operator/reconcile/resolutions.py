@@ -30,7 +30,7 @@ class Resolutions:
         self._clock = clock
         self._spawn = spawn
         self._ring = ring
-        self.since = clock.now()
+        self.since = clock.steady()
         """No answer is older."""
         self._answers: dict[ModelKey, dict[str, Resolution]] = {}
         self._asking: dict[ModelKey, dict[str, _Asking]] = {}
@@ -73,7 +73,7 @@ class Resolutions:
         self._asking.clear()
 
     async def _ask(self, key: ModelKey, pod: PodAddress, question: ResolveSource) -> None:
-        asked_at = self._clock.now()
+        asked_at = self._clock.steady()
         while True:
             answer = await self._admin.resolve(pod, question.request, _WAIT_SECONDS)
             self._note(key, question, answer, asked_at)
@@ -90,6 +90,6 @@ class Resolutions:
             source_hash=question.source_hash,
             answer=answer,
             attempts=question.attempt,
-            retry_at=resolving.retry_at(answer, question.adapter_uid, question.attempt, self._clock.now()),
+            retry_at=resolving.retry_at(answer, question.adapter_uid, question.attempt, self._clock.steady()),
             asked_at=asked_at,
         )

@@ -11,20 +11,21 @@ from lora_operator.domain.observed import ModelKey
 _logger = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 30.0
-"""Children other than pods are not watched: a Service that somebody deletes is back after this long at most."""
+_SOON_SECONDS = 1.0
 
 
 async def sweep_for_ever(kube: Kube, namespaces: Sequence[str], ring: Callable[[ModelKey], None]) -> None:
-    """Rings for each model that exists or that an adapter names, every half minute."""
+    """Rings for each model that exists or that an adapter names, now and every half minute."""
     while True:
-        await asyncio.sleep(_EVERY_SECONDS)
         try:
             keys = await all_models(kube, namespaces)
         except KubeError as error:
-            _logger.warning("the sweep is left out this time: %s", error)
+            _logger.warning("the sweep did not come to its end: %s", error)
+            await asyncio.sleep(_SOON_SECONDS)
             continue
         for key in keys:
             ring(key)
+        await asyncio.sleep(_EVERY_SECONDS)
 
 
 async def all_models(kube: Kube, namespaces: Sequence[str]) -> set[ModelKey]:

@@ -1,0 +1,115 @@
+"""Two operators and one Lease, as processes against a real API server: who works, who waits, and who must not write."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from local_cluster import Cluster
+from support.custom_resources import ADAPTER, MODEL
+from support.operated import Operator, Team, eventually
+
+pytestmark = pytest.mark.apiserver
+
+TAKES_OVER_SECONDS = 20.0
+
+
+@pytest.fixture
+def team(api_client: client.ApiClient, namespace: str) -> Team:
+    return Team(api_client, namespace)
+
+
+class Pair:
+    """A leader and one that stands by, with the same account and the same certificate authority."""
+
+    def __init__(self, cluster: Cluster, team: Team, folder: Path) -> None:
+        self.team = team
+        self.lease = client.CoordinationV1Api(team.core.api_client)
+        self.first, self.second = (
+            Operator(cluster, team.namespace, folder / name, pod_name=name) for name in ("first", "second")
+        )
+
+    @property
+    def holder(self) -> str:
+        lease = self.team.find(self.lease.read_namespaced_lease, "lora-operator")
+        return "" if lease is None else str(lease.spec.holder_identity or "").split("_")[0]
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[tuple[Any, Any]]:
+        """Both processes; the first of them leads."""
+        with contextlib.ExitStack() as stack:
+            first = stack.enter_context(self.first.running())
+            eventually("the first leads", lambda: self.holder == "first")
+            secret = eventually(
+                "the CA", lambda: self.team.find(self.team.core.read_namespaced_secret, "lora-operator-ca")
+            )
+            self.second.mount_ca(secret.data)
+            second = stack.enter_context(self.second.running())
+            eventually("the second stands by", lambda: "standing by: first_" in self.second.log.read_text())
+            eventually("the second is healthy", self.second.is_healthy)
+            yield first, second
+
+    def is_taken_over(self, since: float) -> float:
+        """Seconds from then until a new model has its Deployment."""
+        self.team.create(MODEL)
+        eventually("the Deployment", lambda: self.team.find(self.team.apps.read_namespaced_deployment))
+        assert self.holder == "second"
+        return time.monotonic() - since
+
+
+@pytest.fixture
+def pair(api_server: Cluster, team: Team, tmp_path: Path) -> Pair:
+    return Pair(api_server, team, tmp_path)
+
+
+def test_one_that_stands_by_takes_over_within_twenty_seconds_of_a_kill(pair: Pair) -> None:
+    with pair.running() as (first, _):
+        pair.first.may_die()
+        first.kill()
+        assert pair.is_taken_over(time.monotonic()) < TAKES_OVER_SECONDS
+
+
+def test_one_that_stands_by_takes_over_at_once_from_one_that_is_stopped(pair: Pair) -> None:
+    with pair.running() as (first, _):
+        first.terminate()
+        assert first.wait(timeout=30) == 0, pair.first.log.read_text()
+        assert pair.is_taken_over(time.monotonic()) < 3
+
+
+def test_a_leader_that_slept_through_its_lease_writes_nothing_any_more_and_ends(pair: Pair) -> None:
+    team = pair.team
+    with pair.running() as (first, _):
+        team.create(MODEL)
+        eventually("the Deployment", lambda: team.find(team.apps.read_namespaced_deployment))
+        team.create(ADAPTER)
+        team.comes_to("loraadapters", "pirate", "Ready", ("False", "ModelNotAvailable"))
+        pair.first.may_die()
+        first.send_signal(signal.SIGSTOP)
+        eventually("the second leads", lambda: pair.holder == "second")
+        # Something to do for both: events wait for the sleeper in its sockets.
+        team.patch("loramodels", "smol", {"spec": {"replicas": 3}})
+        eventually("three replicas", lambda: team.apps.read_namespaced_deployment("smol", team.namespace).spec.replicas == 3)
+        written = versions(team)
+        first.send_signal(signal.SIGCONT)
+        assert first.wait(timeout=10) == 1
+        assert "no longer" in pair.first.log.read_text() or "Lease" in pair.first.log.read_text()
+        assert versions(team) == written
+
+
+def versions(team: Team) -> dict[str, str]:
+    """The versions of all objects that an operator writes."""
+    found = [
+        team.apps.read_namespaced_deployment("smol", team.namespace).metadata,
+        team.core.read_namespaced_service("smol", team.namespace).metadata,
+        team.core.read_namespaced_config_map("smol-desired", team.namespace).metadata,
+    ]
+    custom = [
+        team.custom.get_namespaced_custom_object("lora-operator.io", "v1alpha1", team.namespace, plural, name)["metadata"]
+        for plural, name in (("loramodels", "smol"), ("loraadapters", "pirate"))
+    ]
+    return {m.uid: m.resource_version for m in found} | {m["uid"]: m["resourceVersion"] for m in custom}
