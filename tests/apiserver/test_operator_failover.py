@@ -93,7 +93,9 @@ def test_a_leader_that_slept_through_its_lease_writes_nothing_any_more_and_ends(
         eventually("the second leads", lambda: pair.holder == "second")
         # Something to do for both: events wait for the sleeper in its sockets.
         team.patch("loramodels", "smol", {"spec": {"replicas": 3}})
-        eventually("three replicas", lambda: team.apps.read_namespaced_deployment("smol", team.namespace).spec.replicas == 3)
+        eventually(
+            "three replicas", lambda: team.apps.read_namespaced_deployment("smol", team.namespace).spec.replicas == 3
+        )
         written = versions(team)
         first.send_signal(signal.SIGCONT)
         assert first.wait(timeout=10) == 1
@@ -109,7 +111,9 @@ def versions(team: Team) -> dict[str, str]:
         team.core.read_namespaced_config_map("smol-desired", team.namespace).metadata,
     ]
     custom = [
-        team.custom.get_namespaced_custom_object("lora-operator.io", "v1alpha1", team.namespace, plural, name)["metadata"]
+        team.custom.get_namespaced_custom_object("lora-operator.io", "v1alpha1", team.namespace, plural, name)[
+            "metadata"
+        ]
         for plural, name in (("loramodels", "smol"), ("loraadapters", "pirate"))
     ]
     return {m.uid: m.resource_version for m in found} | {m["uid"]: m["resourceVersion"] for m in custom}

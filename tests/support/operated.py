@@ -106,7 +106,7 @@ class Team:
         found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{labels.MODEL}=smol")
         return sorted(found.items, key=lambda pod: str(pod.metadata.name))
 
-    def runtimes(self, folder: Path, *workshops: Work | None) -> list[StandIn]:
+    def runtimes(self, folder: Path, *workshops: Work | None, **how: Any) -> list[StandIn]:
         """Gives each of the model's pods an address and readiness, and a runtime with its certificate, not started.
 
         There must be as many pods as workshops; None is one in which every source exists.
@@ -121,7 +121,7 @@ class Team:
             status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
             self.core.patch_namespaced_pod_status(pod.metadata.name, self.namespace, {"status": status})
             store = folder / pod.metadata.name
-            made.append(StandIn(ip, render.ADMIN_PORT, folder, store=store, workshop=workshop))
+            made.append(StandIn(ip, render.ADMIN_PORT, folder, store=store, workshop=workshop, **how))
         return made
 
 
@@ -134,6 +134,7 @@ class Operator:
         self._ca = folder / "ca"
         self._ca.mkdir()
         self._must_live = True
+        self._module = "lora_operator"
         self.environment = os.environ | {
             "KUBECONFIG": str(_login(cluster, namespace, folder)),
             "LORA_OPERATOR_NAMESPACE": namespace,
@@ -150,7 +151,7 @@ class Operator:
         """Runs meanwhile, and must not have died by the end."""
         with self.log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lora_operator"], env=self.environment, stdout=output, stderr=output
+                [sys.executable, "-m", self._module], env=self.environment, stdout=output, stderr=output
             )
         try:
             yield process
@@ -161,6 +162,11 @@ class Operator:
                 process.send_signal(signal.SIGTERM)
                 process.wait(timeout=30)
             sys.stderr.write(self.log.read_text())
+
+    def runs(self, module: str, **environment: str) -> None:
+        """Starts this module from now on, which makes an operator of its own, with more in its environment."""
+        self._module = module
+        self.environment |= environment
 
     def may_die(self) -> None:
         """From now on, its end is no failure of the test."""

@@ -23,7 +23,8 @@ class RecordingKube(Kube):
         self, resource: Resource, manifest: Manifest, *, field_manager: str, subresource: str | None = None
     ) -> dict[str, Any]:
         self._store(manifest)
-        return {"metadata": dict(manifest["metadata"]) | {"uid": "stored", "resourceVersion": "7", "generation": 1}}
+        metadata = dict(manifest["metadata"]) | {"uid": "stored", "resourceVersion": "7", "generation": 1}
+        return {"metadata": metadata, "status": manifest.get("status") or {}}
 
     async def create(self, resource: Resource, manifest: Manifest) -> bool:
         self._store(manifest)

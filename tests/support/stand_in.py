@@ -21,6 +21,7 @@ from lora_runtime.service import Files, Service, Work
 from lora_runtime.store.content import Needed
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
+from support.older_runtime import OlderRuntime
 
 _START_SECONDS = 30.0
 
@@ -76,6 +77,7 @@ class StandIn:
         workshop: Work | None = None,
         files: Files | None = None,
         document: Path = Path("/nonexistent"),
+        between: type[OlderRuntime] | None = None,
     ) -> None:
         """Takes what a pod would have mounted.
 
@@ -87,6 +89,7 @@ class StandIn:
             workshop: makes revisions and resolves sources; by default every source exists.
             files: what is collected from; by default nothing.
             document: the ConfigMap's copy of the desired document.
+            between: what comes between its admin server and the network.
         """
         self.engine = FakeEngine()
         self.documents: list[Desired] = []
@@ -96,6 +99,7 @@ class StandIn:
         self._workshop = workshop or EverySourceExists()
         self._files = files or NoFiles()
         self._document = document
+        self._between = between
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -127,7 +131,10 @@ class StandIn:
         )
         await service.restore(self._document)
         service.attach_engine(self.engine)
-        self._server = admin_server(admin_app(service, Lifecycle(CollectorRegistry())), *self._address)
+        app = admin_app(service, Lifecycle(CollectorRegistry()))
+        if self._between is not None:
+            app.add_middleware(self._between)
+        self._server = admin_server(app, *self._address)
         await self._server.serve()
         # TLS would wait for the other side's goodbye, and the operator is in the middle of a poll.
         for connection in list(self._server.server_state.connections):

@@ -48,7 +48,7 @@ async def run(config: Config, clock: Clock | None = None) -> None:
     Raises:
         NotReady: something that the operator needs is not there yet.
         KubeError: the API server cannot be reached.
-        LeadershipLost: another operator may be at work.
+        LeadershipLost: another operator is at work.
     """
     clock = clock or SystemClock()
     async with await Kube.connect() as kube:

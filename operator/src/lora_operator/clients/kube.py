@@ -206,9 +206,12 @@ class Kube:
             content_type=_APPLY,
         )
 
-    async def merge(self, resource: Resource, namespace: str, name: str, patch: Manifest) -> None:
-        """Changes the given fields of an object."""
-        await self._request("PATCH", resource.path(namespace, name), body=patch, content_type=_MERGE)
+    async def merge(
+        self, resource: Resource, namespace: str, name: str, patch: Manifest, *, subresource: str | None = None
+    ) -> dict[str, Any]:
+        """Changes the given fields of an object; None removes one. Answers the stored object."""
+        path = resource.path(namespace, name, subresource)
+        return await self._request("PATCH", path, body=patch, content_type=_MERGE)
 
     async def create(self, resource: Resource, manifest: Manifest) -> bool:
         """Creates an object; False when one of its name exists."""

@@ -15,7 +15,7 @@ class Terms:
     lease: float = 15
     """A Lease that has looked the same for this long is nobody's any more."""
     write: float = 10
-    """So long after the last renewal its holder gives up and ends. The rest is for writes that are under way."""
+    """So long after the last renewal its holder begins no more writes. The rest is for those that are under way."""
     renew: float = 5
     """How long a renewal is good enough, before the next one is due."""
     retry: float = 1
@@ -67,13 +67,6 @@ class Renew:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Others may hold it, or soon will: nothing may be written any more."""
-
-    why: str
-
-
 def sighted(before: Sighting | None, lease: Lease | None, now: float) -> Sighting:
     """What is seen now, in the light of what was seen before."""
     if before is not None and before.lease == lease:
@@ -92,8 +85,8 @@ def candidate_step(seen: Sighting, now: float) -> Claim | Wait:
     return Claim(lease.transitions + 1)
 
 
-def holder_step(renewed: float, tried: float, now: float, terms: Terms) -> Renew | Wait | Lost:
-    """What its holder does.
+def holder_step(renewed: float, tried: float, now: float, terms: Terms) -> Renew | Wait:
+    """What its holder does: for ever, since a renewal that succeeds, however late, shows that nobody had it meanwhile.
 
     Args:
         renewed: when the last renewal that succeeded was begun.
@@ -101,14 +94,19 @@ def holder_step(renewed: float, tried: float, now: float, terms: Terms) -> Renew
         now: the time.
         terms: how long what lasts.
     """
-    left = renewed + terms.write - now
-    if left <= 0:
-        return Lost(f"the Lease could not be renewed for {now - renewed:.1f} s")
     due = renewed + terms.renew if tried <= renewed else tried + terms.retry
     if now < due:
-        return Wait(min(due - now, left))
+        return Wait(due - now)
     # A request that hangs must leave time for another one, on a new connection.
-    return Renew(min(left, max(terms.retry, terms.write / 4)))
+    return Renew(max(terms.retry, terms.write / 4))
+
+
+def is_lost(found: Lease | None, name: str) -> bool:
+    """Whether the holder of this name has lost the Lease, to judge by what it says now.
+
+    One that somebody deleted is made again, unless somebody else is faster.
+    """
+    return found is not None and found.holder != name
 
 
 def seconds_to_write(renewed: float, now: float, terms: Terms) -> float:

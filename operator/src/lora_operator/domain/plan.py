@@ -212,9 +212,19 @@ def _told_of(
 
 
 def _adapter_written(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> Iterator[Action]:
-    if new != adapter.status:
+    if _is_news(new, adapter.status):
         news = transitions.adapter_events(adapter, new)
         yield WriteAdapterStatus(adapter.meta.name, adapter.meta.uid, new, news, adapter.meta.version)
+
+
+def _is_news(new: LoRAAdapterStatus | LoRAModelStatus, stored: LoRAAdapterStatus | LoRAModelStatus) -> bool:
+    """Whether they differ in what is the operator's to say: others may add conditions of types of their own."""
+    if new == stored:
+        return False
+    ours = {condition.type for condition in new.conditions}
+    found = {condition.type: condition for condition in stored.conditions if condition.type in ours}
+    mine = {condition.type: condition for condition in new.conditions}
+    return mine != found or new.model_copy(update={"conditions": stored.conditions}) != stored
 
 
 def _model_written(
@@ -228,7 +238,7 @@ def _model_written(
     if model is None:
         return
     new = _model_status(snapshot, model, rejected, applied, adapters, now)
-    if new != model.status:
+    if _is_news(new, model.status):
         yield WriteModelStatus(new, transitions.model_events(model, new))
 
 

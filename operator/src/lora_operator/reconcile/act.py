@@ -172,7 +172,7 @@ class Act:
         address = address_of(key, action.pod, action.ip)
         answer = await self.admin.put_desired(address, action.document)
         if isinstance(answer, Inventory):
-            self.inventories.learn(key, address, answer)
+            self.inventories.told(key, address, action.document, answer)
         else:
             raise _PodAway(f"pod {action.pod} was not told: {answer.message}")
 
@@ -195,12 +195,13 @@ class Act:
         self, resource: Resource, namespace: str, seen: Mapping[str, str], status: ApiModel
     ) -> bool:
         """Whether the object is still what the status was decided from."""
+        said = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         manifest = {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             # A status never lands on an object that was re-created under the name, or on one that somebody wrote since.
             "metadata": {"namespace": namespace, **seen},
-            "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "status": said,
         }
         try:
             stored = await self.kube.apply(
@@ -211,6 +212,12 @@ class Act:
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise
             return False
+        foreign = stored["status"].keys() - said.keys()
+        if foreign:
+            # Somebody else applied what the operator left out. An apply cannot take it back, and it is not true.
+            version = {"resourceVersion": stored["metadata"]["resourceVersion"]}
+            patch = {"metadata": version, "status": dict.fromkeys(foreign)}
+            stored = await self.kube.merge(resource, namespace, seen["name"], patch, subresource="status")
         # Or the next look could see the old status, and write and announce the new one once more.
         self.freshness.note(resource.kind, stored["metadata"]["resourceVersion"])
         return True

@@ -12,7 +12,7 @@ from lora_operator.clients.clock import Clock
 from lora_operator.clients.kube import KubeError
 from lora_operator.clients.leases import Leases, micro_time
 from lora_operator.domain import leadership
-from lora_operator.domain.leadership import Claim, Lease, Lost, Renew, Terms, Wait
+from lora_operator.domain.leadership import Claim, Lease, Renew, Terms, Wait
 
 _logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _LOOK_SECONDS = 5.0
 
 
 class LeadershipLost(Exception):
-    """Another operator may be at work: this process must end."""
+    """Another operator is at work: this process must end."""
 
 
 class Leader:
@@ -74,16 +74,14 @@ class Leader:
         _logger.info("at work as %s", self._name)
 
     async def hold(self) -> None:
-        """Renews until it fails to.
+        """Renews for ever. While that does not succeed nothing may be written.
 
         Raises:
-            LeadershipLost: somebody else has it, or could have it soon.
+            LeadershipLost: somebody else has it.
         """
         tried = self._renewed
         while self._held is not None:
             match leadership.holder_step(self._renewed, tried, self._elapsed(), self._terms):
-                case Lost(why=why):
-                    raise LeadershipLost(why)
                 case Wait(seconds=seconds):
                     await asyncio.sleep(seconds)
                 case Renew(seconds=seconds):
@@ -116,9 +114,8 @@ class Leader:
             found = await self._leases.read()
         except KubeError:
             return
-        if found is None or found.holder == self._name:
-            return
-        raise LeadershipLost(f"the Lease is held by {found.holder or 'nobody'}")
+        if found is not None and leadership.is_lost(found, self._name):
+            raise LeadershipLost(f"the Lease is held by {found.holder or 'nobody'}, and no longer by {self._name}")
 
     async def _write(self, lease: Lease, seconds: float | None = None) -> None:
         asked = self._elapsed()

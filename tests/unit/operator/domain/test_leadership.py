@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lora_operator.domain import leadership
-from lora_operator.domain.leadership import Claim, Lease, Lost, Renew, Sighting, Terms, Wait
+from lora_operator.domain.leadership import Claim, Lease, Renew, Sighting, Terms, Wait
 
 TERMS = Terms(lease=15, write=10, renew=5, retry=1)
 HELD = Lease(holder="other_1", seconds=15, renewed="12:00:00", transitions=3)
@@ -41,16 +41,19 @@ def test_a_lease_that_looks_the_same_is_as_old_as_when_it_was_seen_first_and_a_r
         (100, 105, Renew(2.5)),
         (105, 105.5, Wait(0.5)),
         (105, 106, Renew(2.5)),
-        (108, 109.5, Renew(0.5)),
-        (109.5, 109.75, Wait(0.25)),
+        (109.5, 109.75, Wait(0.75)),
+        (500, 501, Renew(2.5)),
     ],
 )
 def test_a_holder_renews_in_good_time_and_tries_again_soon(tried: float, now: float, step: Renew | Wait) -> None:
     assert leadership.holder_step(100, tried, now, TERMS) == step
 
 
-def test_a_holder_that_could_not_renew_in_time_has_lost() -> None:
-    assert isinstance(leadership.holder_step(100, 109, 110, TERMS), Lost)
+def test_a_lease_is_lost_to_somebody_else_and_to_nobody() -> None:
+    assert leadership.is_lost(HELD, "me_2")
+    assert leadership.is_lost(replace(HELD, holder=""), "me_2")
+    assert not leadership.is_lost(HELD, "other_1")
+    assert not leadership.is_lost(None, "me_2")
 
 
 def test_no_write_begins_late_and_each_ends_before_anybody_else_can_hold_the_lease() -> None:
