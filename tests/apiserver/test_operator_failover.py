@@ -11,7 +11,8 @@ import pytest
 from kubernetes import client
 
 from local_cluster import Cluster
-from support.custom_resources import ADAPTER, MODEL
+from support.api_proxy import ApiProxy
+from support.custom_resources import ADAPTER, MODEL, mutated
 from support.operated import Operator, Team, eventually
 
 pytestmark = pytest.mark.apiserver
@@ -99,8 +100,50 @@ def test_a_leader_that_slept_through_its_lease_writes_nothing_any_more_and_ends(
         written = versions(team)
         first.send_signal(signal.SIGCONT)
         assert first.wait(timeout=10) == 1
-        assert "no longer" in pair.first.log.read_text() or "Lease" in pair.first.log.read_text()
+        assert "held by second_" in pair.first.log.read_text()
         assert versions(team) == written
+
+
+def test_what_a_leader_wrote_in_time_and_the_network_delivers_late_changes_nothing(
+    api_server: Cluster, pair: Pair, tmp_path: Path
+) -> None:
+    team = pair.team
+    with ApiProxy(api_server.api_url, tmp_path) as proxy:
+        proxy.stand_between(Path(pair.first.environment["KUBECONFIG"]))
+        with pair.running():
+            team.create(MODEL)
+            team.create(mutated(MODEL, {"metadata.name": "other"}))
+            team.create(mutated(ADAPTER, {"spec.modelRef.name": "other"}))
+            eventually("a settled status", lambda: generation_reported(team) == 1)
+            eventually("the Deployment", lambda: team.find(team.apps.read_namespaced_deployment))
+            pair.first.may_die()
+            proxy.hold_writes()
+            # Of two models, so that neither write waits for the other one.
+            team.patch("loramodels", "smol", {"spec": {"replicas": 3}})
+            team.patch("loraadapters", "pirate", {"spec": {"weight": 0.4}})
+            eventually("the second leads", lambda: pair.holder == "second")
+            team.patch("loramodels", "smol", {"spec": {"replicas": 2}})
+            team.patch("loraadapters", "pirate", {"spec": {"weight": 0.5}})
+            eventually("two replicas", lambda: replicas(team) == 2)
+            eventually("the newest status", lambda: generation_reported(team) == 3)
+            written = versions(team)
+            proxy.deliver_writes()
+            eventually("they arrive", lambda: {"deployments/smol", "pirate/status"} <= late_writes(proxy).keys())
+            assert set(late_writes(proxy).values()) == {409}
+            assert versions(team) == written
+
+
+def late_writes(proxy: ApiProxy) -> dict[str, int]:
+    """The end of the path of each, and how it was answered."""
+    return {"/".join(path.split("?")[0].split("/")[-2:]): status for path, status in proxy.late}
+
+
+def generation_reported(team: Team) -> int:
+    return int(team.status("loraadapters", "pirate").get("observedGeneration", 0))
+
+
+def replicas(team: Team) -> int:
+    return int(team.apps.read_namespaced_deployment("smol", team.namespace).spec.replicas)
 
 
 def versions(team: Team) -> dict[str, str]:

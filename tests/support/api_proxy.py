@@ -1,9 +1,10 @@
-"""Between a client and the API server: passes everything on, until watches fall silent or all connections are cut."""
+"""Between a client and the API server: passes everything on, until watches fall silent, writes are late or all is cut."""
 
 import contextlib
 import socket
 import ssl
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,19 @@ import yaml
 from support.tls import server_context
 
 _WATCH = b"watch=true"
+_WRITE = b"PATCH "
+_PATIENCE_SECONDS = 30
 _HOST = "127.0.0.1"
+
+
+@dataclass
+class _Course:
+    """What one connection is used for."""
+
+    watches: bool = False
+    held: str = ""
+    """The path of the write that was held back."""
+    answered: threading.Event = field(default_factory=threading.Event)
 
 
 class ApiProxy:
@@ -29,6 +42,10 @@ class ApiProxy:
         self._open: set[socket.socket] = set()
         self._silent = threading.Event()
         self._closed = threading.Event()
+        self._writes_pass = threading.Event()
+        self._writes_pass.set()
+        self.late: list[tuple[str, int]] = []
+        """The path of each write that was held back, and the status with which the API server answered it."""
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -55,6 +72,14 @@ class ApiProxy:
         """From now on no watcher hears anything, nor that it does not; other requests are answered."""
         self._silent.set()
 
+    def hold_writes(self) -> None:
+        """From now on, patches stay on their way; they will arrive even if who sent them has given them up."""
+        self._writes_pass.clear()
+
+    def deliver_writes(self) -> None:
+        """Those that were held back arrive, and later ones do at once."""
+        self._writes_pass.set()
+
     def cut(self) -> None:
         """Closes every connection; those that are made from now on work."""
         self._silent.clear()
@@ -77,22 +102,30 @@ class ApiProxy:
             raw = socket.create_connection(address)
             far = stack.enter_context(self._client_side.wrap_socket(raw, server_hostname=address[0]))
             self._open |= {near, far}
-            watches = threading.Event()
-            back = threading.Thread(target=self._answer, args=(far, near, watches), daemon=True)
+            course = _Course()
+            back = threading.Thread(target=self._answer, args=(far, near, course), daemon=True)
             back.start()
             while asked := near.recv(65536):
                 if _WATCH in asked:
-                    watches.set()
+                    course.watches = True
+                if asked.startswith(_WRITE) and not self._writes_pass.is_set():
+                    course.held = asked.split(b" ", 2)[1].decode()
+                    self._writes_pass.wait()
                 far.sendall(asked)
+            if course.held:
+                course.answered.wait(_PATIENCE_SECONDS)
             with contextlib.suppress(OSError):
                 far.shutdown(socket.SHUT_RDWR)
             back.join()
         self._open -= {near, far}
 
-    def _answer(self, far: socket.socket, near: socket.socket, watches: threading.Event) -> None:
+    def _answer(self, far: socket.socket, near: socket.socket, course: _Course) -> None:
         with contextlib.suppress(OSError):
             while said := far.recv(65536):
-                if not (watches.is_set() and self._silent.is_set()):
+                if course.held and not course.answered.is_set():
+                    self.late.append((course.held, int(said.split(b" ", 2)[1])))
+                    course.answered.set()
+                if not (course.watches and self._silent.is_set()):
                     near.sendall(said)
         with contextlib.suppress(OSError):
             near.shutdown(socket.SHUT_RDWR)

@@ -115,6 +115,7 @@ class Leader:
         except KubeError:
             return
         if found is not None and leadership.is_lost(found, self._name):
+            self._held = None
             raise LeadershipLost(f"the Lease is held by {found.holder or 'nobody'}, and no longer by {self._name}")
 
     async def _write(self, lease: Lease, seconds: float | None = None) -> None:

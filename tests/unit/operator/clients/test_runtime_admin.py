@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
+from lora_api.runtime_api import Desired
 from lora_operator.clients.certificates import Authority, client_context
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import Unreachable
@@ -32,3 +33,11 @@ async def test_a_pod_that_hangs_up_is_a_value() -> None:
     async with server:
         answer = await asked(server.sockets[0].getsockname()[1])
     assert isinstance(answer, Unreachable)
+
+
+async def test_a_pod_is_told_nothing_once_there_is_no_time_to_write() -> None:
+    authority = Authority.make(datetime.now(UTC))
+    context = client_context(authority, authority.client("operator", datetime.now(UTC)))
+    async with RuntimeAdmin(context, may_write=lambda: 0.0) as admin:
+        answer = await admin.put_desired(PodAddress("pod-0", "127.0.0.1", HOST, 1), Desired())
+    assert answer == Unreachable("the pod is not told anything, since another operator may be at work by now")

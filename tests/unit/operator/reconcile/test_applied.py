@@ -13,7 +13,10 @@ KEY = ModelKey("team", "smol")
 CHILD = "Deployment/smol"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOCUMENT = Desired(sequence=7)
-CONFIG_MAP = {"metadata": {"name": "smol-desired", "uid": "u", "resourceVersion": "7"}, "binaryData": {}}
+CONFIG_MAP: dict[str, Any] = {
+    "metadata": {"name": "smol-desired", "uid": "u", "resourceVersion": "7"},
+    "binaryData": {},
+}
 
 
 def a_child(generation: int = 1, uid: str = "u") -> dict[str, Any]:
@@ -86,6 +89,26 @@ def test_the_document_of_a_deleted_model_is_forgotten() -> None:
     applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
     applied.forget(KEY)
     assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, None, stored=None)
+
+
+def test_a_look_is_no_longer_good_once_another_hand_was_noticed() -> None:
+    applied = Applied()
+    applied.note_seen(KEY, NOW, {}, DOCUMENT)
+    applied.doubt(KEY)
+    assert applied.seen(KEY, NOW) is None
+
+
+def test_what_was_written_here_is_known_and_what_another_hand_did_to_it_is_not() -> None:
+    applied = Applied()
+    written = a_child(generation=2)["metadata"]
+    applied.note_applied(KEY, CHILD, {"metadata": written})
+    applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
+    document = CONFIG_MAP["metadata"]
+    assert applied.knows(KEY, CHILD, {**written, "resourceVersion": "8"}), "another status at most"
+    assert not applied.knows(KEY, CHILD, {**written, "generation": 3})
+    assert applied.knows(KEY, "ConfigMap/smol-desired", document)
+    assert not applied.knows(KEY, "ConfigMap/smol-desired", {**document, "resourceVersion": "8"})
+    assert not applied.knows(ModelKey("team", "other"), CHILD, written)
 
 
 def test_a_certificate_is_of_one_model_object_and_one_authority() -> None:
