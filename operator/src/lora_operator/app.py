@@ -61,8 +61,9 @@ async def run(config: Config, clock: Clock | None = None) -> None:
         async with RuntimeAdmin(client_context(authority, leaf), leader.seconds_to_write) as admin:
             try:
                 await _run(config, writer, admin, authority, clock, leader)
-            except* LeadershipLost as lost:
-                raise LeadershipLost(str(lost.exceptions[0])) from lost
+            except ExceptionGroup as failures:
+                # All tasks ended with the one that found out.
+                raise _cause(failures) from failures
             finally:
                 await leader.resign()
 
@@ -115,6 +116,13 @@ async def _run(
         if traces is not None:
             await asyncio.to_thread(traces.close)
         _logger.info("stopped")
+
+
+def _cause(failures: ExceptionGroup[Exception]) -> Exception:
+    cause: Exception = failures.subgroup(LeadershipLost) or failures
+    while isinstance(cause, ExceptionGroup):
+        cause = cause.exceptions[0]
+    return cause
 
 
 async def _kopf(config: Config, kube: Kube, bell: Doorbell, changes: Changes, stop: lifecycle.Stop) -> None:
