@@ -38,10 +38,19 @@ class Node:
     collector: Collector
     """Has the operator's traces."""
 
-    def engine(self, pod: str) -> list[psutil.Process]:
-        """The engine's processes of a pod, as this machine sees them."""
+    @contextmanager
+    def standing_still(self, pod: str | None) -> Iterator[None]:
+        """Stops the engine's processes of a pod while the block runs; None stops nothing."""
         engines = (p for p in psutil.process_iter(["cmdline"]) if "VLLM::" in " ".join(p.info["cmdline"] or ()))
-        return [process for process in engines if _hostname(process) == pod]
+        held = [process for process in engines if pod is not None and _hostname(process) == pod]
+        assert held or pod is None, f"no engine of {pod} was found"
+        for process in held:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in held:
+                process.resume()
 
 
 @contextmanager
@@ -103,7 +112,8 @@ def _model(volumes: Path) -> Json:
 
 
 def _hostname(process: psutil.Process) -> str:
+    """The name of the pod that a process runs in: its root is the container's."""
     try:
-        return str(process.environ().get("HOSTNAME", ""))
-    except psutil.Error:
+        return Path(f"/proc/{process.pid}/root/etc/hostname").read_text(encoding="utf-8").strip()
+    except OSError:
         return ""

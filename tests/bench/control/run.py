@@ -93,20 +93,14 @@ class Run:
         for observer in self._observers:
             for _ in range(_WARM_UP):
                 await observer.ask(name, prompt)
-        held = self._node.engine(self._observers[-1].pod) if change.kind is Kind.SLOW else []
-        for process in held:
-            process.suspend()
-        try:
-            until = time.monotonic() + _PATIENCE_SECONDS
-            async with asyncio.TaskGroup() as group:
-                asked, asked_at = time.monotonic(), time.time()
-                tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until)) for o in self._observers}
+        until = time.monotonic() + _PATIENCE_SECONDS
+        asked, asked_at = time.monotonic(), time.time()
+        async with asyncio.TaskGroup() as group:
+            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until)) for o in self._observers}
+            with self._node.standing_still(self._observers[-1].pod if change.kind is Kind.SLOW else None):
                 stored = await (self._edit(change) if change.before is not None else self._create(name, change.after))
-                if held:
+                if change.kind is Kind.SLOW:
                     await asyncio.sleep(self._settings.slow_seconds)
-        finally:
-            for process in held:
-                process.resume()
         ready = await self._ready.of(stored)
         if change.before is None:
             await asyncio.to_thread(self._delete, name)

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from lora_operator.domain.changes import Change
+from lora_operator.domain.changes import Change, Stage
 
 
 class Metrics:
@@ -44,6 +44,9 @@ class Metrics:
             "How long the longest waiting LoRAModel has been waiting for a pass, in seconds.",
             registry=self.registry,
         )
+
+        for stage in Stage:
+            self.change_stages.labels(stage.value)
 
     def arrived(self, change: Change) -> None:
         """A change is served by every pod."""

@@ -1,0 +1,95 @@
+"""What the control benchmark changes, and what it makes of what its observers saw."""
+
+import math
+from collections import Counter
+from random import Random
+
+import pytest
+
+from bench.control.changes import FIRST, POOL, Change, Kind, plan
+from bench.control.observer import Sighting
+from bench.control.results import Observed, judge, key_figures
+from bench.control.settings import settings
+from bench.control.traces import Trace
+from bench.served.recipes import Recipe, recipe
+from bench.served.reference import Expected, References
+
+OLD, NEW = recipe(pirate=1.0), recipe(pirate=0.4)
+REFERENCES = {OLD: (Expected((1,), 1.0),), NEW: (Expected((2,), 1.0),)}
+CHANGE = Change(Kind.WEIGHT, OLD, NEW, 0)
+
+
+def every_answer_its_own() -> References:
+    return {each: (Expected((index,), 1.0),) for index, each in enumerate(POOL)}
+
+
+def seen(*tokens: int, begin: float = 10.0, step: float = 0.1) -> list[Sighting]:
+    """Answers of one token after another, each of which takes one step; 0 stands for an error."""
+    answers = [(token,) if token else () for token in tokens]
+    return [
+        Sighting(begin + i * step, begin + (i + 1) * step, 200 if answer else 503, answer)
+        for i, answer in enumerate(answers)
+    ]
+
+
+def observed(change: Change = CHANGE, **pods: list[Sighting]) -> Observed:
+    return Observed(change, ("uid", 2), asked=10.0, asked_at=1000.0, ready=10.5, sightings=pods)
+
+
+def test_it_is_served_when_the_last_pod_has_answered_with_it() -> None:
+    judged = judge(observed(a=seen(1, 2, 2), b=seen(1, 1, 1, 2)), None, REFERENCES)
+
+    assert judged.served == pytest.approx(0.4)
+    assert judged.split == pytest.approx(0.3)
+    assert judged.ready == pytest.approx(0.5)
+    assert judged.wrong == 0
+
+
+@pytest.mark.parametrize("answers", [(1, 2, 1), (1, 3, 2), (1, 0, 2)], ids=["old after new", "neither", "an error"])
+def test_what_no_client_may_see_is_counted(answers: tuple[int, ...]) -> None:
+    assert judge(observed(a=seen(*answers)), None, REFERENCES).wrong == 1
+
+
+def test_before_a_name_is_created_an_error_is_right() -> None:
+    created = Change(Kind.CREATE, None, NEW, 0)
+
+    assert judge(observed(created, a=seen(0, 0, 2)), None, REFERENCES).wrong == 0
+
+
+def test_a_pod_that_never_serves_it_is_not_forgotten() -> None:
+    judged = judge(observed(a=seen(1, 2), b=seen(1, 1)), None, REFERENCES)
+
+    assert math.isnan(judged.served)
+    assert key_figures([judged], pods=2)["never"] == 1
+
+
+def test_the_stages_begin_with_the_request() -> None:
+    judged = judge(observed(a=seen(2)), Trace(begun=1000.02, stages={"load": 0.05}), REFERENCES)
+
+    assert judged.stages == pytest.approx({"request": 0.02, "load": 0.05})
+
+
+def test_a_plan_has_what_was_asked_for_and_each_change_begins_where_the_last_one_ended() -> None:
+    wanted = settings(seed=0, changes=7, quick=False)
+
+    changes = list(plan(wanted, every_answer_its_own(), Random(1)))
+
+    assert Counter(c.kind for c in changes) == {Kind.WEIGHT: 7, Kind.SOURCE: 7, Kind.CREATE: 7, Kind.SLOW: 5}
+    now = FIRST
+    for change in (c for c in changes if c.kind is not Kind.CREATE):
+        assert change.before == now
+        assert (_source(change.after) != _source(now)) is (change.kind is Kind.SOURCE)
+        now = change.after
+
+
+def test_no_change_is_made_whose_revisions_answer_alike() -> None:
+    alike = {each: (Expected((0,), 1.0), Expected((index,), 1.0)) for index, each in enumerate(POOL)}
+
+    changes = plan(settings(seed=0, changes=3, quick=False), alike, Random(1))
+
+    assert {c.prompt for c in changes if c.before is not None} == {1}
+
+
+def _source(of: Recipe) -> str:
+    [(name, _)] = of.parts
+    return name
