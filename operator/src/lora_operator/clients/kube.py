@@ -179,7 +179,8 @@ class Kube:
         found: list[dict[str, Any]] = []
         while True:
             page = await self._request("GET", resource.path(namespace), query=query, accept=accept)
-            found += page["items"]
+            # An empty list of metadata alone is null.
+            found += page["items"] or ()
             token = page["metadata"].get("continue")
             if not token:
                 return Listing(found, page["metadata"]["resourceVersion"])
