@@ -11,6 +11,7 @@ import pytest
 from kubernetes import client
 
 from local_cluster import Cluster
+from lora_api import labels
 from support.api_proxy import ApiProxy
 from support.custom_resources import ADAPTER, MODEL, mutated
 from support.operated import Operator, Team, eventually
@@ -94,10 +95,9 @@ def test_a_leader_that_slept_through_its_lease_writes_nothing_any_more_and_ends(
         eventually("the second leads", lambda: pair.holder == "second")
         # Something to do for both: events wait for the sleeper in its sockets.
         team.patch("loramodels", "smol", {"spec": {"replicas": 3}})
-        eventually(
-            "three replicas", lambda: team.apps.read_namespaced_deployment("smol", team.namespace).spec.replicas == 3
-        )
-        written = versions(team)
+        eventually("three replicas", lambda: replicas(team) == 3)
+        eventually("a status that says so", lambda: generation_reported(team, "loramodels", "smol") == 2)
+        written = settled(team)
         first.send_signal(signal.SIGCONT)
         assert first.wait(timeout=10) == 1
         assert "held by second_" in pair.first.log.read_text()
@@ -114,7 +114,7 @@ def test_what_a_leader_wrote_in_time_and_the_network_delivers_late_changes_nothi
             team.create(MODEL)
             team.create(mutated(MODEL, {"metadata.name": "other"}))
             team.create(mutated(ADAPTER, {"spec.modelRef.name": "other"}))
-            eventually("a settled status", lambda: generation_reported(team) == 1)
+            eventually("a settled status", lambda: generation_reported(team, "loraadapters", "pirate") == 1)
             eventually("the Deployment", lambda: team.find(team.apps.read_namespaced_deployment))
             pair.first.may_die()
             proxy.hold_writes()
@@ -125,8 +125,9 @@ def test_what_a_leader_wrote_in_time_and_the_network_delivers_late_changes_nothi
             team.patch("loramodels", "smol", {"spec": {"replicas": 2}})
             team.patch("loraadapters", "pirate", {"spec": {"weight": 0.5}})
             eventually("two replicas", lambda: replicas(team) == 2)
-            eventually("the newest status", lambda: generation_reported(team) == 3)
-            written = versions(team)
+            eventually("a status that says so", lambda: generation_reported(team, "loramodels", "smol") == 3)
+            eventually("the newest status", lambda: generation_reported(team, "loraadapters", "pirate") == 3)
+            written = settled(team)
             proxy.deliver_writes()
             eventually("they arrive", lambda: {"deployments/smol", "pirate/status"} <= late_writes(proxy).keys())
             assert set(late_writes(proxy).values()) == {409}
@@ -138,25 +139,42 @@ def late_writes(proxy: ApiProxy) -> dict[str, int]:
     return {"/".join(path.split("?")[0].split("/")[-2:]): status for path, status in proxy.late}
 
 
-def generation_reported(team: Team) -> int:
-    return int(team.status("loraadapters", "pirate").get("observedGeneration", 0))
+def generation_reported(team: Team, plural: str, name: str) -> int:
+    return int(team.status(plural, name).get("observedGeneration", 0))
 
 
 def replicas(team: Team) -> int:
     return int(team.apps.read_namespaced_deployment("smol", team.namespace).spec.replicas)
 
 
-def versions(team: Team) -> dict[str, str]:
-    """The versions of all objects that an operator writes."""
+def settled(team: Team) -> dict[str, object]:
+    """The versions once they have been the same for a second."""
+    seen, since = versions(team), time.monotonic()
+
+    def look() -> bool:
+        nonlocal seen, since
+        found = versions(team)
+        if found != seen:
+            seen, since = found, time.monotonic()
+        return time.monotonic() - since > 1
+
+    eventually("nothing changes any more", look)
+    return seen
+
+
+def versions(team: Team) -> dict[str, object]:
+    """The versions of all objects that an operator writes, as far as nobody else writes them."""
     found = [
-        team.apps.read_namespaced_deployment("smol", team.namespace).metadata,
         team.core.read_namespaced_service("smol", team.namespace).metadata,
         team.core.read_namespaced_config_map("smol-desired", team.namespace).metadata,
     ]
     custom = [
-        team.custom.get_namespaced_custom_object("lora-operator.io", "v1alpha1", team.namespace, plural, name)[
-            "metadata"
-        ]
+        team.custom.get_namespaced_custom_object(labels.GROUP, labels.VERSION, team.namespace, plural, name)["metadata"]
         for plural, name in (("loramodels", "smol"), ("loraadapters", "pirate"))
     ]
-    return {m.uid: m.resource_version for m in found} | {m["uid"]: m["resourceVersion"] for m in custom}
+    deployment = team.apps.read_namespaced_deployment("smol", team.namespace).metadata
+    return (
+        {deployment.uid: deployment.generation}
+        | {m.uid: m.resource_version for m in found}
+        | {m["uid"]: m["resourceVersion"] for m in custom}
+    )
