@@ -102,6 +102,7 @@ class ApiProxy:
             raw = socket.create_connection(address)
             far = stack.enter_context(self._client_side.wrap_socket(raw, server_hostname=address[0]))
             self._open |= {near, far}
+            stack.callback(self._open.difference_update, {near, far})
             course = _Course()
             back = threading.Thread(target=self._answer, args=(far, near, course), daemon=True)
             back.start()
@@ -117,7 +118,6 @@ class ApiProxy:
             with contextlib.suppress(OSError):
                 far.shutdown(socket.SHUT_RDWR)
             back.join()
-        self._open -= {near, far}
 
     def _answer(self, far: socket.socket, near: socket.socket, course: _Course) -> None:
         with contextlib.suppress(OSError):

@@ -51,8 +51,9 @@ class ChildWatch:
                 version = await self._watch(resource, namespace, version)
             except KubeError as error:
                 # Begun anew with a list: what was missed in between is in it, or found gone by the next sweep.
+                if version is not None:
+                    _logger.info("%s are to be watched anew: %s", resource.plural, error)
                 version = None
-                _logger.info("%s are watched anew: %s", resource.plural, error)
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _list(self, resource: Resource, namespace: str | None) -> str:
