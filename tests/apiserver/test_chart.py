@@ -45,6 +45,7 @@ VALUES: Mapping[str, Values] = {
     "its own and another namespace": {"watchNamespaces": ["lora-operator", "default"]},
     "CRDs installed otherwise": {"crds": {"install": False}},
     "an account made otherwise": {"serviceAccount": {"create": False, "name": "ours"}},
+    "one that stands by": {"replicas": 2},
     "a test of an adapter": {
         "test": {"model": "smol", "adapter": "pirate", "namespace": "default", "apiKeySecret": "clients"}
     },
@@ -83,7 +84,7 @@ def test_helm_finds_nothing_to_complain_about(values: Values) -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"replicas": 2}, "replicas"),
+        ({"replicas": 0}, "replicas"),
         ({"image": {"name": "x"}}, "name"),
         ({"logLevel": "LOUD"}, "logLevel"),
         ({"watchNamespaces": "default"}, "watchNamespaces"),
@@ -189,14 +190,28 @@ def test_its_pods_are_allowed_where_the_restricted_standard_is_enforced(
     dry_run(api_server, pods)
 
 
-def may(cluster: Cluster, namespace: str, verb: str, resource: str) -> bool:
-    """Whether the operator's account may do this."""
+def test_those_that_stand_by_are_kept_apart_and_one_at_a_time_may_be_evicted(
+    rendered: Callable[[Values], list[Manifest]],
+) -> None:
+    documents = rendered({"replicas": 2})
+    spec = the("Deployment", documents)["spec"]
+    budget = the("PodDisruptionBudget", documents)["spec"]
+    spread = spec["template"]["spec"]["topologySpreadConstraints"]
+
+    assert spec["replicas"] == 2
+    assert budget == {"maxUnavailable": 1, "selector": spec["selector"]}
+    assert [constraint["labelSelector"] for constraint in spread] == [spec["selector"]] * 2
+    assert "PodDisruptionBudget" not in [document["kind"] for document in rendered({})]
+
+
+def may(cluster: Cluster, namespace: str, verb: str, resource: str, name: str = "") -> bool:
+    """Whether the operator's account may do this, to the object of this name if one is given."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
             "user": ACCOUNT,
-            "resourceAttributes": resource_attributes(resource) | {"namespace": namespace, "verb": verb},
+            "resourceAttributes": resource_attributes(resource) | {"namespace": namespace, "verb": verb, "name": name},
         },
     }
     answer = json.loads(cluster.kubectl("create", "-f", "-", "--output=json", stdin=json.dumps(review)))
@@ -210,6 +225,8 @@ def resource_attributes(resource: str) -> dict[str, str]:
     attributes = {"group": group, "resource": plural} | ({"name": name} if name else {})
     return attributes | {"subresource": subresource[0]} if subresource else attributes
 
+
+LEASES = "coordination.k8s.io/leases"
 
 ALLOWED = [
     ("watch", "lora-operator.io/loramodels"),
@@ -241,12 +258,20 @@ def test_the_operator_may_do_its_work_and_no_more(api_server: Cluster, operator_
         granted = [call for call in FORBIDDEN if may(api_server, "default", *call)]
         elsewhere = may(api_server, "kube-system", "list", "lora-operator.io/loramodels")
         own = may(api_server, operator_namespace, "create", "/secrets")
+        leases = {
+            (name, verb): may(api_server, operator_namespace, verb, LEASES, name)
+            for name in ("lora-operator", "kube-scheduler", "")
+            for verb in ("get", "watch", "create", "patch", "list", "update", "delete")
+        }
     finally:
         api_server.kubectl("delete", "-f", "-", stdin=roles)
 
     assert (denied, granted) == ([], [])
     assert elsewhere == (not values)
     assert own
+    assert {call for call, allowed in leases.items() if allowed} == {
+        ("lora-operator", verb) for verb in ("get", "watch", "create", "patch")
+    }
 
 
 def test_the_plain_install_is_what_the_chart_says() -> None:

@@ -195,43 +195,6 @@ def test_an_adapter_created_anew_is_not_available_because_of_the_one_that_had_it
         assert new["digest"] != old["digest"]
 
 
-def test_an_edited_child_is_put_right(team: Team, running: None) -> None:
-    team.create(MODEL)
-    eventually("the Deployment", lambda: team.find(team.apps.read_namespaced_deployment))
-    team.comes_to("loramodels", "smol", "Accepted", ("True", "Accepted"))
-    team.apps.patch_namespaced_deployment("smol", team.namespace, {"spec": {"replicas": 3}})
-    team.patch("loramodels", "smol", {"metadata": {"annotations": {"rung": "yes"}}})
-    eventually(
-        "one replica again",
-        lambda: team.apps.read_namespaced_deployment("smol", team.namespace).spec.replicas == 1,
-    )
-
-
-def test_children_that_somebody_deleted_come_back(team: Team, running: None) -> None:
-    team.create(MODEL)
-    document = render.desired_config_map("smol")
-
-    def uids() -> set[str] | None:
-        found = (
-            team.find(team.apps.read_namespaced_deployment),
-            team.find(team.core.read_namespaced_service),
-            team.find(team.core.read_namespaced_config_map, document),
-        )
-        return {child.metadata.uid for child in found if child is not None} if all(found) else None
-
-    before = eventually("the children", uids)
-    team.apps.delete_namespaced_deployment("smol", team.namespace)
-    team.core.delete_namespaced_service("smol", team.namespace)
-    team.core.delete_namespaced_config_map(document, team.namespace)
-
-    def back() -> bool:
-        team.ring()
-        now = uids()
-        return now is not None and not now & before
-
-    eventually("other ones of the same names", back)
-
-
 def test_a_served_revision_outlives_its_config_map_although_the_source_is_refused_now(
     team: Team, running: None, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import yaml
 from kubernetes import client
 
@@ -112,7 +113,7 @@ class Team:
         status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
         self.core.patch_namespaced_pod_status(pod.metadata.name, self.namespace, {"status": status})
 
-    def runtimes(self, folder: Path, *workshops: Work | None) -> list[StandIn]:
+    def runtimes(self, folder: Path, *workshops: Work | None, **how: Any) -> list[StandIn]:
         """Gives each of the model's pods an address and readiness, and a runtime with its certificate, not started.
 
         There must be as many pods as workshops; None is one in which every source exists.
@@ -125,20 +126,24 @@ class Team:
         for pod, ip, workshop in zip(pods, POD_IPS, workshops, strict=False):
             self.play_ready(pod, ip)
             store = folder / pod.metadata.name
-            made.append(StandIn(ip, render.ADMIN_PORT, folder, store=store, workshop=workshop))
+            made.append(StandIn(ip, render.ADMIN_PORT, folder, store=store, workshop=workshop, **how))
         return made
 
 
 class Operator:
     """The operator as a process, with the chart's role and nothing more."""
 
-    def __init__(self, cluster: Cluster, namespace: str, folder: Path) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, folder: Path, pod_name: str = "operator-0") -> None:
+        folder.mkdir(exist_ok=True)
         self.log = folder / "operator.log"
         self._ca = folder / "ca"
         self._ca.mkdir()
+        self._must_live = True
+        self._module = "lora_operator"
         self.environment = os.environ | {
             "KUBECONFIG": str(_login(cluster, namespace, folder)),
             "LORA_OPERATOR_NAMESPACE": namespace,
+            "LORA_OPERATOR_POD_NAME": pod_name,
             "LORA_OPERATOR_WATCH_NAMESPACES": namespace,
             "LORA_OPERATOR_IMAGES": '{"CPU": "example.invalid/lora-runtime-cpu:1"}',
             "LORA_OPERATOR_CA_DIR": str(self._ca),
@@ -151,16 +156,34 @@ class Operator:
         """Runs meanwhile, and must not have died by the end."""
         with self.log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lora_operator"], env=self.environment, stdout=output, stderr=output
+                [sys.executable, "-m", self._module], env=self.environment, stdout=output, stderr=output
             )
         try:
             yield process
-            assert process.poll() in (None, 0), f"the operator died:\n{self.log.read_text()}"
+            alive = process.poll() in (None, 0)
+            assert alive or not self._must_live, f"the operator died:\n{self.log.read_text()}"
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(timeout=30)
             sys.stderr.write(self.log.read_text())
+
+    def runs(self, module: str, **environment: str) -> None:
+        """Starts this module from now on, which makes an operator of its own, with more in its environment."""
+        self._module = module
+        self.environment |= environment
+
+    def may_die(self) -> None:
+        """From now on, its end is no failure of the test."""
+        self._must_live = False
+
+    def is_healthy(self) -> bool:
+        """Whether it answers the kubelet."""
+        port = self.environment["LORA_OPERATOR_HEALTH_PORT"]
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
 
     def mount_ca(self, secret: Mapping[str, str]) -> None:
         """As the kubelet does for every start but the first."""

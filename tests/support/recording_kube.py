@@ -29,7 +29,8 @@ class RecordingKube(Kube):
         metadata_only: bool = False,
     ) -> dict[str, Any]:
         self._store(manifest)
-        return {"metadata": dict(manifest["metadata"]) | {"uid": "stored", "resourceVersion": "7", "generation": 1}}
+        metadata = dict(manifest["metadata"]) | {"uid": "stored", "resourceVersion": "7", "generation": 1}
+        return {"metadata": metadata, "status": manifest.get("status") or {}}
 
     async def create(self, resource: Resource, manifest: Manifest) -> bool:
         self._store(manifest)

@@ -7,6 +7,7 @@ import sys
 from lora_operator import app, config, logs
 from lora_operator.bootstrap import NotReady
 from lora_operator.clients.kube import KubeError
+from lora_operator.reconcile.leader import LeadershipLost
 
 _logger = logging.getLogger("lora_operator")
 
@@ -27,7 +28,7 @@ def main() -> int:
     logs.configure(settings.log_level, settings.log_format)
     try:
         asyncio.run(app.run(settings))
-    except (NotReady, KubeError) as error:
+    except (NotReady, KubeError, LeadershipLost) as error:
         _logger.error("%s", error)
         return 1
     return 0

@@ -3,19 +3,22 @@
 import asyncio
 import logging
 import os
+import uuid
 
 import kopf
 
 from lora_operator import bootstrap
-from lora_operator.clients.clock import SystemClock, jitter
+from lora_operator.clients.clock import Clock, SystemClock, elapsed, jitter
 from lora_operator.clients.events import Events
 from lora_operator.clients.identity import Identity
 from lora_operator.clients.kube import Kube
+from lora_operator.clients.leases import Leases
 from lora_operator.clients.metrics import Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
 from lora_operator.clients.tracing import Traces
 from lora_operator.config import Config
 from lora_operator.domain import acceptance, render
+from lora_operator.domain.leadership import Terms
 from lora_operator.domain.observed import ModelKey
 from lora_operator.handlers import doorbells, lifecycle, probes
 from lora_operator.reconcile.act import Act
@@ -23,9 +26,11 @@ from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.changes import Changes
+from lora_operator.reconcile.child_watch import ChildWatch
 from lora_operator.reconcile.doorbell import Doorbell
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
+from lora_operator.reconcile.leader import Leader, LeadershipLost
 from lora_operator.reconcile.look import Look
 from lora_operator.reconcile.model_pass import ModelPass
 from lora_operator.reconcile.queue import Backoff, KeyedQueue
@@ -39,22 +44,32 @@ _POLL_BACKOFF = Backoff(first_seconds=0.2, longest_seconds=2, jitter=jitter)
 """A pod that comes back is to be seen at once, and a refused connection costs next to nothing."""
 
 
-async def run(config: Config) -> None:
+async def run(config: Config, clock: Clock | None = None) -> None:
     """Runs until SIGTERM.
 
     Raises:
         NotReady: something that the operator needs is not there yet.
         KubeError: the API server cannot be reached.
+        LeadershipLost: another operator is at work.
     """
-    clock = SystemClock()
+    clock = clock or SystemClock()
     metrics = Metrics()
     async with await Kube.connect(metrics.asked) as kube:
         await bootstrap.require_crds(kube, config.watch_namespaces)
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
         identity = Identity(authority, config.certificate_lifetime, clock)
         certificates = Certificates(authority, config.certificate_lifetime)
-        async with RuntimeAdmin(identity.context) as admin:
-            await _run(config, kube, admin, identity, certificates, clock, metrics)
+        name = f"{config.pod_name}_{uuid.uuid4()}"
+        leader = Leader(Leases(kube, config.namespace, config.lease), name, clock, elapsed, Terms())
+        writer = kube.writing_while(leader.seconds_to_write)
+        async with RuntimeAdmin(identity.context, leader.seconds_to_write) as admin:
+            try:
+                await _run(config, writer, admin, identity, certificates, clock, metrics, leader)
+            except ExceptionGroup as failures:
+                # All tasks ended with the one that found out.
+                raise _cause(failures) from failures
+            finally:
+                await leader.resign()
 
 
 async def _run(
@@ -63,8 +78,9 @@ async def _run(
     admin: RuntimeAdmin,
     identity: Identity,
     certificates: Certificates,
-    clock: SystemClock,
+    clock: Clock,
     metrics: Metrics,
+    leader: Leader,
 ) -> None:
     queue: KeyedQueue[ModelKey] = KeyedQueue(_PASS_BACKOFF)
     metrics.serve(config.metrics_port)
@@ -86,14 +102,19 @@ async def _run(
             policy=acceptance.Policy(config.allow_host_path, config.egress, config.allow_host_access),
             config=_render_config(config),
         )
-        metrics.leader.set(1)
         metrics.waiting.set_function(lambda: queue.waiting)
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
-        background = (
-            group.create_task(queue.run(one_pass, config.workers)),
-            group.create_task(identity.renew_for_ever()),
-            group.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, queue.ring)),
-        )
+        metrics.leader.set_function(lambda: leader.leads)
+
+        async def work() -> None:
+            await leader.win()
+            async with asyncio.TaskGroup() as duties:
+                duties.create_task(leader.hold())
+                duties.create_task(queue.run(one_pass, config.workers))
+                duties.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, queue.ring))
+                duties.create_task(ChildWatch(kube, applied, queue.ring).run(config.watch_namespaces))
+
+        background = (group.create_task(work()), group.create_task(identity.renew_for_ever()))
 
         def stop() -> None:
             for task in background:
@@ -102,11 +123,18 @@ async def _run(
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue, freshness, adapters), changes, stop)
+        await _kopf(config, kube, Doorbell(queue, freshness, adapters, lambda: leader.leads), changes, stop)
         stop()
         if traces is not None:
             await asyncio.to_thread(traces.close)
         _logger.info("stopped")
+
+
+def _cause(failures: ExceptionGroup[Exception]) -> Exception:
+    cause: Exception = failures.subgroup(LeadershipLost) or failures
+    while isinstance(cause, ExceptionGroup):
+        cause = cause.exceptions[0]
+    return cause
 
 
 async def _kopf(config: Config, kube: Kube, bell: Doorbell, changes: Changes, stop: lifecycle.Stop) -> None:

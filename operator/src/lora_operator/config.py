@@ -35,7 +35,9 @@ class Config(BaseSettings):
     namespace: str = Field(min_length=1)
     """Where the operator itself runs, and keeps its CA."""
     pod_name: str = "lora-operator"
-    """Who reports Events."""
+    """Who reports Events, and holds the Lease."""
+    lease: str = Field(default="lora-operator", min_length=1)
+    """Name of the Lease in its own namespace: of all operators that share it, one works and the others stand by."""
     pod_labels: Annotated[dict[str, str], NoDecode] = {"app.kubernetes.io/name": "lora-operator"}
     """JSON. Labels of the operator's pods: they alone may reach the admin port of the runtimes."""
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()

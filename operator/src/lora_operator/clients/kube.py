@@ -1,8 +1,10 @@
 """The Kubernetes API, as plain JSON: get, list, create, server-side apply."""
 
 import asyncio
+import copy
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -18,11 +20,19 @@ Count = Callable[[str, str, int], None]
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_ONLY_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE = 500
 _TIMEOUT_SECONDS = 30.0
+_CONNECT_SECONDS = 5.0
+_SILENCE_SECONDS = 75.0
+"""The API server sends a watcher a bookmark every minute; one that hears nothing for longer has lost it."""
 _CONNECTIONS = 64
 _SHAPELESS = ("failed to create typed patch object", "failed to convert new object")
 """How the API server says, with status 500, that what is applied has not the shape of its kind."""
+
+
+NOT_THERE = "1"
+"""As the resourceVersion of what is applied: the object must not exist. No object ever has this version."""
 
 
 class KubeError(Exception):
@@ -87,6 +97,7 @@ class Kube:
         self._configuration = configuration
         self._count = count
         self._api = client.ApiClient(configuration)
+        self._may_write = _for_ever
 
     @classmethod
     async def connect(cls, count: Count) -> Self:
@@ -109,6 +120,12 @@ class Kube:
         # Proxies of the environment are for the world outside; the API server's own is in the kubeconfig.
         configuration.client_session_kwargs = {"trust_env": False}
         return cls(configuration, count)
+
+    def writing_while(self, may_write: Callable[[], float]) -> Self:
+        """The same connection, for writes that each begin and end within so many seconds from when they are sent."""
+        bounded = copy.copy(self)
+        bounded._may_write = may_write
+        return bounded
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,6 +167,7 @@ class Kube:
         labels: str | None = None,
         fields: str | None = None,
         not_older_than: str | None = None,
+        metadata_only: bool = False,
     ) -> Listing:
         """All objects that match both selectors, as they were at one resource version.
 
@@ -160,10 +178,12 @@ class Kube:
             query["limit"] = str(_PAGE)
         else:
             query |= {"resourceVersion": not_older_than, "resourceVersionMatch": "NotOlderThan"}
+        accept = f"{_METADATA_ONLY_LIST},application/json" if metadata_only else "application/json"
         found: list[dict[str, Any]] = []
         while True:
-            page = await self._request("GET", resource.path(namespace), kind=resource.kind, query=query)
-            found += page["items"]
+            page = await self._request("GET", resource.path(namespace), kind=resource.kind, query=query, accept=accept)
+            # An empty list of metadata alone is null.
+            found += page["items"] or ()
             token = page["metadata"].get("continue")
             if not token:
                 return Listing(found, page["metadata"]["resourceVersion"])
@@ -178,7 +198,10 @@ class Kube:
         subresource: str | None = None,
         metadata_only: bool = False,
     ) -> dict[str, Any]:
-        """Server-side apply: what the manifest says is ours from now on, whoever had it. Answers the stored object."""
+        """Server-side apply: what the manifest says is ours from now on, whoever had it. Answers the stored object.
+
+        With a resourceVersion in its metadata, only if the object is at that version, else it is a conflict (409).
+        """
         metadata = manifest["metadata"]
         return await self._request(
             "PATCH",
@@ -190,10 +213,12 @@ class Kube:
             accept=_METADATA_ONLY if metadata_only else "application/json",
         )
 
-    async def merge(self, resource: Resource, namespace: str, name: str, patch: Manifest) -> None:
-        """Changes the given fields of an object."""
-        path = resource.path(namespace, name)
-        await self._request("PATCH", path, kind=resource.kind, body=patch, content_type=_MERGE)
+    async def merge(
+        self, resource: Resource, namespace: str, name: str, patch: Manifest, *, subresource: str | None = None
+    ) -> dict[str, Any]:
+        """Changes the given fields of an object; None removes one. Answers the stored object."""
+        path = resource.path(namespace, name, subresource)
+        return await self._request("PATCH", path, kind=resource.kind, body=patch, content_type=_MERGE)
 
     async def create(self, resource: Resource, manifest: Manifest) -> bool:
         """Creates an object; False when one of its name exists."""
@@ -205,6 +230,51 @@ class Kube:
                 return False
             raise
         return True
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+        after: str,
+        seconds: float,
+        metadata_only: bool = False,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """What happens to all objects that match both selectors after a version, for so many seconds at most.
+
+        Bookmarks are among it. A version that is too old is the error 410.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": after,
+            "timeoutSeconds": str(max(1, math.ceil(seconds))),
+            "labelSelector": labels,
+            "fieldSelector": fields,
+        }
+        path = resource.path(namespace)
+        # The API server ends it in time, or else this side does.
+        patience = aiohttp.ClientTimeout(
+            total=seconds + _CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS
+        )
+        accept = f"{_METADATA_ONLY},application/json" if metadata_only else "application/json"
+        try:
+            request = await self._serialized("GET", path, query, None, "application/json", accept)
+            response = await self._api.call_api(*request, _request_timeout=patience)
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise KubeError(response.status, f"watching {path}: {_reason(await response.read())}")
+            try:
+                async for line in response.response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise KubeError(event["object"].get("code", 0), f"watching {path}: {event['object']}")
+                    yield event
+            finally:
+                response.response.close()
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise KubeError(0, f"watching {path}: {error!r}") from error
 
     async def _request(
         self,
@@ -218,17 +288,13 @@ class Kube:
         accept: str = "application/json",
     ) -> dict[str, Any]:
         try:
-            request = await self._api.param_serialize(
-                method,
-                path,
-                query_params=[(name, value) for name, value in (query or {}).items() if value is not None],
-                header_params={"Accept": accept, "Content-Type": content_type},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
+            request = await self._serialized(method, path, query or {}, body, content_type, accept)
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 while True:
-                    response = await self._api.call_api(*request, _request_timeout=_TIMEOUT_SECONDS)
+                    seconds = _TIMEOUT_SECONDS if method == "GET" else min(_TIMEOUT_SECONDS, self._may_write())
+                    if seconds <= 0:
+                        raise KubeError(0, f"{method} {path}: not sent, since another operator may be at work by now")
+                    response = await self._api.call_api(*request, _request_timeout=seconds)
                     data = await response.read()
                     self._count(method, kind, response.status)
                     if response.status != HTTPStatus.TOO_MANY_REQUESTS:
@@ -242,6 +308,28 @@ class Kube:
             raise KubeError(response.status, f"{method} {path}: {response.status} {_reason(data)}")
         answer: dict[str, Any] = json.loads(data)
         return answer
+
+    async def _serialized(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | None],
+        body: Manifest | None,
+        content_type: str,
+        accept: str,
+    ) -> Any:
+        return await self._api.param_serialize(
+            method,
+            path,
+            query_params=[(name, value) for name, value in query.items() if value is not None],
+            header_params={"Accept": accept, "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+
+
+def _for_ever() -> float:
+    return math.inf
 
 
 def _reason(data: bytes) -> str:

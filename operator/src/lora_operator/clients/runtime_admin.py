@@ -1,8 +1,9 @@
 """The admin API of the runtime in a pod, over mutual TLS."""
 
 import asyncio
+import math
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -19,6 +20,8 @@ from lora_operator.domain.observed import Unreachable
 Answer = TypeVar("Answer", bound=WireModel)
 
 _CONNECT_SECONDS = 3.0
+_READS = frozenset({"GET", "POST"})
+"""POST only asks: what a pod fetches for an answer, it may collect again."""
 _ANSWER_SECONDS = 10.0
 """How long a pod may think beyond the wait that it was granted."""
 _NOT_PATCHED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.PRECONDITION_FAILED})
@@ -39,8 +42,10 @@ class PodAddress:
 class RuntimeAdmin:
     """Talks to the runtimes of all pods. No call raises for a pod that is away: that is the value Unreachable."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, may_write: Callable[[], float] = lambda: math.inf) -> None:
+        """Takes how long it may take to tell a pod something; see `Kube.writing_while`."""
         self._context = context
+        self._may_write = may_write
         self._clients: dict[PodAddress, httpx.AsyncClient] = {}
         """One for each pod: for each request, a pool takes time that grows with the square of its connections."""
 
@@ -127,20 +132,25 @@ class RuntimeAdmin:
         headers: Mapping[str, str] | None = None,
         wait_seconds: float = 0,
     ) -> httpx.Response | Unreachable:
+        seconds = _ANSWER_SECONDS + wait_seconds
+        if method not in _READS:
+            seconds = min(seconds, self._may_write())
+            if seconds <= 0:
+                return Unreachable("the pod is not told anything, since another operator may be at work by now")
         address = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         # Pods are addressed by IP, which changes; the name in the certificate says whose pod it is.
         extensions: dict[str, Any] = {"sni_hostname": pod.host}
         content = {"Content-Type": "application/json"} if body is not None else {}
         try:
             # Over all: a pod that sends a byte now and then would outlast every timeout of the connection.
-            async with asyncio.timeout(_CONNECT_SECONDS + _ANSWER_SECONDS + wait_seconds):
+            async with asyncio.timeout(min(seconds, _CONNECT_SECONDS + _ANSWER_SECONDS + wait_seconds)):
                 return await self._client(pod).request(
                     method,
                     f"https://{address}:{pod.port}{path}",
                     params=query,
                     content=body.canonical() if body is not None else None,
                     headers={**content, **(headers or {})},
-                    timeout=httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS, pool=None),
+                    timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS), pool=None),
                     extensions=extensions,
                 )
         except (httpx.HTTPError, OSError, TimeoutError) as error:

@@ -17,6 +17,8 @@ class ApplyChild:
 
     manifest: Mapping[str, Any]
     why: str
+    version: str | None = None
+    """The resourceVersion that it goes over, or else it is a conflict; None when there is no such object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class WriteDesired:
 
     document: Desired
     why: str
+    version: str | None = None
+    """The resourceVersion that it goes over; None when there is no ConfigMap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ class WriteAdapterStatus:
     uid: str
     status: LoRAAdapterStatus
     news: tuple[Announcement, ...] = ()
+    version: str = ""
+    """The resourceVersion of the object that it was decided from."""
 
 
 Action = (
@@ -111,6 +117,7 @@ class Plan:
 
     actions: tuple[Action, ...]
     look_again_at: datetime | None = None
+    """By the clock that never jumps."""
     wanted: Mapping[str, str] = field(default_factory=dict, compare=False)
     """For the record: the revision that every pod should serve for an adapter, by its UID; those that cannot be served are missing."""
     memo: Memo = field(default=NOTHING, compare=False, repr=False)

@@ -30,6 +30,8 @@ class ObjectMeta:
     generation: int
     created: datetime
     annotations: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    """The resourceVersion of the object as it was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ class Snapshot:
     """Questions to pods that are under way: UID of the adapter to the hash of the source that is asked about."""
     applied: Mapping[str, str] = field(default_factory=dict)
     """Children found in the cluster: `Kind/name` to the hash annotation they carry."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """The resourceVersions of the children and of the ConfigMap, by `Kind/name`: what is written goes over these alone."""
     refused: Mapping[str, Refusal] = field(default_factory=dict)
     """Children that the API server would not take when they were applied last, by `Kind/name`."""
     conflicting: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from lora_operator.domain import (
     adapter_status,
     model_status,
     polling,
+    render,
     resolving,
     rollout,
     settling,
@@ -43,6 +44,14 @@ _HANDS_OFF = frozenset({Reason.NAME_CONFLICT, Reason.INVALID_NAME})
 """A model rejected for one of these has no objects of its own; one rejected otherwise keeps what it has."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """One moment, by the clock that people see, and by one that never jumps."""
+
+    now: datetime
+    steady: datetime
+
+
 def make_plan(
     snapshot: Snapshot,
     policy: acceptance.Policy,
@@ -52,19 +61,24 @@ def make_plan(
     certificate: IssueCertificate | None = None,
     memo: Memo = NOTHING,
     untold: Mapping[str, datetime] | None = None,
+    *,
+    steady: datetime | None = None,
 ) -> Plan:
     """What to do now, and when to look again although nothing rang.
 
     Args:
         snapshot: what the cluster looks like.
         policy: what the operator was told to allow.
-        now: the time, aware.
+        now: the time, aware, as it is written into statuses.
         children: the objects that should exist, each with its hash in the annotation `labels.TEMPLATE_HASH`.
         render_error: why the children could not be made.
         certificate: what is due of the pods' certificate, if anything is.
         memo: what the last plan for this model handed over, to make this one faster.
         untold: what the last plan did not tell yet, and since when; None tells everything at once.
+        steady: the time by a clock that never jumps, with which all times in the snapshot but those of statuses are
+            compared; `now` if it is the same.
     """
+    clock = _Clock(now, steady or now)
     barred = acceptance.model_rejection(snapshot, policy, render_error)
     applied = () if snapshot.model is None or barred is not None else tuple(_applied(snapshot, children))
     refused = _refused(snapshot, applied)
@@ -73,11 +87,11 @@ def make_plan(
     concluded = conclude(snapshot, policy, now, memo, hands_off=hands_off)
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
     known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
-    statuses, settled_at = _told_of(snapshot, concluded.statuses, now)
+    statuses, settled_at = _told_of(snapshot, concluded.statuses, clock.steady)
     of_model = _model_status(snapshot, rejected, applied, statuses, now)
     # An operator that has just started must not take back what is true before it has heard of it.
     reports = () if _unheard(snapshot) else _reports(snapshot, statuses, of_model)
-    told, waiting = _told_now(reports, untold, now)
+    told, waiting = _told_now(reports, untold, clock.steady)
 
     actions: list[Action] = []
     if certificate is not None and snapshot.model is not None and rejected is None:
@@ -86,11 +100,14 @@ def make_plan(
         actions.extend(_documented(snapshot, concluded.document))
     actions.extend(applied)
     if concluded.document is not None:
-        actions.extend(resolving.questions(snapshot, unknown, now))
-        actions.extend(resolving.looks(snapshot, polling.due(snapshot, known, now)))
+        actions.extend(resolving.questions(snapshot, unknown, clock.steady))
+        actions.extend(resolving.looks(snapshot, polling.due(snapshot, known, clock.steady)))
     actions.extend(told)
     # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
-    later = now if refused is not None else _look_again_at(snapshot, concluded, unknown, known, waiting, now)
+    if refused is not None:
+        later: datetime | None = clock.steady
+    else:
+        later = _look_again_at(snapshot, concluded, unknown, known, waiting, clock)
     again = min((at for at in (later, settled_at) if at is not None), default=None)
     return Plan(tuple(actions), again, concluded.wanted, concluded.memo, waiting)
 
@@ -103,9 +120,8 @@ def _applied(snapshot: Snapshot, children: tuple[Manifest, ...]) -> Iterator[App
         if found is None:
             yield ApplyChild(manifest, f"{child} does not exist")
         elif found != wanted:
-            yield ApplyChild(
-                manifest, f"{child} is not as wanted: {found or 'changed by another hand'}, wanted {wanted}"
-            )
+            why = f"{child} is not as wanted: {found or 'changed by another hand'}, wanted {wanted}"
+            yield ApplyChild(manifest, why, snapshot.versions.get(child))
 
 
 def _refused(snapshot: Snapshot, applied: tuple[ApplyChild, ...]) -> str | None:
@@ -123,10 +139,11 @@ def _documented(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
 
     What is only to be prepared is told alone. A pod that starts in between does not have it, is told, and is waited for.
     """
+    version = snapshot.versions.get(f"ConfigMap/{render.desired_config_map(snapshot.key.name)}")
     if snapshot.stored is None:
-        yield WriteDesired(document, "there is no ConfigMap with a document that can be read")
+        yield WriteDesired(document, "there is no ConfigMap with a document that can be read", version)
     elif not document.serves_as(snapshot.stored):
-        yield WriteDesired(document, rollout.changes(snapshot.stored, document))
+        yield WriteDesired(document, rollout.changes(snapshot.stored, document), version)
     etag = document.etag
     news = "" if document is snapshot.desired else f" ({rollout.changes(snapshot.desired, document)})"
     patch: Patch | None = None
@@ -172,18 +189,29 @@ class _Report:
     may_wait: bool
 
 
+def _is_news(new: LoRAAdapterStatus | LoRAModelStatus, stored: LoRAAdapterStatus | LoRAModelStatus) -> bool:
+    """Whether they differ in what is the operator's to say: others may add conditions of types of their own."""
+    if new == stored:
+        return False
+    ours = {condition.type for condition in new.conditions}
+    found = {condition.type: condition for condition in stored.conditions if condition.type in ours}
+    mine = {condition.type: condition for condition in new.conditions}
+    return mine != found or new.model_copy(update={"conditions": stored.conditions}) != stored
+
+
 def _reports(
     snapshot: Snapshot, statuses: Mapping[str, LoRAAdapterStatus], of_model: LoRAModelStatus | None
 ) -> Iterator[_Report]:
     model = snapshot.model
-    if model is not None and of_model is not None and of_model != model.status:
+    if model is not None and of_model is not None and _is_news(of_model, model.status):
         write = WriteModelStatus(of_model, transitions.model_events(model, of_model))
         yield _Report(model.meta.uid, write, telling.only_counts(model, of_model))
     for adapter in snapshot.adapters:
         meta, new = adapter.meta, statuses[adapter.meta.uid]
-        if new is not adapter.status and new != adapter.status:
+        if new is not adapter.status and _is_news(new, adapter.status):
             news = transitions.adapter_events(adapter, new)
-            yield _Report(meta.uid, WriteAdapterStatus(meta.name, meta.uid, new, news), telling.may_wait(adapter, new))
+            write_one = WriteAdapterStatus(meta.name, meta.uid, new, news, meta.version)
+            yield _Report(meta.uid, write_one, telling.may_wait(adapter, new))
 
 
 def _told_now(
@@ -226,13 +254,15 @@ def _look_again_at(
     unknown: tuple[ObservedAdapter, ...],
     known: tuple[ObservedAdapter, ...],
     waiting: Mapping[str, datetime],
-    now: datetime,
+    clock: _Clock,
 ) -> datetime | None:
-    """The earliest moment at which time alone changes what to do or say."""
+    """The earliest moment at which time alone changes what to do or say, by the clock that never jumps."""
+    now = clock.steady
     moments = [resolving.next_question_at(snapshot, (*unknown, *known), now), polling.next_due_at(known, now)]
     moments += [since + telling.PATIENCE for since in waiting.values()]
     for adapter in snapshot.adapters:
         entry = concluded.entries.get(adapter.meta.uid)
         if entry is not None and entry.prepare is not None:
-            moments.append(adapter_status.held_at(adapter, entry, concluded.statuses[adapter.meta.uid].history))
+            held_at = adapter_status.held_at(adapter, entry, concluded.statuses[adapter.meta.uid].history)
+            moments.append(None if held_at is None else now + (held_at - clock.now))
     return min((moment for moment in moments if moment is not None and moment > now), default=None)

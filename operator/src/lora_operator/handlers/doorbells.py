@@ -22,7 +22,7 @@ def register(registry: kopf.OperatorRegistry, bell: Doorbell, changes: Changes) 
     @kopf.on.event(labels.GROUP, labels.VERSION, LoRAAdapter.plural, registry=registry)
     async def adapter_event(event: kopf.RawEvent, meta: kopf.Meta, status: kopf.Status, **_: Any) -> None:
         stored = event["object"]
-        if meta["generation"] > status.get("observedGeneration", 0):
+        if bell.at_work and meta["generation"] > status.get("observedGeneration", 0):
             key = ModelKey(stored["metadata"]["namespace"], stored["spec"]["modelRef"]["name"])
             changes.seen(key, meta["uid"], meta["name"], meta["generation"])
         bell.adapter(stored, event["type"])

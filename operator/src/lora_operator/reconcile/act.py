@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import assert_never
@@ -14,7 +14,7 @@ from lora_api.v1alpha1.common import ApiModel
 from lora_operator.clients import resources
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.events import Events
-from lora_operator.clients.kube import Kube, KubeError, Manifest, Resource
+from lora_operator.clients.kube import NOT_THERE, Kube, KubeError, Manifest, Resource
 from lora_operator.clients.metrics import ActionOutcome, Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
 from lora_operator.domain import render
@@ -105,6 +105,8 @@ class Act:
             await self._do(key, model, action)
             outcome = ActionOutcome.OK
         except KubeError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                self.applied.doubt(key)
             if isinstance(action, ApplyChild) and error.is_refusal and model is not None:
                 await self._complain(key, model, action, error)
             return str(error)
@@ -116,26 +118,28 @@ class Act:
 
     async def _do(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> None:
         match action:
-            case ApplyChild(manifest=manifest):
-                await self._apply_child(key, manifest)
+            case ApplyChild():
+                await self._apply_child(key, action)
             case IssueCertificate():
                 if model is not None:
                     await self._issue_certificate(key, model)
-            case WriteDesired(document=document):
+            case WriteDesired(document=document, version=version):
                 if model is not None:
                     # Packing thousands of entries takes long enough to hold up other models.
-                    manifest = await asyncio.to_thread(render.desired_manifest, model, document)
+                    manifest = _over(version, await asyncio.to_thread(render.desired_manifest, model, document))
                     stored = await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
-                    self.applied.note_stored(key, document, stored["metadata"]["resourceVersion"])
+                    self.applied.note_stored(key, document, stored)
             case PushDesired():
                 await self._push(key, action)
             case ResolveSource(pod=pod, ip=ip):
                 self.resolutions.ask(key, address_of(key, pod, ip), action)
             case WriteModelStatus(status=status, news=news):
                 if model is not None:
-                    await self._report(key, resources.MODELS, key.name, model.uid, status, news)
-            case WriteAdapterStatus(name=name, uid=uid, status=status, news=news):
-                await self._report(key, resources.ADAPTERS, name, uid, status, news)
+                    seen = {"name": key.name, "uid": model.uid, "resourceVersion": model.version}
+                    await self._report(key, resources.MODELS, seen, status, news)
+            case WriteAdapterStatus(status=status, news=news):
+                seen = {"name": action.name, "uid": action.uid, "resourceVersion": action.version}
+                await self._report(key, resources.ADAPTERS, seen, status, news)
             case _:
                 assert_never(action)
         if isinstance(action, IssueCertificate) and action.again:
@@ -143,8 +147,9 @@ class Act:
         if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
             _logger.info("%s %s: %s", type(action).__name__, key, action.why)
 
-    async def _apply_child(self, key: ModelKey, manifest: Manifest) -> None:
-        kind, name = manifest["kind"], manifest["metadata"]["name"]
+    async def _apply_child(self, key: ModelKey, action: ApplyChild) -> None:
+        kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
+        manifest = _over(action.version, action.manifest)
         stored = await self.kube.apply(resources.CHILDREN[kind], manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
 
@@ -167,7 +172,7 @@ class Act:
         if answer is None:
             answer = await self.admin.put_desired(address, action.document, since)
         if isinstance(answer, Inventory):
-            self.inventories.learn(key, address, answer)
+            self.inventories.told(key, address, action.document, answer)
         else:
             raise _PodAway(f"pod {action.pod} was not told: {answer.message}")
 
@@ -175,37 +180,43 @@ class Act:
         self,
         key: ModelKey,
         resource: Resource,
-        name: str,
-        uid: str,
+        seen: Mapping[str, str],
         status: ApiModel,
         news: tuple[Announcement, ...],
     ) -> None:
         """Stores a status, then tells of it: what is not stored is found, and would be told, once more."""
-        if not await self._write_status(key, resource, name, uid, status):
+        if not await self._write_status(key, resource, seen, status):
             return
         namespace = key.namespace
         for one in news:
             await self.events.post(one.kind, namespace, one.name, one.uid, one.type, one.reason, one.message)
             _logger.info("%s %s %s/%s: %s", one.reason, one.kind, namespace, one.name, one.message)
 
-    async def _write_status(self, key: ModelKey, resource: Resource, name: str, uid: str, status: ApiModel) -> bool:
-        """Whether the object is still there to have a status."""
+    async def _write_status(self, key: ModelKey, resource: Resource, seen: Mapping[str, str], status: ApiModel) -> bool:
+        """Whether the object is still what the status was decided from."""
+        said = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         manifest = {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
-            # With the UID, a status can never land on an object that was re-created under the name.
-            "metadata": {"name": name, "namespace": key.namespace, "uid": uid},
-            "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
+            # A status never lands on an object that was re-created under the name, or on one that somebody wrote since.
+            "metadata": {"namespace": key.namespace, **seen},
+            "status": said,
         }
         try:
             stored = await self.kube.apply(
                 resource, manifest, field_manager=labels.STATUS_FIELD_MANAGER, subresource="status"
             )
         except KubeError as error:
-            # Deleted since the look, or re-created: either way its event rings.
+            # Written since the look, deleted or re-created: its event rings.
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise
             return False
+        foreign = stored["status"].keys() - said.keys()
+        if foreign:
+            # Somebody else applied what the operator left out. An apply cannot take it back, and it is not true.
+            version = {"resourceVersion": stored["metadata"]["resourceVersion"]}
+            patch = {"metadata": version, "status": dict.fromkeys(foreign)}
+            stored = await self.kube.merge(resource, key.namespace, seen["name"], patch, subresource="status")
         if resource is resources.ADAPTERS:
             # Or the next look could see the old status, and write and announce the new one once more.
             self.adapters.written(key, stored)
@@ -220,3 +231,8 @@ class Act:
             refusal = Refusal(metadata["annotations"][labels.TEMPLATE_HASH], message)
             self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)
         await self.events.post("LoRAModel", key.namespace, key.name, model.uid, "Warning", "ChildRefused", message)
+
+
+def _over(version: str | None, manifest: Manifest) -> Manifest:
+    """The manifest, to be applied over this version of the object, or only if there is none."""
+    return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version or NOT_THERE}}

@@ -91,15 +91,31 @@ class Applied:
         known = self._models.get(key)
         return {} if known is None else dict(known.refused)
 
-    def note_stored(self, key: ModelKey, document: Desired, version: str = "") -> None:
-        """Takes note of the document just written, and of the version that its ConfigMap has now."""
+    def note_stored(self, key: ModelKey, document: Desired, stored: Object) -> None:
+        """Takes note of the document just written, and of the ConfigMap that holds it."""
         known = self._models.setdefault(key, _Known())
         known.desired = known.stored = document
-        known.stored_version = version
+        known.stored_version = stored["metadata"]["resourceVersion"]
+        known.objects[f"ConfigMap/{stored['metadata']['name']}"] = {"metadata": stored["metadata"]}
 
     def note_told(self, key: ModelKey, document: Desired) -> None:
         """Takes note of a document that some pod is about to know."""
         self._models.setdefault(key, _Known()).desired = document
+
+    def doubt(self, key: ModelKey) -> None:
+        """Somebody else has written one of the model's objects: none is as it was seen."""
+        if key in self._models:
+            self._models[key].read_at = None
+
+    def knows(self, key: ModelKey, child: str, metadata: Mapping[str, Any]) -> bool:
+        """Whether `Kind/name` was seen with this metadata, or with another status at most."""
+        known = self._models.get(key)
+        if known is None:
+            return False
+        if "generation" in metadata:
+            return known.generations.get(child) == _version({"metadata": metadata})
+        seen = known.objects.get(child)
+        return seen is not None and seen["metadata"]["resourceVersion"] == metadata["resourceVersion"]
 
     def hash(self, key: ModelKey, child: str, stored: Object) -> str:
         """The hash that `Kind/name` carries; empty when it is no longer what was applied."""

@@ -23,7 +23,7 @@ class Changes:
         """An event showed a generation that its status does not know yet."""
         known = self._open[key].get(uid)
         if known is None or known.generation < generation:
-            self._open[key][uid] = Change(key, uid, name, generation, self._clock.now())
+            self._open[key][uid] = Change(key, uid, name, generation, self._clock.steady())
 
     def since(self, key: ModelKey) -> Mapping[str, datetime]:
         """When the changes of the model that are under way were seen, by UID of the adapter."""

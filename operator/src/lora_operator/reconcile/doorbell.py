@@ -1,6 +1,6 @@
 """The way in for whoever noticed that something may have changed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lora_api.v1alpha1.adapter import LoRAAdapter
@@ -11,12 +11,22 @@ from lora_operator.reconcile.queue import KeyedQueue
 
 
 class Doorbell:
-    """Rings for a LoRAModel. Cheap; what happened is looked up later."""
+    """Rings for a LoRAModel. Cheap; what happened is looked up later.
 
-    def __init__(self, queue: KeyedQueue[ModelKey], freshness: Freshness, adapters: Adapters) -> None:
+    While another operator is at work nobody is rung for: who takes over looks at everything first.
+    """
+
+    def __init__(
+        self,
+        queue: KeyedQueue[ModelKey],
+        freshness: Freshness,
+        adapters: Adapters,
+        at_work: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._queue = queue
         self._freshness = freshness
         self._adapters = adapters
+        self._at_work = at_work
 
     def ring(self, namespace: str | None, model: str | None, kind: str, version: str | None) -> None:
         """Asks for a pass over the model, because an object of this kind was seen at this resource version.
@@ -24,7 +34,7 @@ class Doorbell:
         Without a name nobody is asked.
         """
         self._freshness.note(kind, version)
-        if namespace and model:
+        if namespace and model and self.at_work:
             self._queue.ring(ModelKey(namespace, model))
 
     def adapter(self, stored: Mapping[str, Any], event: str | None) -> None:
@@ -32,6 +42,11 @@ class Doorbell:
         self._adapters.seen(stored, event)
         metadata, model = stored["metadata"], stored["spec"]["modelRef"]["name"]
         self.ring(metadata["namespace"], model, LoRAAdapter.kind, metadata["resourceVersion"])
+
+    @property
+    def at_work(self) -> bool:
+        """Whether this is the operator that works."""
+        return self._at_work()
 
     @property
     def oldest_wait_seconds(self) -> float:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from lora_api.runtime_api import Inventory
+from lora_api.runtime_api import Desired, Inventory
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import ModelKey, Unreachable
 from lora_operator.reconcile.pace import Pace
@@ -22,6 +22,8 @@ _POLL_SECONDS = 20.0
 class _Watched:
     answer: Inventory | Unreachable
     task: asyncio.Task[None] | None = None
+    called: tuple[str, str] | None = None
+    """What the pod calls the last document that it took, and what that is called here."""
 
 
 class Inventories:
@@ -47,8 +49,12 @@ class Inventories:
             del self._pods[key]
 
     def answer(self, key: ModelKey, pod: PodAddress) -> Inventory | Unreachable:
-        """What the pod said last."""
-        return self._pods[key][pod].answer
+        """What the pod said last, with its document called as it is called here."""
+        watched = self._pods[key][pod]
+        said = watched.answer
+        if isinstance(said, Unreachable) or watched.called is None or said.desired_etag != watched.called[0]:
+            return said
+        return said.model_copy(update={"desired_etag": watched.called[1]})
 
     def etag(self, key: ModelKey, pod: PodAddress) -> str | None:
         """Names what is known of the pod; None when nothing is."""
@@ -67,6 +73,17 @@ class Inventories:
         if isinstance(was, Unreachable) or _is_news(whole, was):
             watched.answer = whole
             self._ring(key)
+
+    def told(self, key: ModelKey, pod: PodAddress, document: Desired, answer: Inventory) -> None:
+        """Takes note of what a pod said when it was told a document.
+
+        A runtime of another version may leave out of a document what it does not know, and call the rest by another name.
+        """
+        watched = self._pods.get(key, {}).get(pod)
+        if watched is not None and answer.desired_sequence == document.sequence and answer.desired_etag:
+            foreign = answer.desired_etag != document.etag
+            watched.called = (answer.desired_etag, document.etag) if foreign else None
+        self.learn(key, pod, answer)
 
     def close(self) -> None:
         """Ends all polls."""

@@ -92,11 +92,12 @@ class Look:
             asking_since=self._resolutions.since,
             resolving=self._resolutions.under_way(key),
             applied={child: self._applied.hash(key, child, stored) for child, stored in own.items()},
+            versions={child: stored["metadata"]["resourceVersion"] for child, stored in own.items()},
             refused=self._applied.refused(key),
             conflicting=conflicting,
         )
 
-    async def _list(self, resource: Resource, namespace: str, **selector: str) -> list[dict[str, Any]]:
+    async def _list(self, resource: Resource, namespace: str, **selector: Any) -> list[dict[str, Any]]:
         newest = self._freshness.newest(resource.kind)
         try:
             listing = await self._kube.list(resource, namespace, not_older_than=newest, **selector)
@@ -107,7 +108,7 @@ class Look:
         return listing.items
 
     async def _children(self, key: ModelKey) -> Seen:
-        now = self._clock.now()
+        now = self._clock.steady()
         seen = self._applied.seen(key, now)
         if seen is not None:
             return seen

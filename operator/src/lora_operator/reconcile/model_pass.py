@@ -43,42 +43,42 @@ class ModelPass:
         Raises:
             TryAgain: the API server or a pod was in the way.
         """
-        started = self.clock.now()
+        started = self.clock.steady()
         outcome = PassOutcome.FAILED
         try:
             with self._timed(PassStage.LOOK):
                 snapshot = await self.look(key)
             self.metrics.standings.saw(snapshot)
-            looked = self.clock.now()
+            looked = self.clock.steady()
             with self._timed(PassStage.DECIDE):
-                decided = self._decide(snapshot, looked)
+                decided = self._decide(snapshot, self.clock.now(), looked)
             if snapshot.model is not None or snapshot.adapters:
                 self.last[key] = replace(decided, actions=())
             else:
                 self.last.pop(key, None)
             with self._timed(PassStage.ACT):
                 await self.act(key, snapshot.model.meta if snapshot.model else None, decided)
-            self.changes.passed(key, Pass(snapshot, decided, looked, self.clock.now()))
+            self.changes.passed(key, Pass(snapshot, decided, looked, self.clock.steady()))
             outcome = PassOutcome.ACTED if decided.actions else PassOutcome.IDLE
         except KubeError as error:
             raise TryAgain(str(error)) from error
         finally:
-            self.metrics.passes.labels(outcome.value).observe((self.clock.now() - started).total_seconds())
+            self.metrics.passes.labels(outcome.value).observe((self.clock.steady() - started).total_seconds())
         return self._due_in(snapshot, decided)
 
     @contextmanager
     def _timed(self, stage: PassStage) -> Iterator[None]:
-        started = self.clock.now()
+        started = self.clock.steady()
         try:
             yield
         finally:
-            self.metrics.stages.labels(stage.value).observe((self.clock.now() - started).total_seconds())
+            self.metrics.stages.labels(stage.value).observe((self.clock.steady() - started).total_seconds())
 
-    def _decide(self, snapshot: Snapshot, now: datetime) -> Plan:
+    def _decide(self, snapshot: Snapshot, now: datetime, steady: datetime) -> Plan:
         model, last = snapshot.model, self.last.get(snapshot.key, Plan(()))
         if model is None:
             self.certificates.forget(snapshot.key)
-            return plan.make_plan(snapshot, self.policy, now, memo=last.memo)
+            return plan.make_plan(snapshot, self.policy, now, memo=last.memo, steady=steady)
         certificate = self.certificates.due(snapshot.key, model.meta.uid, now)
         children: tuple[render.Manifest, ...] = ()
         render_error = None
@@ -87,13 +87,21 @@ class ModelPass:
         except render.RenderError as error:
             render_error = str(error)
         return plan.make_plan(
-            snapshot, self.policy, now, children, render_error, certificate, memo=last.memo, untold=last.untold
+            snapshot,
+            self.policy,
+            now,
+            children,
+            render_error,
+            certificate,
+            memo=last.memo,
+            untold=last.untold,
+            steady=steady,
         )
 
     def _due_in(self, snapshot: Snapshot, decided: Plan) -> float | None:
         due = []
         if decided.look_again_at is not None:
-            due.append((decided.look_again_at - self.clock.now()).total_seconds())
+            due.append((decided.look_again_at - self.clock.steady()).total_seconds())
         renewal = self.certificates.renew_at(snapshot.key)
         if renewal is not None and renewal > self.clock.now():
             due.append((renewal - self.clock.now()).total_seconds())

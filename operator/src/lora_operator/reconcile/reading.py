@@ -35,6 +35,7 @@ def read_meta(stored: Object) -> ObjectMeta:
         generation=metadata.get("generation", 0),
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         annotations=metadata.get("annotations") or {},
+        version=metadata.get("resourceVersion", ""),
     )
 
 

@@ -33,7 +33,7 @@ class Resolutions:
         self._clock = clock
         self._spawn = spawn
         self._ring = ring
-        self.since = clock.now()
+        self.since = clock.steady()
         """No answer is older."""
         self._answers: dict[ModelKey, dict[str, Resolution]] = {}
         self._asking: dict[ModelKey, dict[str, _Asking]] = {}
@@ -78,7 +78,7 @@ class Resolutions:
 
     async def _ask(self, key: ModelKey, pod: PodAddress, question: ResolveSource) -> None:
         room = self._room.setdefault(pod, asyncio.Semaphore(_AT_ONCE))
-        asked_at = self._clock.now()
+        asked_at = self._clock.steady()
         while True:
             async with room:
                 answer = await self._admin.resolve(pod, question.request, _WAIT_SECONDS)
@@ -96,6 +96,6 @@ class Resolutions:
             source_hash=question.source_hash,
             answer=answer,
             attempts=question.attempt,
-            retry_at=resolving.retry_at(answer, question.adapter_uid, question.attempt, self._clock.now()),
+            retry_at=resolving.retry_at(answer, question.adapter_uid, question.attempt, self._clock.steady()),
             asked_at=asked_at,
         )

@@ -13,26 +13,48 @@ from lora_operator.reconcile.adapters import Adapters
 _logger = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 300.0
+_GLANCE_SECONDS = 30.0
 _SETTLE_SECONDS = 2.0
+_SOON_SECONDS = 1.0
 
 
 async def sweep_for_ever(
     kube: Kube, namespaces: Sequence[str], adapters: Adapters, ring: Callable[[ModelKey], None]
 ) -> None:
-    """Rings for each model that exists or that an adapter names: every five minutes, and when a watch began anew."""
+    """Rings for each model that exists or that an adapter names: now, every five minutes, and when a watch began anew."""
     while True:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(adapters.in_doubt.wait(), _EVERY_SECONDS)
-            # The list that the watch begins with is still coming in.
-            await asyncio.sleep(_SETTLE_SECONDS)
         adapters.in_doubt.clear()
         try:
             keys = await all_models(kube, namespaces, adapters)
         except KubeError as error:
-            _logger.warning("the sweep is left out this time: %s", error)
+            _logger.warning("the sweep did not come to its end: %s", error)
+            await asyncio.sleep(_SOON_SECONDS)
             continue
         for key in keys:
             ring(key)
+        await _rest(kube, namespaces, adapters, ring)
+
+
+async def _rest(kube: Kube, namespaces: Sequence[str], adapters: Adapters, ring: Callable[[ModelKey], None]) -> None:
+    """Until the next sweep; now and then models are rung for that nobody has heeded, as when Kopf failed at an event."""
+    for _ in range(int(_EVERY_SECONDS / _GLANCE_SECONDS)):
+        try:
+            await asyncio.wait_for(adapters.in_doubt.wait(), _GLANCE_SECONDS)
+        except TimeoutError:
+            with contextlib.suppress(KubeError):
+                await _glance(kube, namespaces, ring)
+        else:
+            # The list that the watch begins with is still coming in.
+            await asyncio.sleep(_SETTLE_SECONDS)
+            return
+
+
+async def _glance(kube: Kube, namespaces: Sequence[str], ring: Callable[[ModelKey], None]) -> None:
+    for namespace in namespaces or (None,):
+        for model in (await kube.list(resources.MODELS, namespace)).items:
+            metadata = model["metadata"]
+            if (model.get("status") or {}).get("observedGeneration", 0) < metadata["generation"]:
+                ring(ModelKey(metadata["namespace"], metadata["name"]))
 
 
 async def all_models(kube: Kube, namespaces: Sequence[str], adapters: Adapters) -> set[ModelKey]:

@@ -1,6 +1,7 @@
 """What is done when part of a plan fails."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
@@ -12,7 +13,7 @@ from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_operator.clients.certificates import Authority, client_context
 from lora_operator.clients.clock import SystemClock
 from lora_operator.clients.events import Events
-from lora_operator.clients.kube import Manifest
+from lora_operator.clients.kube import NOT_THERE, Manifest
 from lora_operator.clients.metrics import Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
 from lora_operator.domain.actions import (
@@ -78,6 +79,37 @@ def refusing(kind: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> RecordingK
         return status if manifest["kind"] == kind else None
 
     return RecordingKube(rule)
+
+
+async def test_what_is_written_goes_over_what_it_was_decided_from_and_over_nothing_else() -> None:
+    kube = RecordingKube()
+    await carry_out(
+        kube,
+        WriteDesired(DOCUMENT, "first", version="41"),
+        replace(SERVICE, version="42"),
+        replace(STATUS, version="43", news=()),
+    )
+    assert [manifest["metadata"]["resourceVersion"] for manifest in kube.sent] == ["41", "42", "43"]
+
+
+async def test_what_is_to_be_new_is_written_only_if_there_is_none() -> None:
+    kube = RecordingKube()
+    await carry_out(kube, WriteDesired(DOCUMENT, "first"), SERVICE)
+    assert [manifest["metadata"]["resourceVersion"] for manifest in kube.sent] == [NOT_THERE, NOT_THERE]
+
+
+async def test_a_child_that_somebody_wrote_meanwhile_is_looked_at_again_before_it_is_written() -> None:
+    applied = Applied()
+    applied.note_seen(KEY, datetime.now(UTC), {}, None)
+    with pytest.raises(TryAgain):
+        await carry_out(refusing("Service", HTTPStatus.CONFLICT), SERVICE, applied=applied)
+    assert applied.seen(KEY, datetime.now(UTC)) is None
+
+
+async def test_a_status_that_was_decided_from_an_older_object_is_not_told_and_that_is_no_failure() -> None:
+    kube = refusing("LoRAAdapter", HTTPStatus.CONFLICT)
+    await carry_out(kube, STATUS)
+    assert kube.kinds == []
 
 
 async def test_an_event_follows_the_status_that_it_tells_of() -> None:

@@ -43,6 +43,7 @@ class ApiServer(Kube):
         labels: str | None = None,
         fields: str | None = None,
         not_older_than: str | None = None,
+        metadata_only: bool = False,
     ) -> Listing:
         self.asked.append("all")
         return self.all()

@@ -13,6 +13,10 @@ KEY = ModelKey("team", "smol")
 CHILD = "Deployment/smol"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOCUMENT = Desired(sequence=7)
+CONFIG_MAP: dict[str, Any] = {
+    "metadata": {"name": "smol-desired", "uid": "u", "resourceVersion": "7"},
+    "binaryData": {},
+}
 
 
 def a_child(generation: int = 1, uid: str = "u") -> dict[str, Any]:
@@ -50,27 +54,31 @@ def test_what_was_seen_lately_is_not_read_again_and_what_was_applied_since_is_in
     assert applied.seen(KEY, NOW) is None
     applied.note_seen(KEY, NOW, {}, None)
     applied.note_applied(KEY, "Service/smol", a_child())
-    applied.note_stored(KEY, DOCUMENT)
+    applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
     lately = applied.seen(KEY, NOW + timedelta(seconds=10))
-    assert lately == Seen({"Service/smol": a_child()}, DOCUMENT, stored=DOCUMENT)
+    assert lately == Seen(
+        {"Service/smol": a_child(), "ConfigMap/smol-desired": {"metadata": CONFIG_MAP["metadata"]}},
+        DOCUMENT,
+        stored=DOCUMENT,
+    )
     assert applied.seen(KEY, NOW + timedelta(seconds=11)) is None
 
 
 def test_a_document_whose_config_map_is_gone_is_remembered_as_last_known() -> None:
     applied = Applied()
-    applied.note_stored(KEY, DOCUMENT)
+    applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
     assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, DOCUMENT, stored=None)
 
 
 def test_a_newer_document_that_was_stored_by_another_hand_is_the_one_in_force() -> None:
     applied, newer = Applied(), Desired(sequence=DOCUMENT.sequence + 1)
-    applied.note_stored(KEY, DOCUMENT)
+    applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
     assert applied.note_seen(KEY, NOW, {}, newer) == Seen({}, newer, stored=newer)
 
 
 def test_a_document_that_was_told_is_in_force_although_an_older_one_is_stored() -> None:
     applied, told = Applied(), Desired(sequence=DOCUMENT.sequence + 1)
-    applied.note_stored(KEY, DOCUMENT)
+    applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
     applied.note_told(KEY, told)
     assert applied.seen(KEY, NOW) is None
     assert applied.note_seen(KEY, NOW, {}, DOCUMENT) == Seen({}, told, stored=DOCUMENT)
@@ -78,9 +86,29 @@ def test_a_document_that_was_told_is_in_force_although_an_older_one_is_stored() 
 
 def test_the_document_of_a_deleted_model_is_forgotten() -> None:
     applied = Applied()
-    applied.note_stored(KEY, DOCUMENT)
+    applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
     applied.forget(KEY)
     assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, None, stored=None)
+
+
+def test_a_look_is_no_longer_good_once_another_hand_was_noticed() -> None:
+    applied = Applied()
+    applied.note_seen(KEY, NOW, {}, DOCUMENT)
+    applied.doubt(KEY)
+    assert applied.seen(KEY, NOW) is None
+
+
+def test_what_was_written_here_is_known_and_what_another_hand_did_to_it_is_not() -> None:
+    applied = Applied()
+    written = a_child(generation=2)["metadata"]
+    applied.note_applied(KEY, CHILD, {"metadata": written})
+    applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
+    document = CONFIG_MAP["metadata"]
+    assert applied.knows(KEY, CHILD, {**written, "resourceVersion": "8"}), "another status at most"
+    assert not applied.knows(KEY, CHILD, {**written, "generation": 3})
+    assert applied.knows(KEY, "ConfigMap/smol-desired", document)
+    assert not applied.knows(KEY, "ConfigMap/smol-desired", {**document, "resourceVersion": "8"})
+    assert not applied.knows(ModelKey("team", "other"), CHILD, written)
 
 
 def test_the_newest_version_of_a_kind_never_goes_back() -> None:
