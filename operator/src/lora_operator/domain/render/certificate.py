@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from lora_api import labels
-from lora_api.v1alpha1.model import LoRAModel
 from lora_operator.domain.observed import ModelKey, ObjectMeta
 
 CERTIFICATES = "lora-runtime-tls"
@@ -22,7 +21,10 @@ def admin_host(key: ModelKey) -> str:
 
 
 def certificate_manifest(model: ObjectMeta, certificate: bytes, key: bytes, authority: bytes) -> Mapping[str, Any]:
-    """What one model adds to the Secret; what others have in it stays, since each applies under a name of its own."""
+    """What one model adds to the Secret; what others have in it stays, since each applies under a name of its own.
+
+    It has no owner: to add one to an object takes the right to delete it, where that is enforced.
+    """
     data = dict(zip((*_keys(model.name), _AUTHORITY), (certificate, key, authority), strict=True))
     return {
         "apiVersion": "v1",
@@ -36,10 +38,6 @@ def certificate_manifest(model: ObjectMeta, certificate: bytes, key: bytes, auth
                 labels.PART_OF: "lora-operator",
                 labels.MANAGED_BY_LABEL: labels.MANAGED_BY,
             },
-            # No controller: it goes when the last of the models has gone.
-            "ownerReferences": [
-                {"apiVersion": labels.API_VERSION, "kind": LoRAModel.kind, "name": model.name, "uid": model.uid}
-            ],
         },
         "data": {name: base64.b64encode(content).decode() for name, content in data.items()},
     }
