@@ -62,6 +62,10 @@ bench-tiers: $(ENVIRONMENT) ## Thousands of registered adapters on one engine
 bench-control: $(ENVIRONMENT) ## From a changed custom resource to every pod, on a real node with two pods
 	@cd tests && ../$(PYTHON) -m bench.control $(ARGS)
 
+.PHONY: chaos
+chaos: $(ENVIRONMENT) ## Kill, cut, pause and edit at random; hold every status against what pods serve
+	@cd tests && ../$(PYTHON) -m chaos $(ARGS)
+
 .PHONY: bench-scale
 bench-scale: $(ENVIRONMENT) ## Thousands of adapters, one operator: start, bursts, cost of a change, memory; no vLLM
 	@cd tests && ../$(PYTHON) -m bench.scale $(ARGS)

@@ -12,9 +12,14 @@ DEPLOYMENT = "deployment/lora-operator"
 def test_a_killed_engine_comes_back_with_its_set_before_the_pod_is_ready(clean: World) -> None:
     clean.apply(an_adapter("a", "a", weight=0.4))
     clean.ready("a")
+    clean.patch("a", {"source": {"volume": {"name": "adapters", "path": "b"}}})
+    clean.ready("a")
     victim = sorted(clean.pod_ips())[0]
     clean.kubectl("exec", victim, "--", "python3", "-c", KILL_ENGINE)
     clean.until("the container to restart", lambda: clean.restarts()[victim] > 0, READY_SECONDS)
+    clean.until("the status to tell", lambda: clean.condition("a", "Ready")["status"] == "False")
+    assert clean.get("loraadapter", "a")["status"]["summary"]["loaded"] == "1/2"
+    assert clean.condition("a", "Available")["status"] == "True"
     answers = []
     deadline = time.monotonic() + READY_SECONDS
     while not clean.all_pods_ready():
@@ -22,7 +27,7 @@ def test_a_killed_engine_comes_back_with_its_set_before_the_pod_is_ready(clean: 
         answers.append(clean.complete("a").status_code)
         time.sleep(0.5)
     assert set(answers) <= {200}, "the Service must only lead to pods that have the adapter"
-    serves(clean, "a", ("a", 0.4))
+    serves(clean, "a", ("b", 0.4))
     clean.ready("a")
 
 

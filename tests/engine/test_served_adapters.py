@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from engine.conftest import PROMPT, World, states
-from lora_api.runtime_api import DesiredAdapter
+from lora_api.runtime_api import DesiredAdapter, RevisionSpec
+from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from support.models import reference_logprobs
 
 
@@ -119,6 +120,21 @@ def test_a_declared_name_that_is_not_served_yet_is_503_with_retry_after(world: W
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert "`soon` is declared but not served yet" in answer.json()["error"]["message"]
+
+
+def test_a_name_that_this_pod_alone_cannot_load_is_503_with_retry_after_and_the_rest_is_served(world: World) -> None:
+    good = world.spec(("a", 1.0))
+    files = good.leaves[0].model_copy(update={"digest": "sha256:" + "0" * 64})
+    lacking = RevisionSpec.of((files,), BlendMethod.CONCAT, Precision.AUTO)
+    world.declare(*(DesiredAdapter(name=name, uid=name, serve=spec) for name, spec in (("x", good), ("y", lacking))))
+    want = {("x", good.revision, "Serving"), ("y", lacking.revision, "Failed")}
+    world.until(lambda found: states(found) == want)
+    answer = world.complete("y")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert "`y` is declared but not served yet (DigestMismatch)" in answer.json()["error"]["message"]
+    assert world.tokens("x") == world.reference(("a", 1.0))
+    assert world.complete("base").status_code == 200
 
 
 def test_a_deleted_name_is_404_and_the_engine_gives_it_up(world: World) -> None:

@@ -28,7 +28,7 @@ from support.stand_in import StandIn
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "lora-operator"
 PATIENCE_SECONDS = 60.0
-POD_IPS = ("127.0.0.5", "127.0.0.6")
+POD_IPS = ("127.0.0.5", "127.0.0.6", "127.0.0.7")
 """Loopback of this machine, where the stand-ins for the pods' runtimes listen."""
 
 Found = TypeVar("Found")

@@ -17,6 +17,8 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime import plan
 
 _BOOTS = itertools.count()
+_MANY = 20
+"""Steps for one name without a new document: from any state it takes four."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class Pod:
     boot_id: str = field(default_factory=lambda: f"boot-{next(_BOOTS)}")
     version: int = 0
     ready: bool = False
+    told: set[tuple[str, str, str]] = field(default_factory=set)
+    """Served name, UID and revision of everything that it was told to serve since it began."""
 
     def put(self, document: Desired) -> bool:
         """Whether it takes the document: never an older one, nor another one of the same sequence."""
@@ -59,6 +63,7 @@ class Pod:
         """Its process begins again with the newest document that it finds."""
         found = [document for document in (*mounted, self.document) if document is not None]
         self.names, self.document, self.ready = {}, None, False
+        self.told.clear()
         self.boot_id = f"boot-{next(_BOOTS)}"
         if found:
             self._adopt(max(found, key=lambda document: document.sequence))
@@ -69,6 +74,12 @@ class Pod:
         if name is None:
             return False
         return revision in name.prepared or (name.serving is not None and name.serving.revision == revision)
+
+    def is_told_to_serve_what_it_serves(self, served_name: str) -> bool:
+        """Whether its document asks for what it serves under a name."""
+        name = self.names[served_name]
+        told = None if name.wanted is None else name.wanted.serve
+        return told is not None and name.serving is not None and told.revision == name.serving.revision
 
     def step(self, served_name: str, now: float) -> bool:
         """One step for one name; whether there was any to take."""
@@ -103,8 +114,10 @@ class Pod:
         """All its steps; whether there was any."""
         moved = False
         for served_name in sorted(self.names):
+            steps = 0
             while served_name in self.names and self.step(served_name, now):
-                moved = True
+                moved, steps = True, steps + 1
+                assert steps < _MANY, f"{self.name} finds no rest with {served_name}"
         self.ready = self.ready or self._settled()
         return moved
 
@@ -124,6 +137,9 @@ class Pod:
 
     def _adopt(self, document: Desired) -> None:
         self.document = document
+        self.told |= {
+            (each.name, each.uid, each.serve.revision) for each in document.adapters if each.serve is not None
+        }
         wanted = {adapter.name: adapter for adapter in document.adapters}
         for served_name in wanted.keys() - self.names.keys():
             self.names[served_name] = Name()

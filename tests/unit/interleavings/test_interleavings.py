@@ -42,6 +42,8 @@ class Interleavings(RuleBasedStateMachine):
         """UIDs of objects that were once to be updated pod by pod."""
         self.served: dict[tuple[str, str], str] = {}
         """By boot and served name: the UID of the object that was served before the last step."""
+        self.fulfilled: dict[tuple[object, ...], bool] = {}
+        """Wishes that a pod was told of and fulfilled before the last step."""
 
     @initialize(settled=st.booleans())
     def begin(self, settled: bool) -> None:
@@ -77,6 +79,25 @@ class Interleavings(RuleBasedStateMachine):
         self.delete(name)
         self.apply(name, weight, "Together")
 
+    @rule(name=names, weight=weights, other=weights, unheard=st.booleans())
+    def a_user_changes_his_mind_twice(self, name: str, weight: float, other: float, unheard: bool) -> None:
+        everybody = set(PODS)
+        self.apply(name, weight, "Together")
+        self.the_operator_and_some_pods_take_turns(everybody)
+        self.cluster.unheard = everybody if unheard else set()
+        for wish in (other, weight):
+            self.apply(name, wish, "Together")
+            self.the_operator_makes_a_pass(informed=False)
+            for pod in self.cluster.pods.values() if wish == other else ():
+                pod.rest(self.cluster.seconds)
+        self.the_operator_makes_a_pass(informed=False)
+
+    @rule(back=st.integers(0, 3), dies=st.booleans())
+    def the_document_is_put_back_or_deleted(self, back: int, dies: bool) -> None:
+        self.cluster.put_back(back)
+        if dies:
+            self.cluster.forget()
+
     # -- pods ----------------------------------------------------------------------------------------------------------
 
     @rule(pod=pods, name=names)
@@ -108,6 +129,10 @@ class Interleavings(RuleBasedStateMachine):
     @rule(pod=pods)
     def a_pod_is_cut_off_or_back(self, pod: str) -> None:
         self.cluster.cut_off ^= {pod}
+
+    @rule(pod=pods)
+    def answers_to_documents_are_lost_or_heard_again(self, pod: str) -> None:
+        self.cluster.unheard ^= {pod}
 
     @rule()
     def questions_are_answered(self) -> None:
@@ -150,7 +175,8 @@ class Interleavings(RuleBasedStateMachine):
         alive = {pod.boot_id for pod in self.cluster.pods.values()}
         for (boot_id, served_name), uid in self.served.items():
             wanted = self.cluster.adapters.get(served_name)
-            if boot_id in alive and wanted is not None and wanted.meta.uid == uid:
+            has_past = uid not in self.cluster.without_past
+            if boot_id in alive and wanted is not None and wanted.meta.uid == uid and has_past:
                 assert now.get((boot_id, served_name)) == uid, f"{served_name} of {uid} is not served any more"
         self.served = now
 
@@ -161,6 +187,32 @@ class Interleavings(RuleBasedStateMachine):
                 if name.serving is not None and served_name in TRAINED:
                     (part,) = name.serving.leaves
                     assert part.weight in self.wishes[name.uid]
+
+    @invariant()
+    def a_pod_that_serves_what_is_wanted_does_not_go_back(self) -> None:
+        adapters = self.cluster.adapters
+        now = {}
+        for served_name, adapter in adapters.items():
+            if served_name == BLEND and not set(TRAINED) <= adapters.keys():
+                continue
+            members = TRAINED if served_name == BLEND else (served_name,)
+            wish = tuple((adapters[member].meta.uid, adapters[member].meta.generation) for member in members)
+            for pod in self.cluster.pods.values():
+                key = (pod.boot_id, served_name, adapter.meta.uid, adapter.meta.generation, wish)
+                as_wanted = _serves(pod, served_name, adapter, adapters)
+                if key in self.fulfilled and adapter.meta.uid not in self.cluster.unknown:
+                    assert as_wanted, f"{pod.name} went back from {served_name} as it is wanted"
+                # one that was not told yet may still be on its way to what was wanted before
+                if as_wanted and pod.is_told_to_serve_what_it_serves(served_name):
+                    now[key] = True
+        self.fulfilled = now
+
+    @invariant()
+    def a_pod_serves_only_what_it_was_told_to_serve(self) -> None:
+        for pod in self.cluster.pods.values():
+            for served_name, name in pod.names.items():
+                if name.serving is not None:
+                    assert (served_name, name.uid, name.serving.revision) in pod.told
 
     @invariant()
     def one_name_means_at_most_two_revisions(self) -> None:
@@ -178,6 +230,10 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def nobody_is_told_to_switch_together_before_all_can(self) -> None:
         assert not self.cluster.torn
+
+    @invariant()
+    def no_document_is_made_that_pods_are_known_to_refuse(self) -> None:
+        assert not self.cluster.overtaken
 
     @invariant()
     def a_pod_holds_one_revision_beside_the_one_it_serves(self) -> None:
@@ -207,6 +263,13 @@ def _object(name: str, weight: float, *, uid: str, generation: int, strategy: st
             name, dict.fromkeys(TRAINED, weight), uid=uid, generation=generation, update={"strategy": strategy}
         )
     return an_adapter(name, weight=weight, uid=uid, generation=generation, update={"strategy": strategy})
+
+
+def _serves(pod: Pod, served_name: str, adapter: ObservedAdapter, adapters: dict[str, ObservedAdapter]) -> bool:
+    name = pod.names.get(served_name)
+    if name is None or name.serving is None or name.uid != adapter.meta.uid:
+        return False
+    return sorted(part.weight for part in name.serving.leaves) == _weights(adapter, adapters)
 
 
 def _weights(adapter: ObservedAdapter, adapters: dict[str, ObservedAdapter]) -> list[float]:

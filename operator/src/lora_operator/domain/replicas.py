@@ -16,6 +16,8 @@ class Replica:
     """Its report by served name."""
     document: str | None = None
     """The etag of the desired document that it reports on."""
+    sequence: int | None = None
+    """That document's place in their order."""
     capacity: Capacity | None = None
     """Room in its engine; None when it does not answer."""
 
@@ -38,4 +40,5 @@ def serving_replicas(pods: tuple[ObservedPod, ...]) -> tuple[Replica, ...]:
 def _replica(pod: ObservedPod) -> Replica:
     if isinstance(pod.inventory, Unreachable):
         return Replica(pod.name, pod.inventory)
-    return Replica(pod.name, pod.inventory.by_name, pod.inventory.desired_etag, pod.inventory.capacity)
+    said = pod.inventory
+    return Replica(pod.name, said.by_name, said.desired_etag, said.desired_sequence, said.capacity)

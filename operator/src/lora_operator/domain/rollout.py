@@ -42,6 +42,8 @@ def next_desired(
     before = {} if previous is None else {entry.name: entry for entry in previous.adapters}
     # A report about an earlier document may be of a revision that the pod is about to discard.
     heard = [previous is not None and replica.document == previous.etag for replica in replicas]
+    # Unless it is about a later one: somebody has put an old document back, and what that says is served is not.
+    ahead = [previous is not None and (replica.sequence or 0) > previous.sequence for replica in replicas]
     at_rest = at_rest or {}
     entries = []
     for adapter in adapters:
@@ -52,7 +54,7 @@ def next_desired(
             continue
         if isinstance(outcome, Rejected) and outcome.reason is Reason.NAME_CONFLICT:
             continue
-        entry = _entry(adapter, outcome, old, replicas, heard)
+        entry = _entry(adapter, outcome, old, replicas, heard, ahead)
         entries.append(old if old is not None and entry == old else entry)
     wanted = tuple(sorted(entries, key=lambda entry: entry.name))
     if previous is not None and wanted == previous.adapters and not _pods_know_other(previous, pods):
@@ -76,8 +78,9 @@ def _entry(
     before: DesiredAdapter | None,
     replicas: tuple[Replica, ...],
     heard: list[bool],
+    ahead: list[bool],
 ) -> DesiredAdapter:
-    """The next entry; `heard` says of each replica whether it reports on the previous document."""
+    """The next entry; `heard` says of each replica whether it reports on the previous document, `ahead` on a later one."""
     # an object that was created anew inherits nothing from one that had its name
     old = before if before is not None and before.uid == adapter.meta.uid else None
     serving = None if old is None else old.serve
@@ -90,8 +93,9 @@ def _entry(
     # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
     asked = old.prepare is not None and _is_asked_for(old.prepare, wanted)
     have = [
-        asked and knows and _has_in_engine(replica, entry.name, wanted)
-        for replica, knows in zip(replicas, heard, strict=True)
+        (asked and knows and _has_in_engine(replica, entry.name, wanted))
+        or (knows_more and replica.serving(entry.name) == wanted.revision)
+        for replica, knows, knows_more in zip(replicas, heard, ahead, strict=True)
     ]
     # without a pod to try it, the good one stays the one that pods begin with
     if have and _ENOUGH[adapter.spec.update.strategy](have):

@@ -44,7 +44,8 @@ class Applied:
     A child seen for the first time since the start is taken as its hash says: to apply it anew to make sure would
     make every model look as if it were rolling out, at every start of the operator.
 
-    A document whose ConfigMap somebody deleted is remembered, so that no adapter loses the revision that it serves.
+    A document whose ConfigMap somebody deleted, or put back to an earlier one, is remembered, so that no adapter loses the
+    revision that it serves.
     After a restart of the operator nobody knows it any more: pods tell which revisions they serve, but not how those
     are made. Adapters whose source is known are then served at once as they are wanted now; for one that is
     refused, the revision that was still served is given up.

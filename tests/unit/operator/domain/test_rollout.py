@@ -252,6 +252,21 @@ def test_a_document_from_a_backup_is_raised_above_what_the_pods_know() -> None:
     assert document.sequence == 42
 
 
+def test_an_old_document_that_was_put_back_takes_no_pod_back_from_what_is_wanted() -> None:
+    put_back, known = a_document(serve=OLD, sequence=7), a_document(serve=NEW, sequence=41)
+    flipped, late = a_pod_with("a", known, new=SERVING), a_pod_with("b", known, old=SERVING, new=PREPARED)
+
+    assert entry_of(after(put_back, NEW, [flipped, a_pod_with("b", known, new=SERVING)])) == (NEW.spec, None)
+    assert entry_of(after(put_back, NEW, [flipped, late])) == (OLD.spec, NEW.spec), "nobody knows that all have it"
+
+
+def test_what_pods_served_before_they_heard_of_the_document_does_not_commit_it() -> None:
+    heard_of, previous = a_document(serve=NEW, sequence=7), a_document(serve=OLD, sequence=8)
+    pods = [a_pod_with("a", heard_of, new=SERVING)]
+
+    assert entry_of(after(previous, NEW, pods)) == (OLD.spec, NEW.spec)
+
+
 def test_two_documents_with_one_sequence_are_told_apart() -> None:
     stored, known = a_document(serve=OLD), a_document(serve=NEW)
 

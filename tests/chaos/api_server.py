@@ -1,0 +1,24 @@
+"""The API server of a local cluster, which is killed and comes back."""
+
+import os
+import signal
+import time
+
+from chaos.excuses import API_SERVER, Excuses
+from local_cluster import Cluster, processes, records
+from local_cluster.bringup import owner_of
+from local_cluster.layout import Layout, runtime_root
+
+_GRACE_SECONDS = 10.0
+"""Watches are tried again with pauses that grow while the API server is away."""
+
+
+def kill_api_server(cluster: Cluster, excuses: Excuses) -> None:
+    """Kills the API server, and brings it back."""
+    record = records.read(runtime_root(), cluster.name)
+    assert record is not None, "the cluster is up"
+    owner = owner_of(Layout(record, runtime_root()))
+    excuses.begin(API_SERVER, "death")
+    os.kill(processes.components(processes.owned(owner))["kube-apiserver"], signal.SIGKILL)
+    cluster.up()
+    excuses.end(API_SERVER, "death", time.monotonic(), _GRACE_SECONDS)

@@ -1,0 +1,125 @@
+"""Whether anybody was told what is not so, or lost what he had. Pure: moments in, verdicts out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from chaos.sightings import Moment, SeenPod, Wanted
+
+BOUND_SECONDS = 2.0
+"""A status may be behind the pods for so long, while the operator runs and has its connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One thing that must not happen."""
+
+    at: float
+    what: str
+    """`false ready`, `lost` or `wrong`."""
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Something of an object was last seen to be served by one start of one pod."""
+
+    wanted: bool
+    """Whether it was what was wanted then, without a doubt."""
+
+
+@dataclass(slots=True)
+class Checker:
+    """Takes moments in the order of their times."""
+
+    bound_seconds: float = BOUND_SECONDS
+    longest_lie_seconds: float = 0.0
+    claims: int = 0
+    """How often a status said Ready about a pod that answered, and was held against the answer."""
+    verdicts: list[Verdict] = field(default_factory=list)
+    _true_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By object and pod: when the status was last right about it, or said nothing."""
+    _told: set[tuple[str, str]] = field(default_factory=set)
+    """Lies that were counted already."""
+    _held: dict[tuple[str, str, str], _Held] = field(default_factory=dict)
+    """By object, pod and its start: what was served after the status had once said so."""
+    _confirmed: set[str] = field(default_factory=set)
+    """Objects whose status has said Ready."""
+    _last_at: float | None = None
+
+    def see(self, moment: Moment) -> None:
+        """Judges one more moment."""
+        for wanted in moment.adapters.values():
+            if wanted.is_claimed(moment.statuses.get(wanted.name)):
+                self._confirmed.add(wanted.uid)
+            for pod in moment.pods:
+                self._judge_claim(moment, wanted, pod)
+                if pod.served is not None and wanted.uid in self._confirmed:
+                    self._judge_service(moment, wanted, pod)
+        self._last_at = moment.at
+
+    def count(self, what: str) -> int:
+        """How many verdicts of one kind."""
+        return sum(verdict.what == what for verdict in self.verdicts)
+
+    def _judge_claim(self, moment: Moment, wanted: Wanted, pod: SeenPod) -> None:
+        key = wanted.uid, pod.name
+        served = None if pod.served is None else pod.served.get(wanted.name, None)
+        claimed = wanted.is_claimed(moment.statuses.get(wanted.name)) and pod.ready and pod.served is not None
+        true = served is not None and wanted.content is not None and wanted.content in served
+        if not (claimed and moment.operating and pod.connected) or true:
+            self.claims += claimed
+            self._true_at[key] = moment.at
+            self._told.discard(key)
+            return
+        self.claims += 1
+        # Since the last moment at which it was true: it may have become a lie just after.
+        seconds = moment.at - self._true_at.setdefault(key, moment.at if self._last_at is None else self._last_at)
+        self.longest_lie_seconds = max(self.longest_lie_seconds, seconds)
+        if seconds > self.bound_seconds and key not in self._told:
+            self._told.add(key)
+            words = f"{wanted.name} is said to be Ready with {wanted.content}; {pod.name} serves {_words(served)}"
+            self.verdicts.append(Verdict(moment.at, "false ready", words))
+
+    def _judge_service(self, moment: Moment, wanted: Wanted, pod: SeenPod) -> None:
+        key = wanted.uid, pod.name, pod.boot
+        served = (pod.served or {}).get(wanted.name)
+        held = self._held.get(key)
+        for what, words in self._wrongs(moment, wanted, pod, served, held):
+            self.verdicts.append(Verdict(moment.at, what, f"{wanted.name} in {pod.name}: {words}"))
+        if served is None:
+            self._held.pop(key, None)
+            return
+        # An answer that may be of something else, too, shows nothing: the next question may tell that it was.
+        self._held[key] = _Held(wanted=served == {wanted.content})
+
+    def _wrongs(
+        self,
+        moment: Moment,
+        wanted: Wanted,
+        pod: SeenPod,
+        served: frozenset[object] | None,
+        held: _Held | None,
+    ) -> Iterator[tuple[str, str]]:
+        if served is None:
+            if held is not None:
+                yield "lost", f"it was served, is wanted, and is not served any more; wanted is {wanted.content}"
+            return
+        if not served & set(wanted.ever):
+            yield "wrong", f"it serves {_words(served)}, which nobody ever wanted of this object"
+        elif (
+            held is not None
+            and held.wanted
+            and wanted.content is not None
+            and wanted.content not in served
+            # Who has just changed his mind may be served what he wanted before for a moment.
+            and moment.at - wanted.since > self.bound_seconds
+            and moment.operating
+            and pod.connected
+        ):
+            yield "lost", f"it served what is wanted, {wanted.content}, and went on to {_words(served)}"
+
+
+def _words(served: frozenset[object] | None) -> str:
+    if served is None:
+        return "nothing"
+    return " or ".join(sorted(map(str, served))) or "something unknown"

@@ -1,0 +1,223 @@
+"""A real node: the operator from its image, two pods with real vLLM, faults in their processes."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+from kubernetes import client
+
+from chaos import watching
+from chaos.api_server import kill_api_server
+from chaos.excuses import OPERATOR, Excuses
+from chaos.model import ModelUser
+from chaos.node import processes
+from chaos.node.answers import TOKENS, Answers
+from chaos.sightings import Served, Wanted
+from chaos.steps import Kind, Step
+from chaos.timers import Timers
+from chaos.user import Users
+from chaos.watching import Following, is_ready
+from chaos.wishes import Flaw, Wish
+from e2e.conftest import borrowing_the_environment, image, open_to_all
+from local_cluster import Cluster
+from local_cluster.progress import Progress
+from lora_demo import installation
+from lora_demo.place import OPERATOR_NAMESPACE
+from support.models import tiny_adapter, tiny_base
+
+NAMESPACE = "chaos"
+_ANSWER_SECONDS = 10.0
+_START_GRACE_SECONDS = 3.0
+_CUT_GRACE_SECONDS = 5.0
+_PAUSE_GRACE_SECONDS = 2.0
+_PROMPTS, _LENGTH = 8, 8
+
+Json = dict[str, Any]
+
+
+class Node:
+    """See World."""
+
+    def __init__(self, cluster: Cluster, api: client.ApiClient, folder: Path, answers: Answers) -> None:
+        """Takes a node with the operator installed, and the folder of the volumes."""
+        self._cluster, self._answers = cluster, answers
+        self.excuses = Excuses()
+        self.owner = ModelUser(api, NAMESPACE, a_model(folder))
+        self.users = Users(api, NAMESPACE, self.owner.name, spec_of, answers.learn)
+        self.adapters = watching.adapters(api, NAMESPACE)
+        self.models = watching.models(api, NAMESPACE)
+        self.pods = watching.pods(api, NAMESPACE, self.owner.name)
+        self._operators = Following(client.CoreV1Api(api).list_namespaced_pod, (OPERATOR_NAMESPACE,), api)
+        self._core = client.CoreV1Api(api)
+        self._http = httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False)
+        self._timers = Timers()
+        self._closed = threading.Event()
+        self._killed: set[str] = set()
+        self.excuses.begin(OPERATOR, "death")
+        threading.Thread(target=self._await_operator, daemon=True).start()
+
+    def close(self) -> None:
+        """No more news."""
+        self.heal()
+        self._closed.set()
+        for following in (self.adapters, self.models, self.pods, self._operators):
+            following.close()
+
+    @property
+    def deaths(self) -> int:
+        """See World."""
+        killed = self._killed
+        pods = [pod for name, pod in dict(self._operators.objects).items() if name not in killed]
+        states = [each for pod in pods for each in (pod.get("status") or {}).get("containerStatuses") or ()]
+        return sum(each["restartCount"] for each in states)
+
+    def harm(self, step: Step) -> None:
+        """See World."""
+        names = sorted(dict(self.pods.objects))
+        match step.kind:
+            case Kind.KILL_OPERATOR:
+                self._kill_operator()
+            case Kind.KILL_API_SERVER:
+                kill_api_server(self._cluster, self.excuses)
+            case Kind.PAUSE_OPERATOR:
+                self._pause(OPERATOR, self._operator_processes(), step.seconds)
+            case Kind.KILL_ENGINE | Kind.KILL_POD | Kind.PAUSE_POD | Kind.CUT | Kind.SILENCE:
+                if names:
+                    self._trouble(step, names[step.pod % len(names)])
+            case _:
+                self.owner.do(step)
+
+    def heal(self) -> None:
+        """See World."""
+        self._timers.end_all()
+
+    async def served(self, pod: str, names: Collection[str]) -> tuple[str, Served] | None:
+        """See World."""
+        status = self.pods.objects.get(pod, {}).get("status") or {}
+        ip = status.get("podIP")
+        boot = "".join(each.get("containerID") or "" for each in status.get("containerStatuses") or ())
+        if not ip:
+            return None
+        wanted = self.users.wanted()
+        try:
+            listed = (await self._http.get(f"http://{ip}:8000/v1/models")).json()
+            there = {card["id"] for card in listed["data"]} - {self.owner.name}
+            found = await asyncio.gather(*(self._ask(ip, name, wanted.get(name)) for name in sorted(there)))
+        except (httpx.HTTPError, ValueError, KeyError):
+            return None
+        return boot, {name: served for name, served in zip(sorted(there), found, strict=True) if served is not None}
+
+    async def _ask(self, ip: str, name: str, wanted: Wanted | None) -> Any:
+        """Which contents the pod's answer may be of; None when it serves nothing under the name."""
+        ever = () if wanted is None else wanted.ever
+        prompt = self._answers.telling(None if wanted is None else wanted.content, ever)
+        body = {"model": name, "prompt": list(self._answers.prompts[prompt]), "max_tokens": TOKENS, "temperature": 0,
+                "ignore_eos": True, "return_token_ids": True}  # fmt: skip
+        answer = await self._http.post(f"http://{ip}:8000/v1/completions", json=body)
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.SERVICE_UNAVAILABLE):
+            return None
+        tokens = tuple(answer.raise_for_status().json()["choices"][0]["token_ids"])
+        return self._answers.read(prompt, tokens, ever)
+
+    def _trouble(self, step: Step, name: str) -> None:
+        match step.kind:
+            case Kind.KILL_ENGINE:
+                processes.kill(processes.of_pod(name, "VLLM::"))
+            case Kind.KILL_POD:
+                with contextlib.suppress(client.exceptions.ApiException):
+                    self._core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=1)
+            case Kind.PAUSE_POD:
+                self._pause(name, processes.of_pod(name), step.seconds)
+            case _:
+                self.excuses.begin(name, "cut")
+                processes.block(name, told=step.kind is Kind.CUT)
+                self._timers.later((name, "cut"), step.seconds, lambda: self._mend(name))
+
+    def _mend(self, name: str) -> None:
+        processes.unblock(name)
+        self.excuses.end(name, "cut", time.monotonic(), _CUT_GRACE_SECONDS)
+
+    def _pause(self, who: str, paused: list[Any], seconds: float) -> None:
+        def resume() -> None:
+            processes.resume(paused)
+            self.excuses.end(who, "pause", time.monotonic(), _PAUSE_GRACE_SECONDS)
+
+        self.excuses.begin(who, "pause")
+        processes.suspend(paused)
+        self._timers.later((who, "pause"), seconds, resume)
+
+    def _kill_operator(self) -> None:
+        self.excuses.begin(OPERATOR, "death")
+        names = set(dict(self._operators.objects))
+        self._killed |= names
+        processes.kill(self._operator_processes())
+        for name in names:
+            # A new pod starts at once; a container that ends often would be kept waiting.
+            with contextlib.suppress(client.exceptions.ApiException):
+                self._core.delete_namespaced_pod(name, OPERATOR_NAMESPACE, grace_period_seconds=0)
+        threading.Thread(target=self._await_operator, daemon=True).start()
+
+    def _operator_processes(self) -> list[Any]:
+        return [each for name in dict(self._operators.objects) for each in processes.of_pod(name, "lora_operator")]
+
+    def _await_operator(self) -> None:
+        """Ends the excuse of an operator that starts."""
+        while not self._closed.wait(0.2):
+            pods = [pod for name, pod in dict(self._operators.objects).items() if name not in self._killed]
+            if any(is_ready(pod) for pod in pods):
+                self.excuses.end(OPERATOR, "death", time.monotonic(), _START_GRACE_SECONDS)
+                return
+
+
+def spec_of(wish: Wish) -> Json:
+    """The part of a LoRAAdapter's spec that says what is served."""
+    if wish.members:
+        members = [{"adapterRef": {"name": name}, "weight": weight} for name, weight in wish.members]
+        return {"blend": {"members": members}}
+    path = f"{wish.source}-missing" if wish.flaw is Flaw.MISSING else wish.source
+    digest = "sha256:" + "0" * 64 if wish.flaw is Flaw.DIGEST else None
+    return {"source": {"volume": {"name": "adapters", "path": path}}, "digest": digest}
+
+
+def a_model(folder: Path) -> Json:
+    """Two pods with a tiny model."""
+    return {
+        "apiVersion": "lora-operator.io/v1alpha1",
+        "kind": "LoRAModel",
+        "metadata": {"name": "base", "namespace": NAMESPACE},
+        "spec": {
+            "source": {"volume": {"name": "models", "path": "base"}},
+            "replicas": 2,
+            "engine": {"maxModelLen": 512, "extraArgs": ["--max-num-seqs=16", "--kv-cache-memory-bytes=134217728"]},
+            "adapters": {"maxRank": 16, "maxResident": 4, "maxCached": 16},
+            "volumes": [{"name": name, "hostPath": {"path": str(folder / name)}} for name in ("models", "adapters")],
+            "podTemplate": borrowing_the_environment({"OMP_NUM_THREADS": "1"}),
+        },
+    }
+
+
+@contextlib.contextmanager
+def node(folder: Path, sources: Collection[str], progress: Progress) -> Iterator[tuple[Cluster, Answers]]:
+    """A node with the operator and the files, until the end of the block."""
+    base = tiny_base(folder / "models" / "base")
+    made = {
+        name: tiny_adapter(folder / "adapters" / name, base, seed=seed) for seed, name in enumerate(sources, start=1)
+    }
+    open_to_all(folder)
+    random = Random(0)
+    prompts = tuple(tuple(random.randrange(3, 512) for _ in range(_LENGTH)) for _ in range(_PROMPTS))
+    cluster = Cluster("chaos-node", progress=progress)
+    cluster.down()
+    try:
+        cluster.up()
+        installation.install(cluster, (image("operator"), image("runtime-thin")), progress)
+        cluster.kubectl("create", "namespace", NAMESPACE)
+        yield cluster, Answers(base, made, prompts)
+    finally:
+        cluster.down()

@@ -1,0 +1,228 @@
+"""Plays the kubelet: a process for each pod of the model, restarted when it ends, and the pods' statuses."""
+
+import base64
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from chaos.stand_ins import pod as pod_process
+from chaos.stand_ins.pod import Place
+from chaos.stand_ins.way import Way
+from chaos.watching import Following
+from lora_api import labels
+from lora_api.runtime_api import CONFIG_MAP_KEY
+from lora_operator.domain import render
+
+_EVERY_SECONDS = 0.1
+_MOUNT_EVERY_SECONDS = 3.0
+"""The copy of a ConfigMap in a pod is that late."""
+_UNANSWERED_SECONDS = 3.0
+"""A pod whose probe is not answered for so long is not ready."""
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["chaos.stand_ins.pod"])
+
+OnLoop = Callable[[Coroutine[Any, Any, None]], None]
+"""Runs something on the loop of the ways, and waits for it."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One pod."""
+
+    name: str
+    uid: str
+    place: Place
+    way: Way
+    process: ForkServerProcess | None = None
+    ready: bool | None = None
+    """What its status says."""
+    answered_at: float = 0.0
+    restarts: int = 0
+    mounted_at: float = 0.0
+    paused: bool = False
+    events: list[str] = field(default_factory=list)
+
+
+class Kubelet:
+    """Works in a thread of its own until it is closed."""
+
+    def __init__(
+        self,
+        api: client.ApiClient,
+        namespace: str,
+        model: str,
+        pods: Following,
+        folder: Path,
+        network: str,
+        on_loop: OnLoop,
+    ) -> None:
+        """Takes the pods to play, a folder for them, the first three numbers of their addresses, and a loop."""
+        self._core = client.CoreV1Api(api)
+        self._namespace, self._model, self._pods = namespace, model, pods
+        self._folder, self._network, self._on_loop = folder, network, on_loop
+        self._count = 0
+        self._closed = threading.Event()
+        self.running: dict[str, Running] = {}
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends all pods."""
+        self._closed.set()
+        self._thread.join(30)
+        for each in list(self.running.values()):
+            self._end(each)
+
+    def kill_engine(self, name: str) -> None:
+        """The process of a pod is no more; it will be restarted."""
+        each = self.running.get(name)
+        if each is not None and each.process is not None:
+            each.process.kill()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Stops or continues a pod's process."""
+        each = self.running.get(name)
+        if each is not None and each.process is not None and each.process.is_alive() and each.process.pid:
+            os.kill(each.process.pid, number)
+
+    def tell(self, name: str, order: Mapping[str, float]) -> None:
+        """Makes trouble in a pod."""
+        each = self.running.get(name)
+        if each is not None:
+            self._ask(each, json.dumps(order).encode())
+
+    def _work(self) -> None:
+        while not self._closed.wait(_EVERY_SECONDS):
+            try:
+                self._once()
+            except (ApiException, HTTPError, OSError):
+                continue  # the API server is away; pods run on
+
+    def _once(self) -> None:
+        if not self._pods.synced:
+            return
+        stored = {pod["metadata"]["name"]: pod for pod in dict(self._pods.objects).values()}
+        for each in list(self.running.values()):
+            found = stored.get(each.name)
+            if found is None or found["metadata"]["uid"] != each.uid:
+                self._end(each)
+                del self.running[each.name]
+            elif "deletionTimestamp" in found["metadata"]:
+                self._core.delete_namespaced_pod(each.name, self._namespace, grace_period_seconds=0)
+        for name, found in stored.items():
+            if name not in self.running and "deletionTimestamp" not in found["metadata"]:
+                self._begin(name, found["metadata"]["uid"])
+        for each in list(self.running.values()):
+            self._keep(each)
+
+    def _begin(self, name: str, uid: str) -> None:
+        tls = self._secret()
+        if tls is None:
+            return
+        self._count += 1
+        folder = self._folder / f"{self._count}-{name}"
+        (folder / "tls").mkdir(parents=True)
+        for file, data in tls.items():
+            (folder / "tls" / file).write_bytes(base64.b64decode(data))
+        ip = f"{self._network}.{self._count % 250 + 1}"
+        place = Place(
+            ip,
+            render.ADMIN_PORT + 10_000,
+            folder / "tls",
+            folder / "store",
+            folder / "desired",
+            self._folder / "pods.log",
+        )
+        way = Way(ip, place.admin_port)
+        self._on_loop(way.open())
+        each = Running(name, uid, place, way)
+        self.running[name] = each
+        self._mount(each)
+
+    def _keep(self, each: Running) -> None:
+        now = time.monotonic()
+        if now - each.mounted_at > _MOUNT_EVERY_SECONDS:
+            self._mount(each)
+        if each.process is None or not each.process.is_alive():
+            if each.process is not None:
+                each.restarts += 1
+                self._report(each, ready=False)
+            each.process = _CONTEXT.Process(target=pod_process.run, args=(each.place,), daemon=True)
+            each.process.start()
+            each.answered_at = now
+            if each.ready is None:
+                self._report(each, ready=False)
+            return
+        ready = self._probe(each)
+        if ready is not None:
+            each.answered_at = now
+            self._report(each, ready=ready)
+        elif now - each.answered_at > _UNANSWERED_SECONDS:
+            self._report(each, ready=False)
+
+    def _probe(self, each: Running) -> bool | None:
+        if each.paused:
+            return None
+        answer = self._ask(each, None)
+        return None if answer is None else bool(answer["ready"])
+
+    def _ask(self, each: Running, order: bytes | None) -> dict[str, Any] | None:
+        url = f"http://{each.place.ip}:{render.SERVING_PORT}/"
+        try:
+            with urllib.request.urlopen(url, order, timeout=0.5) as answer:  # a pod of ours
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except OSError:
+            return None
+
+    def _report(self, each: Running, *, ready: bool) -> None:
+        if each.ready is ready:
+            return
+        state = "True" if ready else "False"
+        conditions = [{"type": kind, "status": state} for kind in ("Ready", "ContainersReady")]
+        ip = each.place.ip
+        status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": conditions}
+        try:
+            self._core.patch_namespaced_pod_status(each.name, self._namespace, {"status": status})
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return
+        each.ready = ready
+
+    def _mount(self, each: Running) -> None:
+        each.mounted_at = time.monotonic()
+        try:
+            found = self._core.read_namespaced_config_map(render.desired_config_map(self._model), self._namespace)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return  # the kubelet keeps what it has mounted
+        packed = (found.binary_data or {}).get(CONFIG_MAP_KEY)
+        if packed is not None:
+            draft = each.place.document.with_suffix(".draft")
+            draft.write_bytes(base64.b64decode(packed))
+            draft.replace(each.place.document)
+
+    def _secret(self) -> dict[str, str] | None:
+        found = self._core.list_namespaced_secret(self._namespace, label_selector=f"{labels.MODEL}={self._model}").items
+        return dict(found[-1].data) if found else None
+
+    def _end(self, each: Running) -> None:
+        if each.process is not None:
+            each.process.kill()
+            each.process.join(5)
+        self._on_loop(each.way.close())

@@ -1,0 +1,39 @@
+"""What the driver and the observer need of a place where chaos is made."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from chaos.excuses import Excuses
+from chaos.model import ModelUser
+from chaos.sightings import Served
+from chaos.steps import Step
+from chaos.user import Users
+from chaos.watching import Following
+
+
+class World(Protocol):
+    """A cluster with one LoRAModel, its pods and the operator."""
+
+    users: Users
+    excuses: Excuses
+    adapters: Following
+    models: Following
+    pods: Following
+    owner: ModelUser
+
+    @property
+    def deaths(self) -> int:
+        """How often the operator ended by itself."""
+        ...
+
+    def harm(self, step: Step) -> None:
+        """Does what is not an edit of an adapter; what lasts a while ends by itself."""
+        ...
+
+    def heal(self) -> None:
+        """Ends everything that lasts."""
+        ...
+
+    async def served(self, pod: str, names: Collection[str]) -> tuple[str, Served] | None:
+        """Asks a pod: which start of its engine this is, and what each name is answered with. None: no answer."""
+        ...

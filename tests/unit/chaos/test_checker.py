@@ -1,0 +1,117 @@
+"""The checker sees each kind of lie and loss, and nothing else."""
+
+from dataclasses import replace
+
+import pytest
+
+from chaos.checker import Checker
+from chaos.sightings import Moment, SeenPod
+from unit.chaos.moments import FOREIGN, NEW, OLD, POD, READY, a_moment, a_pod, a_wish
+
+
+def seen(*moments: Moment) -> Checker:
+    checker = Checker()
+    for moment in moments:
+        checker.see(moment)
+    return checker
+
+
+def verdicts(*moments: Moment) -> list[str]:
+    return [verdict.what for verdict in seen(*moments).verdicts]
+
+
+def test_a_status_that_says_what_the_pods_serve_is_no_lie() -> None:
+    checker = seen(a_moment(0.0), a_moment(10.0))
+    assert checker.verdicts == []
+    assert checker.claims == 2
+    assert checker.longest_lie_seconds == 0.0
+
+
+def test_ready_while_a_pod_serves_something_else_is_a_lie_after_the_bound_and_is_counted_once() -> None:
+    lie = a_pod(OLD)
+    checker = seen(*(a_moment(at / 10, lie, wish=a_wish(since=9e9)) for at in range(40)))
+    assert [verdict.what for verdict in checker.verdicts] == ["false ready"]
+    assert checker.longest_lie_seconds == pytest.approx(3.9)
+
+
+def test_a_lie_is_as_long_as_since_the_last_true_moment() -> None:
+    lie = a_moment(1.5, a_pod(OLD), wish=a_wish(since=9e9))
+    assert seen(a_moment(0.0), lie).longest_lie_seconds == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        a_moment(status=replace(READY, ready=False)),
+        a_moment(status=replace(READY, observed_generation=0)),
+        a_moment(status=replace(READY, uid="another object")),
+        a_moment(operating=False),
+    ],
+    ids=["not Ready", "of an earlier generation", "of another object", "the operator is away"],
+)
+def test_who_does_not_say_so_now_does_not_lie(moment: Moment) -> None:
+    pods = (a_pod(OLD),)
+    assert verdicts(*(replace(moment, at=float(at), pods=pods) for at in range(9))) == []
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [replace(a_pod(OLD), ready=False), replace(a_pod(OLD), connected=False), replace(POD, served=None)],
+    ids=["no requests reach it", "the operator does not reach it", "it does not answer"],
+)
+def test_nothing_is_said_about_a_pod_that_is_not_ready_or_cannot_be_reached(pod: SeenPod) -> None:
+    assert verdicts(*(a_moment(float(at), pod) for at in range(9))) == []
+
+
+def test_a_ready_pod_without_the_name_makes_ready_a_lie() -> None:
+    assert verdicts(a_moment(0.0), a_moment(5.0, a_pod(boot="boot-2"))) == ["false ready"]
+
+
+def test_what_was_served_and_is_wanted_and_is_not_served_any_more_is_lost() -> None:
+    assert "lost" in verdicts(a_moment(0.0), a_moment(0.1, a_pod()))
+
+
+def test_what_an_earlier_start_of_the_engine_served_is_not_lost_by_the_next() -> None:
+    assert verdicts(a_moment(0.0), a_moment(0.1, a_pod(boot="boot-2"))) == []
+
+
+def test_what_another_object_of_the_name_served_is_not_lost_by_this_one() -> None:
+    assert verdicts(a_moment(0.0), a_moment(0.1, a_pod(), wish=a_wish(uid="uid-b"))) == []
+
+
+def test_going_back_from_what_is_wanted_to_what_was_wanted_earlier_is_a_loss() -> None:
+    assert "lost" in verdicts(a_moment(0.0), a_moment(0.1, a_pod(OLD)))
+
+
+def test_who_has_just_changed_his_mind_may_be_served_what_he_wanted_before() -> None:
+    just_now = a_wish(since=-1.0)
+    assert verdicts(a_moment(0.0, wish=just_now), a_moment(0.1, a_pod(OLD), wish=just_now)) == []
+
+
+def test_the_good_revision_may_stay_for_as_long_as_what_is_wanted_cannot_be_had() -> None:
+    bad = a_wish(content=None)
+    unready = replace(READY, ready=False)
+    moments = [a_moment(float(at), a_pod(NEW), wish=bad, status=unready) for at in range(1, 9)]
+    assert verdicts(a_moment(0.0), *moments) == []
+
+
+def test_what_nobody_ever_wanted_of_this_object_is_wrong() -> None:
+    assert verdicts(a_moment(0.0), a_moment(0.1, a_pod(FOREIGN), wish=a_wish(since=0.0))) == ["wrong"]
+
+
+def test_an_answer_of_nothing_known_is_wrong() -> None:
+    nothing_known = replace(POD, served={"a": frozenset()})
+    assert verdicts(a_moment(0.0), a_moment(0.1, nothing_known, wish=a_wish(since=0.0))) == ["wrong"]
+
+
+def test_what_is_served_before_the_status_ever_said_so_is_not_judged() -> None:
+    unready = replace(READY, ready=False)
+    assert verdicts(a_moment(0.0, a_pod(FOREIGN), status=unready), a_moment(0.1, a_pod(), status=unready)) == []
+
+
+def test_an_answer_that_several_contents_give_counts_as_the_wanted_one() -> None:
+    assert verdicts(a_moment(0.0), a_moment(9.0, a_pod(OLD, NEW))) == []
+
+
+def test_an_answer_that_several_contents_give_does_not_show_that_the_wanted_one_was_there() -> None:
+    assert verdicts(a_moment(0.0, a_pod(OLD, NEW)), a_moment(0.1, a_pod(OLD))) == []
