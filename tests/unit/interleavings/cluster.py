@@ -135,7 +135,8 @@ class Cluster:
                     self.overtaken += self._refusing(document)
                     self.stored = document
                     self.written.append(document)
-                    self.applied.note_stored(KEY, document)
+                    config_map = {"metadata": {"name": "smol-desired", "resourceVersion": str(len(self.written))}}
+                    self.applied.note_stored(KEY, document, config_map)
                 case PushDesired(pod=name, document=document):
                     self.applied.note_told(KEY, document)
                     pod = self.pods[name]

@@ -191,7 +191,7 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def a_pod_that_serves_what_is_wanted_does_not_go_back(self) -> None:
         adapters = self.cluster.adapters
-        now = {}
+        now: dict[tuple[object, ...], bool] = {}
         for served_name, adapter in adapters.items():
             if served_name == BLEND and not set(TRAINED) <= adapters.keys():
                 continue
