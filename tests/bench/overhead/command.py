@@ -11,7 +11,7 @@ import typer
 from bench.overhead.page import document, page
 from bench.overhead.results import key_figures, result_of
 from bench.overhead.run import run
-from bench.overhead.settings import MAX_TOKENS, settings
+from bench.overhead.settings import MAX_TOKENS, Title, settings
 from bench.report import documents
 from bench.report.session import ModelOption, OutOption, QuickOption, SeedOption, Session
 from bench.served.world import Model
@@ -28,12 +28,15 @@ def overhead(
     burstiness: Annotated[
         float, typer.Option(min=0.1, help="Of arrivals, as in vLLM's benchmark: 1 is Poisson, more is more even.")
     ] = 25.0,
+    section: Annotated[list[Title] | None, typer.Option(help="A comparison; all when left out.")] = None,
     seed: SeedOption = 0,
     out: OutOption = documents.FOLDER,
 ) -> None:
     """Send the same load to the runtime and to bare vLLM with static adapters; compare throughput and times."""
     session = Session("overhead")
-    wanted = settings(model, seed=seed, load=load, burstiness=burstiness, pairs=pairs, quick=quick)
+    wanted = settings(
+        model, seed=seed, load=load, burstiness=burstiness, pairs=pairs, quick=quick, sections=section or ()
+    )
     with tempfile.TemporaryDirectory(prefix="bench-overhead-") as folder:
         world = session.world(Path(folder), model, MAX_TOKENS)
         runs = asyncio.run(run(Path(folder), world, wanted, session.tell))

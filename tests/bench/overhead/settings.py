@@ -1,6 +1,8 @@
 """How long a run is, and what is compared."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from bench.served.recipes import ADAPTERS
 from bench.served.world import BASE_NAME, Model
@@ -50,15 +52,22 @@ class Settings:
     sections: tuple[Section, ...]
 
 
+class Title(StrEnum):
+    """Which comparison."""
+
+    STOCK = "stock"
+    REPAIRED = "repaired"
+
+
 SECTIONS = (
     Section(
-        title="stock",
+        title=Title.STOCK,
         why="vLLM as it is. Adapters alone, because on CPU it answers wrongly to base requests beside adapter requests.",
         plugins=(),
         models=ADAPTERS,
     ),
     Section(
-        title="repaired",
+        title=Title.REPAIRED,
         why="vLLM with our repair of its CPU kernels, as the runtime has it: base and adapters mixed.",
         plugins=(CPU_KERNELS,),
         models=(BASE_NAME, *ADAPTERS),
@@ -66,8 +75,11 @@ SECTIONS = (
 )
 
 
-def settings(model: Model, *, seed: int, load: float, burstiness: float, pairs: int, quick: bool) -> Settings:
-    """The run that a user asked for."""
+def settings(
+    model: Model, *, seed: int, load: float, burstiness: float, pairs: int, quick: bool, sections: Sequence[str] = ()
+) -> Settings:
+    """The run that a user asked for: with the sections of these titles, or all when none is given."""
+    chosen = tuple(section for section in SECTIONS if not sections or section.title in sections)
     return Settings(
         model=model,
         lengths=tuple(range(12, MAX_TOKENS + 1)),
@@ -81,5 +93,5 @@ def settings(model: Model, *, seed: int, load: float, burstiness: float, pairs: 
         clients=16,
         max_resident=4,
         max_cached=8,
-        sections=SECTIONS[:1] if quick else SECTIONS,
+        sections=chosen[:1] if quick else chosen,
     )

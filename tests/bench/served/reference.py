@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from bench.served.recipes import Recipe
 from lora_examples.cache import cache_root, make_once
@@ -74,6 +75,7 @@ def _read(folder: Path) -> tuple[Expected, ...]:
 def _answers(
     base: Path, adapters: Sequence[tuple[Path, float]], prompts: Sequence[Prompt], n: int
 ) -> Iterable[Expected]:
+    disable_progress_bar()  # one for each model is no progress of ours
     model = with_adapters(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), adapters).eval()
     found: dict[int, Expected] = {}
     # Prompts of one length at a time, so that nothing is padded.
