@@ -190,9 +190,7 @@ def test_its_pods_are_allowed_where_the_restricted_standard_is_enforced(
     dry_run(api_server, pods)
 
 
-def test_those_that_stand_by_are_kept_apart_and_one_at_a_time_may_be_evicted(
-    rendered: Callable[[Values], list[Manifest]],
-) -> None:
+def test_those_that_stand_by_are_kept_apart_and_one_at_a_time_may_be_evicted() -> None:
     documents = rendered({"replicas": 2})
     spec = the("Deployment", documents)["spec"]
     budget = the("PodDisruptionBudget", documents)["spec"]
@@ -204,14 +202,14 @@ def test_those_that_stand_by_are_kept_apart_and_one_at_a_time_may_be_evicted(
     assert "PodDisruptionBudget" not in [document["kind"] for document in rendered({})]
 
 
-def may(cluster: Cluster, namespace: str, verb: str, resource: str, name: str = "") -> bool:
-    """Whether the operator's account may do this, to the object of this name if one is given."""
+def may(cluster: Cluster, namespace: str, verb: str, resource: str) -> bool:
+    """Whether the operator's account may do this; see `resource_attributes`."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
             "user": ACCOUNT,
-            "resourceAttributes": resource_attributes(resource) | {"namespace": namespace, "verb": verb, "name": name},
+            "resourceAttributes": resource_attributes(resource) | {"namespace": namespace, "verb": verb},
         },
     }
     answer = json.loads(cluster.kubectl("create", "-f", "-", "--output=json", stdin=json.dumps(review)))
@@ -259,7 +257,7 @@ def test_the_operator_may_do_its_work_and_no_more(api_server: Cluster, operator_
         elsewhere = may(api_server, "kube-system", "list", "lora-operator.io/loramodels")
         own = may(api_server, operator_namespace, "create", "/secrets")
         leases = {
-            (name, verb): may(api_server, operator_namespace, verb, LEASES, name)
+            (name, verb): may(api_server, operator_namespace, verb, f"{LEASES}:{name}")
             for name in ("lora-operator", "kube-scheduler", "")
             for verb in ("get", "watch", "create", "patch", "list", "update", "delete")
         }
