@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 ENVIRONMENT := .venv/.complete
 # The quick tiers first: what fails there need not be waited for.
-TESTS ?= tests/unit tests/contract tests/sources tests/apiserver tests/engine tests/cluster tests/e2e
+TESTS ?= tests/unit tests/contract tests/alerts tests/sources tests/apiserver tests/engine tests/cluster tests/e2e
 
 .PHONY: help
 help: ## List the targets
@@ -62,6 +62,10 @@ bench-tiers: $(ENVIRONMENT) ## Thousands of registered adapters on one engine
 bench-control: $(ENVIRONMENT) ## From a changed custom resource to every pod, on a real node with two pods
 	@cd tests && ../$(PYTHON) -m bench.control $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: $(ENVIRONMENT) ## Thousands of adapters, one operator: start, bursts, cost of a change, memory; no vLLM
+	@cd tests && ../$(PYTHON) -m bench.scale $(ARGS)
+
 # -- the house ---------------------------------------------------------------------------------------------------------
 
 $(ENVIRONMENT): requirements/dev.txt pyproject.toml tools/environment.sh
@@ -79,6 +83,7 @@ lint: $(ENVIRONMENT) ## Formatting, lint, spelling, types, import rules, generat
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m lora_api.crdgen --check
+	@$(PYTHON) -m grafana_dashboard --check
 
 .PHONY: format
 format: $(ENVIRONMENT) ## Format and fix what can be fixed
@@ -92,8 +97,9 @@ requirements: $(ENVIRONMENT) ## Compile the pinned requirements after editing re
 	@.venv/bin/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 requirements/operator.in -o requirements/operator.txt
 
 .PHONY: gen
-gen: $(ENVIRONMENT) ## Generate the CRDs, their copy in the chart, and the no-helm install
+gen: $(ENVIRONMENT) ## Generate the CRDs, their copy in the chart, their reference, the dashboard, and the no-helm install
 	@$(PYTHON) -m lora_api.crdgen
+	@$(PYTHON) -m grafana_dashboard
 	@$(PYTHON) -m plain_install
 
 .PHONY: images

@@ -22,7 +22,7 @@ _PREFIX = "test-api-"
 def api_server() -> Iterator[Cluster]:
     """A cluster without a node, with the CRDs in it, for this run of the tests alone."""
     _remove_those_of_killed_runs()
-    with Cluster(f"{_PREFIX}{os.getpid()}", Mode.API_ONLY) as cluster:
+    with Cluster(f"{_PREFIX}{os.getpid()}", Mode.API_ONLY, audit=True) as cluster:
         cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
         yield cluster

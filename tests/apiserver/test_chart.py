@@ -3,48 +3,25 @@
 import json
 import os
 import string
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from local_cluster import Cluster, binaries
-from local_cluster.layout import cache_root
+from local_cluster import Cluster
 from local_cluster.progress import Silence
 from lora_api import crdgen
 from lora_api.egress import Egress
 from lora_api.v1alpha1.model import AcceleratorType
 from lora_operator.config import Config
 from plain_install import render
+from support.chart import Manifest, Values, rendered, run_helm, the
 
 pytestmark = pytest.mark.apiserver
 
 ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "helm" / "lora-operator"
 ACCOUNT = "system:serviceaccount:lora-operator:lora-operator"
-
-Manifest = dict[str, Any]
-Values = Mapping[str, Any]
-
-
-@pytest.fixture(scope="session")
-def helm() -> Path:
-    return binaries.ensure(["helm"], cache_root(), Silence())["helm"]
-
-
-@pytest.fixture(scope="session")
-def rendered(helm: Path) -> Callable[[Values], list[Manifest]]:
-    """Renders the chart with values; its objects."""
-
-    def render_with(values: Values) -> list[Manifest]:
-        done = run_helm(helm, "template", values)
-        assert done.returncode == 0, done.stderr
-        return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-    return render_with
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +29,6 @@ def operator_namespace(api_server: Cluster) -> Iterator[str]:
     api_server.kubectl("apply", "-f", str(ROOT / "manifests" / "namespace.yaml"))
     yield "lora-operator"
     api_server.kubectl("delete", "namespace", "lora-operator", "--wait=false")
-
-
-def run_helm(helm: Path, command: str, values: Values) -> subprocess.CompletedProcess[str]:
-    names = [] if command == "lint" else ["lora-operator"]
-    return subprocess.run(
-        [helm, command, *names, CHART, "--namespace=lora-operator", "--values=-"],
-        input=json.dumps(values),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 def dry_run(cluster: Cluster, documents: list[Manifest]) -> None:
@@ -73,12 +39,6 @@ def dry_run(cluster: Cluster, documents: list[Manifest]) -> None:
     )
 
 
-def the(kind: str, documents: list[Manifest]) -> Manifest:
-    """The one object of a kind."""
-    (found,) = (document for document in documents if document["kind"] == kind)
-    return found
-
-
 VALUES: Mapping[str, Values] = {
     "the defaults": {},
     "one namespace": {"watchNamespaces": ["default"]},
@@ -86,12 +46,15 @@ VALUES: Mapping[str, Values] = {
     "CRDs installed otherwise": {"crds": {"install": False}},
     "an account made otherwise": {"serviceAccount": {"create": False, "name": "ours"}},
     "one that stands by": {"replicas": 2},
-    "a test of an adapter": {"test": {"model": "smol", "adapter": "pirate", "namespace": "default"}},
+    "a test of an adapter": {
+        "test": {"model": "smol", "adapter": "pirate", "namespace": "default", "apiKeySecret": "clients"}
+    },
     "all that a pod can have": {
         "fullnameOverride": "adapters",
         "image": {"tag": "dev", "pullPolicy": "Never"},
         "imagePullSecrets": [{"name": "registry"}],
         "allowHostPath": True,
+        "allowHostAccess": True,
         "egress": {"allowedHosts": ["*.example.com"], "allowedAddresses": ["127.0.0.0/8"]},
         "logLevel": "DEBUG",
         "podAnnotations": {"a": "b"},
@@ -106,15 +69,13 @@ VALUES: Mapping[str, Values] = {
 
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
-def test_what_the_chart_installs_is_accepted(
-    api_server: Cluster, operator_namespace: str, rendered: Callable[[Values], list[Manifest]], values: Values
-) -> None:
+def test_what_the_chart_installs_is_accepted(api_server: Cluster, operator_namespace: str, values: Values) -> None:
     dry_run(api_server, rendered(values))
 
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
-def test_helm_finds_nothing_to_complain_about(helm: Path, values: Values) -> None:
-    done = run_helm(helm, "lint", values)
+def test_helm_finds_nothing_to_complain_about(values: Values) -> None:
+    done = run_helm("lint", values)
 
     assert done.returncode == 0
     assert "WARNING" not in done.stdout + done.stderr
@@ -130,17 +91,18 @@ def test_helm_finds_nothing_to_complain_about(helm: Path, values: Values) -> Non
         ({"runtimeImages": {"GPU": "x"}}, "GPU"),
         ({"allowHostPath": "yes"}, "allowHostPath"),
         ({"egress": {"hosts": []}}, "hosts"),
+        ({"certificateHours": 0}, "certificateHours"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name must be set"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_refused_by_its_name(helm: Path, values: Values, told: str) -> None:
-    done = run_helm(helm, "template", values)
+def test_a_value_that_makes_no_sense_is_refused_by_its_name(values: Values, told: str) -> None:
+    done = run_helm("template", values)
 
     assert done.returncode != 0
     assert told in done.stderr
 
 
-def test_the_chart_installs_the_generated_crds_and_keeps_them(rendered: Callable[[Values], list[Manifest]]) -> None:
+def test_the_chart_installs_the_generated_crds_and_keeps_them() -> None:
     found = [document for document in rendered({}) if document["kind"] == "CustomResourceDefinition"]
 
     specs = {document["metadata"]["name"]: document["spec"] for document in found}
@@ -148,16 +110,14 @@ def test_the_chart_installs_the_generated_crds_and_keeps_them(rendered: Callable
     assert all(document["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for document in found)
 
 
-def test_crds_that_need_not_be_kept_are_not(rendered: Callable[[Values], list[Manifest]]) -> None:
+def test_crds_that_need_not_be_kept_are_not() -> None:
     found = [document for document in rendered({"crds": {"keep": False}}) if "annotations" in document["metadata"]]
 
     assert found == []
 
 
 @pytest.fixture
-def understood(
-    rendered: Callable[[Values], list[Manifest]], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Values], Config]:
+def understood(monkeypatch: pytest.MonkeyPatch) -> Callable[[Values], Config]:
     """What the operator understands of the environment that the chart gives it."""
 
     def load(values: Values) -> Config:
@@ -205,12 +165,11 @@ def test_by_default_all_namespaces_are_watched_and_nodes_are_not_mounted(
 
     assert config.watch_namespaces == ()
     assert not config.allow_host_path
+    assert not config.allow_host_access
     assert set(config.images) == {AcceleratorType.CPU, AcceleratorType.NVIDIA}
 
 
-def test_the_pods_of_the_models_let_the_operator_in(
-    rendered: Callable[[Values], list[Manifest]], understood: Callable[[Values], Config]
-) -> None:
+def test_the_pods_of_the_models_let_the_operator_in(understood: Callable[[Values], Config]) -> None:
     labels = the("Deployment", rendered({"podLabels": {"app.kubernetes.io/name": "x"}}))["spec"]["template"]["metadata"]
 
     assert understood({}).pod_labels.items() <= labels["labels"].items()
@@ -218,7 +177,7 @@ def test_the_pods_of_the_models_let_the_operator_in(
 
 @pytest.mark.parametrize("values", [{}, {"test": {"model": "smol"}}])
 def test_its_pods_are_allowed_where_the_restricted_standard_is_enforced(
-    api_server: Cluster, operator_namespace: str, rendered: Callable[[Values], list[Manifest]], values: Values
+    api_server: Cluster, operator_namespace: str, values: Values
 ) -> None:
     documents = rendered(values)
     pods = [document for document in documents if document["kind"] == "Pod"]
@@ -260,9 +219,10 @@ def may(cluster: Cluster, namespace: str, verb: str, resource: str, name: str = 
 
 
 def resource_attributes(resource: str) -> dict[str, str]:
-    """`group/plural` or `group/plural/subresource`, the core group being empty."""
-    group, plural, *subresource = resource.split("/")
-    attributes = {"group": group, "resource": plural}
+    """`group/plural` or `group/plural/subresource`, the core group being empty; `:name` for one object alone."""
+    kind, _, name = resource.partition(":")
+    group, plural, *subresource = kind.split("/")
+    attributes = {"group": group, "resource": plural} | ({"name": name} if name else {})
     return attributes | {"subresource": subresource[0]} if subresource else attributes
 
 
@@ -272,11 +232,14 @@ ALLOWED = [
     ("watch", "lora-operator.io/loramodels"),
     ("patch", "lora-operator.io/loraadapters/status"),
     ("create", "/secrets"),
+    ("patch", "/secrets:lora-runtime-tls"),
     ("patch", "apps/deployments"),
     ("create", "events.k8s.io/events"),
 ]
 FORBIDDEN = [
     *((verb, "/secrets") for verb in ("get", "list", "watch", "update", "patch", "delete")),
+    *((verb, "/secrets:lora-runtime-tls") for verb in ("get", "update", "delete")),
+    ("patch", "/secrets:lora-operator-ca"),
     ("patch", "lora-operator.io/loramodels"),
     ("delete", "lora-operator.io/loraadapters"),
     ("delete", "apps/deployments"),
@@ -287,9 +250,7 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["default"]}], ids=["all namespaces", "one namespace"])
-def test_the_operator_may_do_its_work_and_no_more(
-    api_server: Cluster, operator_namespace: str, rendered: Callable[[Values], list[Manifest]], values: Values
-) -> None:
+def test_the_operator_may_do_its_work_and_no_more(api_server: Cluster, operator_namespace: str, values: Values) -> None:
     roles = yaml.safe_dump_all([document for document in rendered(values) if "Role" in document["kind"]])
     api_server.kubectl("apply", "-f", "-", stdin=roles)
     try:

@@ -109,6 +109,7 @@ def test_the_defaults_of_a_model_are_stored_with_it(kubectl: Kubectl) -> None:
         "adapters": {"maxRank": 64, "maxResident": 8, "maxCached": 64},
         "credentials": [],
         "volumes": [],
+        "reachableFrom": "Everywhere",
         "cache": {},
     }
 

@@ -374,6 +374,19 @@ REFUSED = [
         )
         for flag in OWNED_FLAGS
     ),
+    *(
+        refused(f"{flag}, which means an owned flag", MODEL, {"spec.engine.extraArgs": [flag]}, "abbreviated or not")
+        for flag in ("--api-k=x", "--api-key.x=1", "--middlew=x", "--served_m=x", "--enable-lor", "--m=x", "-t=2")
+    ),
+    refused("an API key of no Secret", MODEL, {"spec.apiKey": {"key": "keys"}}, "apiKey.secretRef", "Required value"),
+    refused(
+        "an API key at a path",
+        MODEL,
+        {"spec.apiKey": {"secretRef": {"name": "keys"}, "key": "../x"}},
+        "apiKey.key",
+        "should match",
+    ),
+    refused("clients from nowhere known", MODEL, {"spec.reachableFrom": "Mars"}, "reachableFrom", "Unsupported value"),
     refused("an owned flag alone", MODEL, {"spec.engine.extraArgs": ["--enable-lora"]}, "flags that the operator owns"),
     refused(
         "an owned flag with underscores",

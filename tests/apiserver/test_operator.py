@@ -72,11 +72,32 @@ def test_a_model_gets_its_children_and_the_adapters_wait_for_a_pod(team: Team, r
     [owner] = deployment.metadata.owner_references
     assert (owner.kind, owner.name, owner.controller) == ("LoRAModel", "smol", True)
     eventually("the Service", lambda: team.find(team.core.read_namespaced_service))
-    secrets = eventually("the certificate", team.certificates)
-    assert secrets[0].type == "kubernetes.io/tls"
+    secret = eventually("the certificate", team.certificates)
+    assert set(secret.data) == {"ca.crt", "smol.tls.crt", "smol.tls.key"}
     team.comes_to("loraadapters", "pirate", "Accepted", ("True", "Accepted"))
     team.comes_to("loraadapters", "pirate", "Ready", ("False", "ModelNotAvailable"))
     assert team.condition("loramodels", "smol", "Ready")[0] == "False"
+
+
+def test_metrics_say_what_the_conditions_say_and_what_was_asked_of_the_api_server(
+    team: Team, operator: Operator, running: None
+) -> None:
+    team.create(MODEL)
+    team.create(ADAPTER)
+    team.comes_to("loraadapters", "pirate", "Ready", ("False", "ModelNotAvailable"))
+    url = f"http://127.0.0.1:{operator.environment['LORA_OPERATOR_METRICS_PORT']}/metrics"
+
+    def told(*words: str) -> bool:
+        return any(all(word in line for word in words) for line in httpx.get(url, timeout=5).text.splitlines())
+
+    where = (f'namespace="{team.namespace}"', 'model="smol"')
+    eventually(
+        "the adapter is counted", lambda: told("lora_operator_adapters{", *where, 'reason="ModelNotAvailable"} 1.0')
+    )
+    assert told("lora_operator_model_info{", *where, 'ready="False"')
+    assert told("lora_operator_api_requests_total{", 'code="201"', 'kind="Deployment"', 'method="PATCH"')
+    assert told('lora_operator_actions_total{action="ApplyChild",outcome="ok"}')
+    assert told("lora_operator_leader 1.0")
 
 
 def test_an_adapter_is_served_by_a_pod_follows_its_weight_and_leaves(team: Team, running: None, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The operator's client and the runtime's admin server, over a real connection with real certificates."""
 
-import ssl
-import tempfile
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from lora_api.runtime_api import (
+    DESIRED_PATH,
     AdapterFacts,
     Desired,
     DesiredAdapter,
@@ -24,11 +25,12 @@ from lora_api.runtime_api import (
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_operator.clients.certificates import Authority, Leaf, client_context
+from lora_operator.clients.certificates import Authority, client_context
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import Unreachable
 from lora_runtime.adapters.base import load_base
 from lora_runtime.engine.fake import FakeEngine
+from lora_runtime.http.admin import admin_server
 from lora_runtime.store.content import ContentStore, open_store
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress, Workshop
@@ -44,6 +46,7 @@ class Pod:
     address: PodAddress
     authority: Authority
     runtime: StandIn
+    tls: Path
 
 
 class RealFiles:
@@ -64,7 +67,7 @@ class RealFiles:
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
         if not self._knows_engine:
             self._knows_engine = True
-            await self.workshop.learn_adapted(FakeEngine())
+            await self.workshop.learn_engine(FakeEngine())
         return await self.workshop.make(spec, progress)
 
     async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:
@@ -88,7 +91,7 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     store = open_store(folder / "store", volumes_root=folder / "volumes", credentials_root=folder / "none")
     runtime = StandIn("127.0.0.1", port, tls, store=folder / "store", workshop=RealFiles(store, base), files=store)
     with runtime:
-        yield Pod(PodAddress("pod-1", "127.0.0.1", HOST, port), authority, runtime)
+        yield Pod(PodAddress("pod-1", "127.0.0.1", HOST, port), authority, runtime, tls)
 
 
 @pytest.fixture
@@ -160,37 +163,40 @@ async def test_a_pod_never_goes_back_to_an_older_document(admin: RuntimeAdmin, p
     assert "does not come after" in answer.message
 
 
-def refused_context(kind: str, pod: Pod) -> ssl.SSLContext:
-    now = datetime.now(UTC)
-    mine = pod.authority.client("lora-operator", now)
-    match kind:
-        case "no certificate":
-            return ssl.create_default_context(cadata=pod.authority.pem.decode())
-        case "another authority's":
-            other = Authority.make(now)
-            context = ssl.create_default_context(cadata=pod.authority.pem.decode())
-            _load(context, other.client("lora-operator", now))
-            return context
-        case "a pod's own":
-            context = ssl.create_default_context(cadata=pod.authority.pem.decode())
-            _load(context, pod.authority.server(HOST, now))
-            return context
-        case _:
-            return client_context(pod.authority, mine)
+async def test_a_pod_is_told_what_changes_and_tells_what_has_changed(admin: RuntimeAdmin, pod: Pod) -> None:
+    first = Desired(sequence=60, adapters=tuple(DesiredAdapter(name=name, uid=name) for name in ("x", "y")))
+    second = Desired(sequence=61, adapters=(*first.adapters, DesiredAdapter(name="z", uid="z")))
+    known = await admin.put_desired(pod.address, first)
+    assert isinstance(known, Inventory), known
+    told = await admin.patch_desired(pod.address, first.etag, second.patch_from(first), known.etag)
+    assert isinstance(told, Inventory), told
+    assert told.since == known.version
+    assert (told.desired_etag, [report.name for report in told.adapters]) == (second.etag, ["z"])
+    assert told.etag != known.etag
 
 
-def _load(context: ssl.SSLContext, leaf: Leaf) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "leaf.pem")
-        path.write_bytes(leaf.certificate + leaf.key)
-        context.load_cert_chain(path)
+async def test_a_pod_on_another_document_wants_all_of_it(admin: RuntimeAdmin, pod: Pod) -> None:
+    assert isinstance(await admin.put_desired(pod.address, Desired(sequence=70)), Inventory)
+    never, later = Desired(sequence=71, adapters=(DesiredAdapter(name="x", uid="x"),)), Desired(sequence=72)
+    assert await admin.patch_desired(pod.address, never.etag, later.patch_from(never)) is None
 
 
-@pytest.mark.parametrize("kind", ["no certificate", "another authority's", "a pod's own"])
-async def test_the_admin_port_refuses_who_is_not_the_operator(pod: Pod, kind: str) -> None:
-    async with RuntimeAdmin(refused_context(kind, pod)) as stranger:
-        answer = await stranger.inventory(pod.address, after=None, wait_seconds=0)
-    assert isinstance(answer, Unreachable)
+async def test_a_runtime_that_takes_whole_documents_only_wants_all_of_it(pod: Pod) -> None:
+    older = FastAPI()
+    older.put(DESIRED_PATH)(lambda: None)
+    leaf = pod.authority.client("lora-operator", datetime.now(UTC))
+    server = admin_server(older, "127.0.0.1", free_port(), pod.tls)
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        async with RuntimeAdmin(client_context(pod.authority, leaf)) as client:
+            address = PodAddress("pod-2", "127.0.0.1", HOST, server.config.port)
+            one, two = Desired(sequence=1), Desired(sequence=2)
+            assert await client.patch_desired(address, one.etag, two.patch_from(one)) is None
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def test_the_operator_refuses_a_pod_of_another_model(admin: RuntimeAdmin, pod: Pod) -> None:

@@ -112,10 +112,11 @@ class Pod:
             assert time.monotonic() < deadline, self.service.inventory()
             await self.service.inventory_after(self.service.inventory().etag, 1)
 
-    async def send(self, method: str, path: str, content: bytes = b"", **query: str) -> httpx.Response:
-        answer = await self.client.request(
-            method, path, content=content, params=query, headers={"content-type": "application/json"}
-        )
+    async def send(
+        self, method: str, path: str, content: bytes = b"", base: str | None = None, **query: str
+    ) -> httpx.Response:
+        headers = {"content-type": "application/json"} | ({} if base is None else {"if-match": base})
+        answer = await self.client.request(method, path, content=content, params=query, headers=headers)
         assert answer.status_code < 500, answer.text
         json.loads(answer.content)
         return answer
@@ -166,6 +167,27 @@ def test_a_document_is_refused_and_changes_nothing_or_can_be_replaced_by_a_good_
         runner.run(scene())
 
 
+LATER = DOCUMENT.model_copy(update={"sequence": 6, "adapters": ()})
+patches = changed(json.loads(LATER.patch_from(DOCUMENT).canonical())).map(body) | json_values.map(body)
+
+
+@settings(deadline=None)
+@given(patches, st.sampled_from([DOCUMENT.etag, f'"{DOCUMENT.etag}"', "", "*", "W/x"]))
+def test_a_patch_is_refused_and_changes_nothing_or_makes_what_it_says(folder: Path, content: bytes, base: str) -> None:
+    with a_pod(folder) as (runner, pod):
+
+        async def scene() -> None:
+            answer = await pod.send("PATCH", DESIRED_PATH, content, base=base)
+            etag = pod.service.inventory().desired_etag
+            if answer.status_code == 200:
+                assert etag == json.loads(content)["etag"]
+            else:
+                assert answer.status_code in {400, 409, 412, 422}
+                assert etag == DOCUMENT.etag
+
+        runner.run(scene())
+
+
 @settings(deadline=None)
 @given(questions, st.sampled_from(["0", "-1", "nan", "1e999", "x", "\0"]))
 def test_a_question_is_answered_or_refused(folder: Path, content: bytes, wait: str) -> None:
@@ -177,10 +199,12 @@ def test_a_question_is_answered_or_refused(folder: Path, content: bytes, wait: s
 
 @settings(deadline=None)
 @given(text, st.sampled_from(["0", "-1", "nan", "61", "x"]))
+@example("boot-" + "9" * 5000, "0")
 def test_an_inventory_is_told_or_the_query_refused(folder: Path, after: str, wait: str) -> None:
     after = after.encode("utf-8", "replace").decode()
     with a_pod(folder) as (runner, pod):
-        assert runner.run(pod.send("GET", INVENTORY_PATH, after=after, wait=wait)).status_code in {200, 422}
+        answer = runner.run(pod.send("GET", INVENTORY_PATH, after=after, since=after, wait=wait))
+        assert answer.status_code in {200, 422}
 
 
 @settings(deadline=None, max_examples=200)

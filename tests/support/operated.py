@@ -20,7 +20,9 @@ from local_cluster.layout import cache_root
 from local_cluster.progress import Silence
 from lora_api import labels
 from lora_operator.domain import render
+from lora_operator.domain.render.certificate import certificate_volume
 from lora_runtime.service import Work
+from support.mounted_secret import write_mounted
 from support.runtime_process import free_port
 from support.stand_in import StandIn
 
@@ -98,28 +100,31 @@ class Team:
         items: list[dict[str, Any]] = found["items"]
         return items
 
-    def certificates(self) -> list[Any]:
-        found = self.core.list_namespaced_secret(self.namespace, label_selector=f"{labels.MODEL}=smol")
-        return list(found.items)
+    def certificates(self) -> Any | None:
+        return self.find(self.core.read_namespaced_secret, render.CERTIFICATES)
 
     def pods(self) -> list[Any]:
         found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{labels.MODEL}=smol")
         return sorted(found.items, key=lambda pod: str(pod.metadata.name))
+
+    def play_ready(self, pod: Any, ip: str) -> None:
+        """Says what a kubelet says of a pod that serves."""
+        ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
+        status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
+        self.core.patch_namespaced_pod_status(pod.metadata.name, self.namespace, {"status": status})
 
     def runtimes(self, folder: Path, *workshops: Work | None, **how: Any) -> list[StandIn]:
         """Gives each of the model's pods an address and readiness, and a runtime with its certificate, not started.
 
         There must be as many pods as workshops; None is one in which every source exists.
         """
-        [secret] = eventually("the certificate", self.certificates)
-        for name, content in secret.data.items():
-            (folder / name).write_bytes(base64.b64decode(content))
+        secret = eventually("the certificate", self.certificates)
+        items = certificate_volume("smol")["items"]
+        write_mounted(folder, {item["path"]: base64.b64decode(secret.data[item["key"]]) for item in items})
         pods = eventually("the pods", lambda: found if len(found := self.pods()) == len(workshops) else None)
         made = []
         for pod, ip, workshop in zip(pods, POD_IPS, workshops, strict=False):
-            ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
-            status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
-            self.core.patch_namespaced_pod_status(pod.metadata.name, self.namespace, {"status": status})
+            self.play_ready(pod, ip)
             store = folder / pod.metadata.name
             made.append(StandIn(ip, render.ADMIN_PORT, folder, store=store, workshop=workshop, **how))
         return made

@@ -20,7 +20,13 @@ class RecordingKube(Kube):
         return [manifest["kind"] for manifest in self.sent]
 
     async def apply(
-        self, resource: Resource, manifest: Manifest, *, field_manager: str, subresource: str | None = None
+        self,
+        resource: Resource,
+        manifest: Manifest,
+        *,
+        field_manager: str,
+        subresource: str | None = None,
+        metadata_only: bool = False,
     ) -> dict[str, Any]:
         self._store(manifest)
         metadata = dict(manifest["metadata"]) | {"uid": "stored", "resourceVersion": "7", "generation": 1}

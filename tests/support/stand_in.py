@@ -1,6 +1,7 @@
 """A runtime without vLLM: real service, planner and admin server over mutual TLS; an engine that only remembers."""
 
 import asyncio
+import functools
 import hashlib
 import threading
 import time
@@ -8,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -21,7 +22,6 @@ from lora_runtime.service import Files, Service, Work
 from lora_runtime.store.content import Needed
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
-from support.older_runtime import OlderRuntime
 
 _START_SECONDS = 30.0
 
@@ -77,7 +77,8 @@ class StandIn:
         workshop: Work | None = None,
         files: Files | None = None,
         document: Path = Path("/nonexistent"),
-        between: type[OlderRuntime] | None = None,
+        wrap: Callable[[Any], Any] = lambda app: app,
+        remembers: bool = True,
     ) -> None:
         """Takes what a pod would have mounted.
 
@@ -89,7 +90,8 @@ class StandIn:
             workshop: makes revisions and resolves sources; by default every source exists.
             files: what is collected from; by default nothing.
             document: the ConfigMap's copy of the desired document.
-            between: what comes between its admin server and the network.
+            wrap: puts something in front of the admin server.
+            remembers: whether it writes down what it is told and asked.
         """
         self.engine = FakeEngine()
         self.documents: list[Desired] = []
@@ -99,7 +101,8 @@ class StandIn:
         self._workshop = workshop or EverySourceExists()
         self._files = files or NoFiles()
         self._document = document
-        self._between = between
+        self._wrap = wrap
+        self._remembers = remembers
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -120,9 +123,8 @@ class StandIn:
         self._thread.join(_START_SECONDS)
 
     async def _serve(self) -> None:
-        service = _Recorded(
-            self.documents,
-            self.questions,
+        made = functools.partial(_Recorded, self.documents, self.questions) if self._remembers else Service
+        service = made(
             boot_id=uuid.uuid4().hex,
             workshop=self._workshop,
             files=self._files,
@@ -131,10 +133,7 @@ class StandIn:
         )
         await service.restore(self._document)
         service.attach_engine(self.engine)
-        app = admin_app(service, Lifecycle(CollectorRegistry()))
-        if self._between is not None:
-            app.add_middleware(self._between)
-        self._server = admin_server(app, *self._address)
+        self._server = admin_server(self._wrap(admin_app(service, Lifecycle(CollectorRegistry()))), *self._address)
         await self._server.serve()
         # TLS would wait for the other side's goodbye, and the operator is in the middle of a poll.
         for connection in list(self._server.server_state.connections):

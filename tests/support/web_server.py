@@ -45,6 +45,7 @@ class WebServer:
     has_ranges: bool = True
     minds_if_match: bool = True
     tells_length: bool = True
+    content_type: str | None = None
     packs: bool = False
     """Says that everything is gzip."""
     cut_after: dict[str, int] = field(default_factory=dict)
@@ -130,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
         if web.has_etags:
             self.send_header("ETag", etag)
+        if web.content_type is not None:
+            self.send_header("Content-Type", web.content_type)
         if web.packs:
             self.send_header("Content-Encoding", "gzip")
         if web.tells_length:

@@ -1,15 +1,18 @@
 """What the operator and the runtime say to each other on the admin port (mutual TLS).
 
-    PUT  /v1/desired                          the whole desired document; answers the inventory
-    GET  /v1/inventory?after=<etag>&wait=<s>  long poll: answers as soon as the etag differs, else after `wait` seconds
-    POST /v1/resolve?wait=<s>                 pin one source to a commit and a digest, and check it against the base
-    GET  /v1/memory                           the engine's own account of the tensors it holds; asks the engine
+    PUT   /v1/desired                          the whole desired document; answers the inventory
+    PATCH /v1/desired                          what changes in the document that `If-Match` names; else 412: PUT it then
+    GET   /v1/inventory?after=<etag>&wait=<s>  long poll: answers as soon as the etag differs, else after `wait` seconds
+    POST  /v1/resolve?wait=<s>                 pin one source to a commit and a digest, and check it against the base
+    GET   /v1/memory                           the engine's own account of the tensors it holds; asks the engine
 
+With `since=<etag>`, the first three answer only what has changed in the inventory after that one, if they still know.
 The desired document is also written to a ConfigMap, from which a starting pod reads it.
 """
 
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from collections.abc import Mapping
@@ -17,7 +20,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
@@ -34,8 +37,24 @@ CONFIG_MAP_KEY = "desired.json.gz"
 MAX_WAIT_SECONDS = 60
 """Longest `wait` that the runtime grants."""
 
+_PACKED_HOW_WELL = 6
+"""Digests do not compress: gzip's level 9 takes twice the time for half a percent."""
+MAX_MESSAGE_BYTES = 4 << 20
+"""Longest message that either side reads, and longest document that a ConfigMap may unfold into.
+
+A document of 10,000 adapters, which a ConfigMap just holds, takes 3.6 MiB. Neither side trusts the other with its
+memory: whoever may edit ConfigMaps, or bring an image of their own into the pods, must not be able to end the operator,
+which works for other namespaces, too.
+"""
+
+MAX_NAMES = 65_536
+"""Served names in one document or inventory."""
+
 Digest = Annotated[str, Field(pattern=r"^sha256:[a-f0-9]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[a-f0-9]{8}$")]
+
+_Quick = FailFast()
+"""Stops at the first wrong item: to describe millions of them takes a thousand times the memory of the message."""
 
 
 class WireModel(BaseModel):
@@ -63,7 +82,7 @@ class Part(WireModel):
 class Recipe(WireModel):
     """How the tensors of an adapter are made from files; a tree, since some blends can only be made one by one."""
 
-    parts: tuple["Part | BlendedPart", ...] = Field(min_length=1)
+    parts: Annotated[tuple["Part | BlendedPart", ...], _Quick] = Field(min_length=1)
     method: BlendMethod = BlendMethod.CONCAT
     rank: int | None = Field(default=None, ge=1)
     """Largest rank of the result in each module; set for every method but Concat."""
@@ -155,13 +174,28 @@ class DesiredAdapter(WireModel):
     prepare: RevisionSpec | None = None
     """Load this, warm and invisible, until it becomes `serve`."""
 
+    @cached_property
+    def written(self) -> bytes:
+        """Its canonical bytes, made once: of thousands of entries, a change leaves all but a few as they are."""
+        return self.canonical()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """See pydantic; the copy has bytes of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("written", None)
+        return copied
+
+
+class Mismatch(ValueError):
+    """A patch was not made for this document."""
+
 
 class Desired(WireModel):
     """Everything the pods of one LoRAModel should serve."""
 
     sequence: int = Field(default=0, ge=0)
     """Grows with each change; a pod refuses to go back."""
-    adapters: tuple[DesiredAdapter, ...] = ()
+    adapters: Annotated[tuple[DesiredAdapter, ...], _Quick] = Field(default=(), max_length=MAX_NAMES)
     """Sorted by name. A served name that is missing here is unloaded."""
 
     @cached_property
@@ -184,22 +218,70 @@ class Desired(WireModel):
             for mine, theirs in zip(self.adapters, other.adapters, strict=True)
         )
 
-    def packed(self) -> bytes:
+    def canonical(self) -> bytes:
+        """See WireModel; put together from the bytes of the entries."""
+        return b'{"adapters":[%b],"sequence":%d}' % (b",".join(entry.written for entry in self.adapters), self.sequence)
+
+    def packed(self, how_well: int = _PACKED_HOW_WELL) -> bytes:
         """The document as the ConfigMap holds it: gzip without a time stamp, so that equal documents are equal bytes."""
-        return gzip.compress(self.canonical(), mtime=0)
+        return gzip.compress(self.canonical(), how_well, mtime=0)
+
+    def patch_from(self, earlier: "Desired") -> "DesiredPatch":
+        """What turns an earlier document into this one."""
+        before = {entry.name: entry for entry in earlier.adapters}
+        after = {entry.name for entry in self.adapters}
+        # Mostly the same objects, which need no comparing.
+        changed = (e for e in self.adapters if (old := before.get(e.name)) is not e and old != e)
+        return DesiredPatch(
+            sequence=self.sequence,
+            etag=self.etag,
+            adapters=tuple(changed),
+            removed=tuple(name for name in before if name not in after),
+        )
+
+    def patched(self, patch: "DesiredPatch") -> "Desired":
+        """The document that a patch makes of this one.
+
+        Raises:
+            Mismatch: it was made for another one.
+        """
+        entries = {entry.name: entry for entry in self.adapters}
+        for name in patch.removed:
+            entries.pop(name, None)
+        entries |= {entry.name: entry for entry in patch.adapters}
+        made = Desired(sequence=patch.sequence, adapters=tuple(entries[name] for name in sorted(entries)))
+        if made.etag != patch.etag:
+            raise Mismatch(f"the patch is to make document {patch.etag}, and makes {made.etag} of {self.etag}")
+        return made
 
     @classmethod
     def unpacked(cls, data: bytes) -> Self:
         """Reads what `packed` wrote.
 
         Raises:
-            ValueError: the bytes are not gzip, or not a desired document.
+            ValueError: the bytes are not gzip, or not a desired document, or one that is too long.
         """
         try:
-            text = gzip.decompress(data)
+            with gzip.open(io.BytesIO(data)) as file:
+                text = file.read(MAX_MESSAGE_BYTES + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"the desired document is not gzip: {error}") from error
+        if len(text) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"the desired document is longer than {MAX_MESSAGE_BYTES} bytes")
         return cls.model_validate_json(text)
+
+
+class DesiredPatch(WireModel):
+    """What changes from one document to a later one."""
+
+    sequence: int = Field(ge=0)
+    """Of the later one."""
+    etag: str
+    """Of the later one: who applies the patch makes sure of having that."""
+    adapters: Annotated[tuple[DesiredAdapter, ...], _Quick] = ()
+    """Entries that are new or other than before."""
+    removed: Annotated[tuple[str, ...], _Quick] = ()
+    """Served names that are in the earlier one only."""
 
 
 class RevisionState(StrEnum):
@@ -240,7 +322,7 @@ class AdapterReport(WireModel):
     """One served name in one pod."""
 
     name: str
-    revisions: tuple[RevisionReport, ...] = ()
+    revisions: Annotated[tuple[RevisionReport, ...], _Quick] = ()
 
     @property
     def serving(self) -> str | None:
@@ -278,11 +360,33 @@ class Inventory(WireModel):
     desired_etag: str | None = None
     capacity: Capacity | None = None
     """None until the engine is there."""
-    adapters: tuple[AdapterReport, ...] = ()
+    adapters: Annotated[tuple[AdapterReport, ...], _Quick] = Field(default=(), max_length=MAX_NAMES)
+    since: int | None = None
+    """When set, `adapters` has only what has changed after that version of the same boot."""
+    gone: Annotated[tuple[str, ...], _Quick] = ()
+    """Names of which nothing is left, although something was at the version `since`."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, AdapterReport]:
+        """The reports by served name."""
+        return {adapter.name: adapter for adapter in self.adapters}
 
     def adapter(self, name: str) -> AdapterReport | None:
         """The report for a served name."""
-        return next((adapter for adapter in self.adapters if adapter.name == name), None)
+        return self.by_name.get(name)
+
+    def followed_by(self, news: "Inventory") -> "Inventory | None":
+        """This inventory with the news; None when they are of another boot, or leave out something in between."""
+        if news.since is None:
+            return news
+        if news.boot_id != self.boot_id or not news.since <= self.version <= news.version:
+            return None
+        reports = {**self.by_name, **news.by_name}
+        for name in news.gone:
+            reports.pop(name, None)
+        whole = news.model_copy(update={"adapters": tuple(reports.values()), "since": None, "gone": ()})
+        whole.__dict__["by_name"] = reports
+        return whole
 
 
 class EngineMemory(WireModel):

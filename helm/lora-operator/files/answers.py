@@ -10,11 +10,12 @@ model, adapter = os.environ["MODEL"], os.environ["ADAPTER"]
 prefix = model.upper().replace("-", "_")
 # Where the kubelet says that the Service is; without that, where DNS does.
 address = f"{os.environ.get(f'{prefix}_SERVICE_HOST', model)}:{os.environ.get(f'{prefix}_SERVICE_PORT', '8000')}"
+keys = os.environ.get("API_KEYS", "").split()
 question = {"model": adapter, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16}
 request = urllib.request.Request(
     f"http://{address}/v1/chat/completions",
     data=json.dumps(question).encode(),
-    headers={"Content-Type": "application/json"},
+    headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {keys[0]}"} if keys else {}),
 )
 try:
     with urllib.request.urlopen(request, timeout=120) as response:

@@ -52,3 +52,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- toJson $images -}}
 {{- end -}}
+
+{{- /* Labels of an object for Prometheus or Grafana: ours, and those by which theirs are found. Takes (list $ labels). */ -}}
+{{- define "lora-operator.monitorLabels" -}}
+{{- toYaml (merge (deepCopy (index . 1)) (include "lora-operator.labels" (index . 0) | fromYaml)) -}}
+{{- end -}}

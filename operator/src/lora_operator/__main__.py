@@ -11,9 +11,15 @@ from lora_operator.reconcile.leader import LeadershipLost
 
 _logger = logging.getLogger("lora_operator")
 
+_DEEPEST = 11_000
+"""Calls within each other. Kubernetes takes objects that are nested 10,000 deep; where Python's JSON reader stops at fewer,
+one object in one namespace ends every list and every watch, and with them the operator, for all.
+"""
+
 
 def main() -> int:
     """Runs the operator; answers the exit status."""
+    sys.setrecursionlimit(_DEEPEST)
     try:
         settings = config.load()
     except config.ConfigError as error:

@@ -8,9 +8,9 @@ import uuid
 import kopf
 
 from lora_operator import bootstrap
-from lora_operator.clients.certificates import Authority, client_context
 from lora_operator.clients.clock import Clock, SystemClock, elapsed, jitter
 from lora_operator.clients.events import Events
+from lora_operator.clients.identity import Identity
 from lora_operator.clients.kube import Kube
 from lora_operator.clients.leases import Leases
 from lora_operator.clients.metrics import Metrics
@@ -22,7 +22,9 @@ from lora_operator.domain.leadership import Terms
 from lora_operator.domain.observed import ModelKey
 from lora_operator.handlers import doorbells, lifecycle, probes
 from lora_operator.reconcile.act import Act
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.child_watch import ChildWatch
 from lora_operator.reconcile.doorbell import Doorbell
@@ -51,16 +53,18 @@ async def run(config: Config, clock: Clock | None = None) -> None:
         LeadershipLost: another operator is at work.
     """
     clock = clock or SystemClock()
-    async with await Kube.connect() as kube:
+    metrics = Metrics()
+    async with await Kube.connect(metrics.asked) as kube:
         await bootstrap.require_crds(kube, config.watch_namespaces)
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
-        leaf = authority.client("operator", clock.now())
+        identity = Identity(authority, config.certificate_lifetime, clock)
+        certificates = Certificates(authority, config.certificate_lifetime)
         name = f"{config.pod_name}_{uuid.uuid4()}"
         leader = Leader(Leases(kube, config.namespace, config.lease), name, clock, elapsed, Terms())
         writer = kube.writing_while(leader.seconds_to_write)
-        async with RuntimeAdmin(client_context(authority, leaf), leader.seconds_to_write) as admin:
+        async with RuntimeAdmin(identity.context, leader.seconds_to_write) as admin:
             try:
-                await _run(config, writer, admin, authority, clock, leader)
+                await _run(config, writer, admin, identity, certificates, clock, metrics, leader)
             except ExceptionGroup as failures:
                 # All tasks ended with the one that found out.
                 raise _cause(failures) from failures
@@ -69,49 +73,57 @@ async def run(config: Config, clock: Clock | None = None) -> None:
 
 
 async def _run(
-    config: Config, kube: Kube, admin: RuntimeAdmin, authority: Authority, clock: Clock, leader: Leader
+    config: Config,
+    kube: Kube,
+    admin: RuntimeAdmin,
+    identity: Identity,
+    certificates: Certificates,
+    clock: Clock,
+    metrics: Metrics,
+    leader: Leader,
 ) -> None:
     queue: KeyedQueue[ModelKey] = KeyedQueue(_PASS_BACKOFF)
-    metrics = Metrics()
     metrics.serve(config.metrics_port)
     traces = Traces.from_environment(os.environ)
     async with asyncio.TaskGroup() as group:
         inventories = Inventories(admin, _POLL_BACKOFF, group.create_task, queue.ring)
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
         applied, freshness = Applied(), Freshness()
+        adapters = Adapters(kube, freshness)
         changes = Changes(clock, [metrics.arrived, *([traces.arrived] if traces else [])])
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
-            look=Look(kube, inventories, resolutions, applied, freshness, changes, clock),
-            act=Act(kube, admin, events, authority, clock, inventories, resolutions, applied, freshness, metrics),
-            applied=applied,
+            look=Look(kube, inventories, resolutions, applied, freshness, adapters, changes, clock),
+            act=Act(kube, admin, events, certificates, clock, inventories, resolutions, applied, adapters, metrics),
+            certificates=certificates,
             changes=changes,
             clock=clock,
             metrics=metrics,
-            policy=acceptance.Policy(allow_host_path=config.allow_host_path, egress=config.egress),
-            config=_render_config(config, authority),
+            policy=acceptance.Policy(config.allow_host_path, config.egress, config.allow_host_access),
+            config=_render_config(config),
         )
-        metrics.unreachable_pods.set_function(lambda: inventories.unreachable)
+        metrics.leader.set_function(lambda: leader.leads)
+        metrics.waiting.set_function(lambda: queue.waiting)
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
-        metrics.at_work.set_function(lambda: leader.leads)
 
         async def work() -> None:
             await leader.win()
             async with asyncio.TaskGroup() as duties:
                 duties.create_task(leader.hold())
                 duties.create_task(queue.run(one_pass, config.workers))
-                duties.create_task(sweep_for_ever(kube, config.watch_namespaces, queue.ring))
+                duties.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, queue.ring))
                 duties.create_task(ChildWatch(kube, applied, queue.ring).run(config.watch_namespaces))
 
-        working = group.create_task(work())
+        background = group.create_task(work()), group.create_task(identity.renew_for_ever())
 
         def stop() -> None:
-            working.cancel()
+            for task in background:
+                task.cancel()
             inventories.close()
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue, freshness, lambda: leader.leads), changes, stop)
+        await _kopf(config, kube, Doorbell(queue, freshness, adapters, lambda: leader.leads), changes, stop)
         stop()
         if traces is not None:
             await asyncio.to_thread(traces.close)
@@ -153,11 +165,10 @@ async def _kopf(config: Config, kube: Kube, bell: Doorbell, changes: Changes, st
     )
 
 
-def _render_config(config: Config, authority: Authority) -> render.RenderConfig:
+def _render_config(config: Config) -> render.RenderConfig:
     return render.RenderConfig(
         images=config.images,
         image_pull_policy=config.image_pull_policy,
-        ca_fingerprint=authority.fingerprint,
         operator_namespace=config.namespace,
         operator_pod_labels=config.pod_labels,
         egress=config.egress,

@@ -45,6 +45,11 @@ async def authority(kube: Kube, namespace: str, folder: Path, clock: Clock) -> A
     except CertificateError as error:
         raise NotReady(str(error)) from error
     if mounted is not None:
+        if mounted.ends <= clock.now():
+            raise NotReady(
+                f"the certificate authority in {folder} ended on {mounted.ends:%Y-%m-%d}; delete the Secret "
+                f"{namespace}/{CA_SECRET}, and the operator makes another"
+            )
         return mounted
     made = Authority.make(clock.now())
     manifest = {

@@ -1,6 +1,7 @@
 """The operator's settings, from the environment; read once, before anything else."""
 
 import json
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lora_api.egress import Egress
 from lora_api.v1alpha1.model import AcceleratorType
+from lora_operator.clients.certificates import LEAF_LIFETIME
 
 _PREFIX = "LORA_OPERATOR_"
 
@@ -45,10 +47,14 @@ class Config(BaseSettings):
     image_pull_policy: str = Field(default="IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
     allow_host_path: bool = False
     """Whether pods may mount folders of the node: local clusters only."""
+    allow_host_access: bool = False
+    """Whether a podTemplate may ask for the node's network, processes or privileges."""
     egress: Annotated[Egress, NoDecode] = Egress()
     """JSON. Which servers the sources of adapters may lead to; see `lora_api.egress`."""
     ca_dir: Path = Path("/etc/lora-operator/ca")
     """Where the Secret with the operator's CA is mounted; empty before its first start."""
+    certificate_hours: float = Field(default=LEAF_LIFETIME.total_seconds() / 3600, gt=0)
+    """How long the certificates of pods and of the operator are good; they are replaced after two thirds of it."""
     workers: int = Field(default=8, ge=1, le=64)
     """LoRAModels that are worked on at once."""
     metrics_port: int = Field(default=9090, ge=0, le=65535)
@@ -56,6 +62,11 @@ class Config(BaseSettings):
     health_port: int = Field(default=8080, ge=1, le=65535)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: LogFormat = LogFormat.TEXT
+
+    @property
+    def certificate_lifetime(self) -> timedelta:
+        """How long a certificate is good."""
+        return timedelta(hours=self.certificate_hours)
 
     @field_validator("watch_namespaces", mode="before")
     @classmethod

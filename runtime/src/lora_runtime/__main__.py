@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings
-from lora_runtime.engine import worker
+from lora_runtime.engine.vllm import worker
 from lora_runtime.store.base_model import ensure_base
 
 log = logging.getLogger("lora_runtime")

@@ -76,7 +76,8 @@ class AdapterLoop:
 
     def want(self, wanted: DesiredAdapter | None) -> None:
         """Sets the goal; None lets the name go."""
-        if wanted != self._wanted:
+        # Most often the same object, and always when it is one of thousands that a change leaves alone.
+        if wanted is not self._wanted and wanted != self._wanted:
             self._wanted = wanted
             self._wake.set()
 
@@ -165,7 +166,10 @@ class AdapterLoop:
             if held.unasked is not None and held.unasked[0] not in questions:
                 held.asked_otherwise()
                 self._changed()
-        self._held = [held for held in self._held if held.state is not RevisionState.FAILED or held.spec in wanted]
+        kept = [held for held in self._held if held.state is not RevisionState.FAILED or held.spec in wanted]
+        if len(kept) < len(self._held):
+            self._held = kept
+            self._changed()
 
     def _live(self, revision: str) -> Held | None:
         found = (h for h in self._held if h.spec.revision == revision and h.state is not RevisionState.DRAINING)

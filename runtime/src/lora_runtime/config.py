@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """The ConfigMap's copy of the desired document; may be missing."""
     volumes_root: Path = Path("/volumes")
     credentials_root: Path = Path("/credentials")
+    api_keys_file: Path | None = None
+    """Holds what clients may show, one key a line; unset, they need not show any."""
     tls_dir: Path | None = Path("/etc/lora/tls")
     """Holds tls.crt, tls.key and ca.crt. The word "none" is for plain HTTP, in tests only."""
     admin_host: str = "0.0.0.0"  # noqa: S104  # the operator comes from outside the pod; mutual TLS guards the port

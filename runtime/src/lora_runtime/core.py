@@ -9,6 +9,7 @@ import time
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client import REGISTRY
 
@@ -37,6 +38,8 @@ class Core:
     metrics: Metrics
     store: ContentStore
     loop: asyncio.AbstractEventLoop
+    api_keys_file: Path | None
+    """What clients must show; None when anybody may ask."""
 
     def attach_base(self, base: BaseModel) -> None:
         """Any thread: the base model's modules and shapes are known."""
@@ -48,7 +51,7 @@ class Core:
 
     def attach_engine(self, engine: Engine) -> None:
         """Any thread: the engine can load."""
-        asyncio.run_coroutine_threadsafe(self.workshop.learn_adapted(engine), self.loop)
+        asyncio.run_coroutine_threadsafe(self.workshop.learn_engine(engine), self.loop)
         self.service.attach_engine(engine)
 
 
@@ -99,8 +102,10 @@ async def _main(settings: Settings, started: "Future[Core]") -> None:
         clock=time.monotonic,
         observer=metrics,
     )
-    metrics.read(service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit)
+    metrics.read(
+        service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit, lambda: store.fill
+    )
     await service.restore(settings.desired_file)
-    started.set_result(Core(service, workshop, metrics, store, loop))
+    started.set_result(Core(service, workshop, metrics, store, loop, settings.api_keys_file))
     app = admin_app(service, metrics.lifecycle)
     await admin_server(app, settings.admin_host, settings.admin_port, settings.tls_dir).serve()

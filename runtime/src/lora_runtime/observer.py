@@ -5,6 +5,9 @@ from typing import Protocol
 
 from lora_api.v1alpha1.conditions import Reason
 
+UNKNOWN = "_unknown"
+"""Stands for every name that nobody declared: clients can send any. No served name begins with an underscore."""
+
 
 class Stage(StrEnum):
     """What a revision goes through on its way to replace another one."""

@@ -1,5 +1,6 @@
 """The `vllm.endpoint_plugins` entry point: joins the runtime to the server that runs in this process."""
 
+import time
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,9 @@ from starlette.datastructures import State
 
 from lora_runtime.core import Core
 from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.http.api_keys import ApiKeys
 from lora_runtime.http.guard import Guard
+from lora_runtime.metrics.generations import observed
 
 if TYPE_CHECKING:
     from vllm.engine.protocol import EngineClient
@@ -42,7 +45,9 @@ class LoRAEndpointPlugin:
 
     def attach_router(self, app: FastAPI) -> None:
         """See vLLM's EndpointPlugin."""
-        app.add_middleware(Guard, in_flight=self._in_flight, traffic=self._core.metrics.traffic)
+        file = self._core.api_keys_file
+        keys = None if file is None else ApiKeys(file)
+        app.add_middleware(Guard, in_flight=self._in_flight, traffic=self._core.metrics.traffic, keys=keys)
         service = self._core.service
 
         @app.get(READY_PATH)
@@ -53,12 +58,18 @@ class LoRAEndpointPlugin:
     async def init_state(self, engine_client: "EngineClient | None", state: State, args: Namespace) -> None:
         """See vLLM's EndpointPlugin."""
         # Here, not above: vLLM may only be imported once the environment is set.
-        from lora_runtime.engine.vllm import Unsupported, VllmEngine, observe_requests
+        from lora_runtime.engine.vllm.ending import end_requests_first
+        from lora_runtime.engine.vllm.engine import VllmEngine
+        from lora_runtime.engine.vllm.lookups import observe_lookups
+        from lora_runtime.engine.vllm.requirements import Unsupported
 
         if engine_client is None:
             raise Unsupported("this server has no engine")
-        service, metrics = self._core.service, self._core.metrics
-        engine = VllmEngine(engine_client, state, args, self._in_flight, service.tell_trouble, metrics)
+        service, metrics, in_flight = self._core.service, self._core.metrics, self._in_flight
+        engine = VllmEngine(engine_client, state, args, in_flight, service.tell_trouble, metrics.lifecycle.loaded)
         await engine.measure()
-        observe_requests(engine, self._in_flight, service.not_ready)
+        name_of = engine.models.name_of
+        engine.observe_generations(lambda plain: observed(plain, in_flight, metrics.traffic, name_of, time.monotonic))
+        end_requests_first(engine_client, state)
+        observe_lookups(engine.models, engine.leases, in_flight, service.not_ready)
         self._core.attach_engine(engine)

@@ -12,14 +12,17 @@ from typing import Protocol
 
 from lora_api.runtime_api import (
     Desired,
+    DesiredPatch,
     EngineMemory,
     Inventory,
+    Mismatch,
     ResolveRequest,
     ResolveResponse,
     RevisionState,
 )
 from lora_runtime.adapter_loop import AdapterLoop, EngineTurn, Maker
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, Tier
+from lora_runtime.news import NewsOf
 from lora_runtime.observer import Nobody, Observer
 from lora_runtime.resolutions import Resolutions, Resolver
 from lora_runtime.store.content import Needed
@@ -33,6 +36,12 @@ _PATIENCE_SECONDS = 30.0
 
 TIDY_AFTER_SECONDS = 5.0
 """Files are collected this long after a change, so that a burst of changes costs one sweep."""
+
+
+_KEPT_HOW_WELL = 1
+"""gzip's level: nothing has to fit anywhere, and it is written at each change."""
+_DIGITS = 20
+"""No version of an inventory has as many."""
 
 
 class OutOfOrder(Exception):
@@ -96,7 +105,7 @@ class Service:
         """Names that still hold readiness back; None until there is an engine and a document."""
         self._loops: dict[str, AdapterLoop] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._version = 0
+        self._news_of = NewsOf()
         self._news = asyncio.Event()
         self._untidy = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -164,33 +173,61 @@ class Service:
                 f"{document.sequence} ({document.etag}) does not come after it"
             )
         self._adopt(document)
-        async with self._writing:
-            if self._desired is document:
-                await asyncio.to_thread(_keep, self._kept_document, document)
+        # Nobody waits for the disk: who falls back to an older one is told once more.
+        self._spawn(self._keep_newest(document))
 
-    def inventory(self) -> Inventory:
-        """Any thread: what there is now."""
+    async def patch(self, etag: str, patch: DesiredPatch) -> None:
+        """Makes the document with this etag, changed by a patch, the goal.
+
+        Raises:
+            Mismatch: the pod works on another document, or the patch makes another one of it.
+            OutOfOrder: see `put`.
+        """
+        current = self._desired
+        if current is not None and current.etag == patch.etag:
+            return
+        if current is None or current.etag != etag:
+            raise Mismatch(f"this pod works on document {None if current is None else current.etag}, not on {etag}")
+        await self.put(current.patched(patch))
+
+    def inventory(self, since: str | None = None) -> Inventory:
+        """Any thread: what there is now. On the loop, `since` leaves out what is as it was in the inventory of that etag."""
         engine = self._turn.engine
+        version = self._news_of.version
+        earlier = None if since is None else self._version_of(since)
+        news = None if earlier is None else self._news_of.since(earlier)
+        # A copy, made in one step: other threads look, too.
+        loops = self._loops.copy()
+        names = sorted(loops if news is None else news.changed)
         return Inventory(
             boot_id=self._boot_id,
-            etag=f"{self._boot_id}-{self._version}",
-            version=self._version,
+            etag=f"{self._boot_id}-{version}",
+            version=version,
             desired_sequence=self._desired.sequence if self._desired is not None else None,
             desired_etag=self._desired.etag if self._desired is not None else None,
             capacity=engine.result().capacity if engine.done() else None,
-            # A copy, made in one step: other threads look, too.
-            adapters=tuple(loop.report() for _, loop in sorted(self._loops.copy().items())),
+            adapters=tuple(loops[name].report() for name in names),
+            since=None if news is None else earlier,
+            gone=() if news is None else tuple(sorted(news.gone)),
         )
 
-    async def inventory_after(self, etag: str | None, wait_seconds: float) -> Inventory:
-        """What there is, as soon as it is not what `etag` names any more, or after `wait_seconds`."""
+    async def inventory_after(self, etag: str | None, wait_seconds: float, since: str | None = None) -> Inventory:
+        """What there is, as soon as it is not what `etag` names any more, or after `wait_seconds`; see `inventory`."""
         deadline = self._clock() + wait_seconds
-        while (found := self.inventory()).etag == etag and (left := deadline - self._clock()) > 0:
+        while etag is not None and self._version_of(etag) == self._news_of.version:
+            if (left := deadline - self._clock()) <= 0:
+                break
             try:
                 await asyncio.wait_for(self._news.wait(), left)
             except TimeoutError:
                 break
-        return found
+        return self.inventory(since)
+
+    def _version_of(self, etag: str) -> int | None:
+        """The version that an etag of this boot names."""
+        boot_id, _, version = etag.rpartition("-")
+        known = boot_id == self._boot_id and len(version) < _DIGITS and version.isascii() and version.isdigit()
+        return int(version) if known else None
 
     def tiers(self) -> Mapping[Tier, int]:
         """Any thread: how many of all loaded or registered revisions wait where for their next request.
@@ -212,6 +249,11 @@ class Service:
         """Finds, pins and checks one source; says Fetching if that takes longer than `wait_seconds`."""
         return await self._resolutions.answer(request, wait_seconds)
 
+    async def _keep_newest(self, document: Desired) -> None:
+        async with self._writing:
+            if self._desired is document:
+                await asyncio.to_thread(_keep, self._kept_document, document)
+
     def _adopt(self, document: Desired) -> None:
         self._desired = document
         wanted = {adapter.name: adapter for adapter in document.adapters}
@@ -219,6 +261,7 @@ class Service:
             told = functools.partial(self._loop_changed, name)
             loop = AdapterLoop(name, self._workshop, self._turn, told, self._clock, self._observer)
             self._loops[name] = loop
+            self._news_of.changed(name)
             self._spawn(self._run(loop))
         for name, loop in self._loops.items():
             loop.want(wanted.get(name))
@@ -249,6 +292,7 @@ class Service:
         self._observer.forget(loop.name)
         if self._unsettled:
             self._unsettled.discard(loop.name)
+        self._news_of.gone(loop.name)
         self._changed()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -265,6 +309,7 @@ class Service:
 
     def _loop_changed(self, name: str) -> None:
         self._settle(name)
+        self._news_of.changed(name)
         self._changed()
 
     def _settle(self, name: str) -> None:
@@ -273,7 +318,7 @@ class Service:
             self._unsettled.discard(name)
 
     def _changed(self) -> None:
-        self._version += 1
+        self._news_of.next()
         news, self._news = self._news, asyncio.Event()
         news.set()
         self._untidy.set()
@@ -312,7 +357,7 @@ def _keep(file: Path, document: Desired) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as out:
-            out.write(document.packed())
+            out.write(document.packed(_KEPT_HOW_WELL))
             out.flush()
             os.fsync(out.fileno())
         os.replace(draft, file)

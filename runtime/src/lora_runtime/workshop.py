@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from lora_api.runtime_api import AdapterFacts, ResolveRequest, RevisionSpec
+from lora_api.v1alpha1.adapter import Precision
 from lora_runtime.adapters.base import BaseModel
+from lora_runtime.adapters.blend import check_engine_holds
 from lora_runtime.adapters.compatibility import check_adapted, check_recipe_rank, validate
 from lora_runtime.adapters.inspect import Inspection
 from lora_runtime.store.content import ContentStore
@@ -42,7 +44,12 @@ class Progress:
 
 
 class Adapts(Protocol):
-    """Knows which modules adapters act on; see Engine."""
+    """Knows which modules adapters act on, and how exactly; see Engine."""
+
+    @property
+    def precision(self) -> Precision:
+        """What adapters are rounded to."""
+        ...
 
     async def adapted(self, modules: Collection[str]) -> Collection[str]:
         """Those that they act on.
@@ -53,6 +60,15 @@ class Adapts(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """What the engine says of itself."""
+
+    adapted: Collection[str] | None
+    """The base model's modules that it applies adapters to; None if it does not tell."""
+    precision: Precision
+
+
 class Workshop:
     """Makes revisions. What it must know of the base model and the engine may arrive later; work that needs it waits."""
 
@@ -60,7 +76,7 @@ class Workshop:
         self._store = store
         self._max_rank = max_rank
         self._base: asyncio.Future[BaseModel] = asyncio.get_running_loop().create_future()
-        self._adapted: asyncio.Future[Collection[str] | None] = asyncio.get_running_loop().create_future()
+        self._engine: asyncio.Future[_Engine] = asyncio.get_running_loop().create_future()
         self._checked: OrderedDict[str, Inspection] = OrderedDict()
         """By digest: what was found to fit. Other bytes have another digest."""
 
@@ -68,8 +84,8 @@ class Workshop:
         """Tells the modules and shapes that adapters must fit."""
         self._base.set_result(base)
 
-    async def learn_adapted(self, engine: Adapts, pauses: Sequence[float] = _PAUSES_SECONDS) -> None:
-        """Asks the engine, once it is there, which modules of the base model it applies adapters to.
+    async def learn_engine(self, engine: Adapts, pauses: Sequence[float] = _PAUSES_SECONDS) -> None:
+        """Asks the engine, once it is there, which modules of the base model it applies adapters to, and how exactly.
 
         Args:
             engine: Asked once more after each pause while it is too busy to answer.
@@ -81,9 +97,9 @@ class Workshop:
         except Exception as error:
             # A worker of an accelerator that does not tell, or never: what is known of the base model has to do.
             log.warning("modules of adapters are not checked against the engine why=%s", error, exc_info=True)
-            self._adapted.set_result(None)
+            self._engine.set_result(_Engine(None, engine.precision))
         else:
-            self._adapted.set_result(adapted)
+            self._engine.set_result(_Engine(adapted, engine.precision))
 
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
         """Returns the folder of a revision, whose bytes depend on the recipe alone.
@@ -97,7 +113,9 @@ class Workshop:
         found = {leaf.digest: inspection for leaf, inspection in zip(leaves, inspections, strict=True)}
         check_recipe_rank(spec, found, self._max_rank)
         published = await self._store.publish(spec, inspections)
-        check_adapted(inspections, await asyncio.shield(self._adapted))
+        engine = await asyncio.shield(self._engine)
+        check_adapted(inspections, engine.adapted)
+        await asyncio.to_thread(check_engine_holds, published.folder, engine.precision)
         return replace(published, note=_note(inspections))
 
     async def resolve(self, request: ResolveRequest, progress: Progress) -> AdapterFacts:
@@ -109,8 +127,8 @@ class Workshop:
         found = await self._store.resolve(request.source, request.digest, progress.part())
         with self._store.hold(found.digest):
             inspection = await self._check(found.digest, found.folder)
-        if self._adapted.done():
-            check_adapted([inspection], self._adapted.result())
+        if self._engine.done():
+            check_adapted([inspection], self._engine.result().adapted)
         return AdapterFacts(
             source=found.source,
             digest=found.digest,

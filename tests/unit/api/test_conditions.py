@@ -9,7 +9,9 @@ import pytest
 from lora_api.v1alpha1 import common
 from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
 
-REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "conditions.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+REFERENCE = DOCS / "reference" / "conditions.md"
+TROUBLESHOOTING = DOCS / "troubleshooting.md"
 
 
 def section(kind: str) -> str:
@@ -20,7 +22,7 @@ def section(kind: str) -> str:
 def rows(kind: str) -> Iterator[tuple[str, str]]:
     """First cell and the rest of each row of the kind's tables, headings left out."""
     for line in section(kind).splitlines():
-        if found := re.fullmatch(r"\| `(\w+)` \|(.*)\|", line):
+        if found := re.fullmatch(r"\| \[?`(\w+)`\S* \|(.*)\|", line):
             yield found[1], found[2]
 
 
@@ -49,6 +51,22 @@ def test_reasons_are_said_to_be_on_conditions_of_their_kind(
     }
 
     assert named == set(conditions)
+
+
+def entries() -> dict[str, str]:
+    """What troubleshooting says about each reason."""
+    text = TROUBLESHOOTING.read_text().split("\n## Alerts\n")[0]
+    return dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE))
+
+
+def test_troubleshooting_has_an_entry_for_every_reason_and_for_no_other() -> None:
+    assert set(entries()) == set(Reason)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_an_entry_is_more_than_a_heading_and_the_reference_leads_to_it(reason: Reason) -> None:
+    assert len(entries()[reason].split()) >= 5
+    assert f"[`{reason}`](../troubleshooting.md#{reason.lower()})" in REFERENCE.read_text()
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -1,6 +1,6 @@
 """A cluster in memory: objects, pods and an operator that sees late, acts in part and dies in between."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
+from lora_operator.domain.memo import NOTHING, Memo
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Resolution, Unreachable
 from support.builders import NOW, a_deployment, a_model, a_pod, a_resolution, a_snapshot
 from unit.interleavings.pods import Pod
@@ -32,6 +33,8 @@ class Cluster:
     """The ConfigMap."""
     told: Desired | None = None
     """What the operator told last, in its own memory."""
+    memo: Memo = NOTHING
+    untold: Mapping[str, datetime] = field(default_factory=dict)
     heard: dict[str, Inventory] = field(default_factory=dict)
     """What the operator heard of each pod last."""
     questions: dict[str, str] = field(default_factory=dict)
@@ -55,7 +58,7 @@ class Cluster:
     def forget(self) -> None:
         """The operator starts anew."""
         self.heard.clear()
-        self.told = None
+        self.told, self.memo, self.untold = None, NOTHING, {}
         self.questions.clear()
         self.resolutions.clear()
 
@@ -87,7 +90,10 @@ class Cluster:
             stored=self.stored,
             resolutions=dict(self.resolutions),
         )
-        return plan.make_plan(snapshot, Policy(), self.now).actions
+        decided = plan.make_plan(snapshot, Policy(), self.now, memo=self.memo, untold=self.untold)
+        assert decided == plan.make_plan(snapshot, Policy(), self.now, untold=self.untold), "the memo decides"
+        self.memo, self.untold = decided.memo, decided.untold
+        return decided.actions
 
     def act(self, actions: tuple[Action, ...]) -> None:
         """Carries these out, in order."""

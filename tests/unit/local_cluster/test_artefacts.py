@@ -84,6 +84,7 @@ def test_the_same_image_is_made_of_the_same_bytes(tmp_path: Path) -> None:
         ("versitygw", "github.com/versity/versitygw"),
         ("registry", "github.com/distribution/distribution/v3"),
         ("fake-gcs-server", "github.com/fsouza/fake-gcs-server"),
+        ("promtool", "github.com/prometheus/prometheus"),
     ],
 )
 def test_the_stamped_version_is_the_one_that_is_pinned(module: str, pinned: str) -> None:

@@ -31,6 +31,7 @@ def served() -> Iterator[Callable[[Answer], str]]:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                request["key"] = self.headers.get("Authorization")
                 status, body = answer(request) if self.path == "/v1/chat/completions" else (404, {})
                 self.send_response(status)
                 self.end_headers()
@@ -50,13 +51,13 @@ def served() -> Iterator[Callable[[Answer], str]]:
         server.server_close()
 
 
-def run(address: str) -> subprocess.CompletedProcess[str]:
+def run(address: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the script in a pod's environment."""
     host, port = address.split(":")
     service = {"MY_MODEL_SERVICE_HOST": host, "MY_MODEL_SERVICE_PORT": port}
     return subprocess.run(
         [sys.executable, SCRIPT],
-        env={"PATH": os.environ["PATH"], "MODEL": "my-model", "ADAPTER": "pirate", **service},
+        env={"PATH": os.environ["PATH"], "MODEL": "my-model", "ADAPTER": "pirate", **service, **environment},
         capture_output=True,
         text=True,
         timeout=30,
@@ -89,3 +90,16 @@ def test_a_service_that_is_not_there_fails_with_its_name() -> None:
 
     assert done.returncode == 1
     assert "no LoRAModel my-model answers" in done.stderr
+
+
+def test_it_shows_the_first_of_the_keys_if_there_are_any(served: Callable[[Answer], str]) -> None:
+    seen = []
+
+    def note(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        seen.append(request["key"])
+        return echo(request)
+
+    address = served(note)
+    assert run(address).returncode == 0
+    assert run(address, API_KEYS="new\nold\n").returncode == 0
+    assert seen == [None, "Bearer new"]

@@ -1,9 +1,12 @@
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.http.api_keys import ApiKeys
 from lora_runtime.http.guard import App, Guard, Message, Receive, Scope, Send, is_public
 from lora_runtime.metrics.labels import AdapterLabels
 from lora_runtime.metrics.traffic import Traffic
@@ -30,13 +33,13 @@ def test_what_clients_and_kubelets_need_is_not(path: str) -> None:
 class Server:
     """A guarded app that does what the test says, and what was counted of it."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, keys: ApiKeys | None = None) -> None:
         self.registry = CollectorRegistry()
         self.in_flight = InFlight()
-        self.guard = Guard(app, self.in_flight, Traffic(AdapterLabels("base", 5), self.registry))
+        self.guard = Guard(app, self.in_flight, Traffic(AdapterLabels("base", 5), self.registry), keys)
         self.sent: list[Message] = []
 
-    async def ask(self, *incoming: str) -> None:
+    async def ask(self, *incoming: str, **scope: object) -> None:
         messages = iter(incoming)
 
         async def receive() -> Message:
@@ -45,7 +48,7 @@ class Server:
         async def send(message: Message) -> None:
             self.sent.append(message)
 
-        await self.guard({"type": "http", "path": "/v1/completions"}, receive, send)
+        await self.guard({"type": "http", "path": "/v1/completions"} | scope, receive, send)
 
     @property
     def outcomes(self) -> dict[str, float]:
@@ -132,3 +135,56 @@ async def test_an_app_that_breaks_has_failed_and_one_that_is_cancelled_was_abort
     with pytest.raises(asyncio.CancelledError):
         await server.ask()
     assert server.outcomes == {"failed": 1, "aborted": 1}
+
+
+def guarded(folder: Path) -> tuple[Server, list[Scope]]:
+    """A server that asks for the key `right`, and what got through to the app behind."""
+    (folder / "keys").write_text("right")
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+
+    return Server(app, ApiKeys(folder / "keys")), seen
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"authorization", b"Bearer wrong")],
+        [(b"x-api-key", b"right")],
+        [(b"authorization", b"Bearer right"), (b"authorization", b"Bearer right")],
+    ],
+)
+async def test_who_shows_no_key_is_told_so_in_the_words_of_openai(
+    tmp_path: Path, headers: list[tuple[bytes, bytes]]
+) -> None:
+    server, seen = guarded(tmp_path)
+    await server.ask(headers=headers)
+    start, body = server.sent
+    assert start["status"] == 401
+    assert (b"www-authenticate", b"Bearer") in start["headers"]
+    assert json.loads(body["body"])["error"]["code"] == "invalid_api_key"
+    assert seen == []
+
+
+async def test_who_shows_a_key_gets_through_and_so_do_probes(tmp_path: Path) -> None:
+    server, seen = guarded(tmp_path)
+    await server.ask(headers=[(b"authorization", b"Bearer right")])
+    await server.ask(path="/ready")
+    assert [scope["path"] for scope in seen] == ["/v1/completions", "/ready"]
+
+
+async def test_what_is_hidden_is_hidden_with_a_key_too(tmp_path: Path) -> None:
+    server, seen = guarded(tmp_path)
+    await server.ask(path="/v1/load_lora_adapter", headers=[(b"authorization", b"Bearer right")])
+    assert server.sent[0]["status"] == 404
+    assert seen == []
+
+
+async def test_a_web_socket_without_a_key_is_closed(tmp_path: Path) -> None:
+    server, seen = guarded(tmp_path)
+    await server.ask(type="websocket", path="/v1/responses")
+    assert server.sent == [{"type": "websocket.close", "code": 1008}]
+    assert seen == []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lora_api.runtime_api import Desired, DesiredAdapter, Part, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.runtime_api import Desired, DesiredAdapter, Mismatch, Part, RevisionSpec
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.engine.protocol import Tier
@@ -81,6 +81,11 @@ class Pod:
             assert time.monotonic() < deadline, self.service.inventory()
             await self.service.inventory_after(self.service.inventory().etag, 0.05)
 
+    async def keeping(self, document: Desired) -> None:
+        """Waits until the document would outlive the process."""
+        kept = self.folder / "state" / "desired.json.gz"
+        await self.until(lambda: kept.exists() and Desired.unpacked(kept.read_bytes()) == document)
+
     async def serving(self, spec: RevisionSpec, name: str = "a") -> None:
         def holds() -> bool:
             found = self.service.inventory().adapter(name)
@@ -109,6 +114,7 @@ async def test_a_restarted_container_takes_the_newer_of_the_mounted_and_the_kept
     pod: Pod, mounted: int
 ) -> None:
     await pod.service.put(a_document(7, V2))
+    await pod.keeping(a_document(7, V2))
     pod.mounted.write_bytes(a_document(mounted).packed())
     again = pod.again()
     await again.service.restore(pod.mounted)
@@ -118,6 +124,7 @@ async def test_a_restarted_container_takes_the_newer_of_the_mounted_and_the_kept
 @pytest.mark.parametrize("damage", [b"", b"\x1f\x8bgarbage", a_document(9).packed()[:-9], b"{}"], ids=repr)
 async def test_a_damaged_document_is_passed_over_for_the_other_one(pod: Pod, damage: bytes) -> None:
     await pod.service.put(a_document(7))
+    await pod.keeping(a_document(7))
     pod.mounted.write_bytes(damage)
     again = pod.again()
     await again.service.restore(pod.mounted)
@@ -147,6 +154,58 @@ async def test_a_document_that_does_not_come_after_the_current_one_is_refused(po
     await pod.service.put(a_document(7))
 
 
+async def test_a_patch_makes_the_next_document_of_the_one_that_it_names(pod: Pod) -> None:
+    first, second = a_document(1), a_document(2, V2)
+    await pod.service.put(first)
+    await pod.service.patch(first.etag, second.patch_from(first))
+    assert pod.service.inventory().desired_etag == second.etag
+    await pod.service.patch(first.etag, second.patch_from(first))
+    assert pod.service.inventory().desired_sequence == 2, "the same once more changes nothing"
+
+
+async def test_a_patch_of_a_document_that_the_pod_does_not_work_on_is_refused(pod: Pod) -> None:
+    first, second, third = a_document(1), a_document(2, V2), a_document(3)
+    with pytest.raises(Mismatch):
+        await pod.service.patch(first.etag, second.patch_from(first))
+    await pod.service.put(first)
+    with pytest.raises(Mismatch):
+        await pod.service.patch(second.etag, third.patch_from(second))
+    assert pod.service.inventory().desired_sequence == 1
+
+
+async def test_an_inventory_since_an_earlier_one_tells_what_has_changed_alone(pod: Pod) -> None:
+    pod.service.attach_engine(pod.engine)
+    both = (DesiredAdapter(name="a", uid="u", serve=V1), DesiredAdapter(name="b", uid="v", serve=V1))
+    await pod.service.put(Desired(sequence=1, adapters=both))
+    await pod.serving(V1, "a")
+    await pod.serving(V1, "b")
+    known = pod.service.inventory()
+    await pod.service.put(Desired(sequence=2, adapters=(DesiredAdapter(name="b", uid="v", serve=V2),)))
+    await pod.serving(V2, "b")
+    await pod.until(lambda: pod.service.inventory().adapter("a") is None and len(pod.engine.loaded) == 1)
+
+    news = pod.service.inventory(known.etag)
+
+    assert (news.since, [report.name for report in news.adapters], news.gone) == (known.version, ["b"], ("a",))
+    assert known.followed_by(news) == pod.service.inventory()
+    assert pod.service.inventory("another-boot-1") == pod.service.inventory()
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_is_news(pod: Pod) -> None:
+    pod.service.attach_engine(pod.engine)
+    await pod.service.put(a_document(1))
+    await pod.serving(V1)
+    pod.engine.answers[V2.revision] = "no"
+    checked = V2.model_copy(update={"verify": Verify(prompt="Hello", contains="Ahoy")})
+    entry = DesiredAdapter(name="a", uid="u", serve=V1, prepare=checked)
+    await pod.service.put(Desired(sequence=2, adapters=(entry,)))
+    await pod.until(lambda: len(pod.service.inventory().adapters[0].revisions) == 2 and len(pod.engine.loaded) == 1)
+    known = pod.service.inventory()
+    await pod.service.put(a_document(3))
+    await pod.until(lambda: len(pod.service.inventory().adapters[0].revisions) == 1)
+    assert known.followed_by(pod.service.inventory(known.etag)) == pod.service.inventory()
+
+
 async def test_readiness_waits_for_the_first_document_only(pod: Pod) -> None:
     await pod.service.put(a_document(1))
     pod.service.attach_engine(pod.engine)
@@ -163,7 +222,12 @@ async def test_readiness_waits_for_what_was_still_being_resolved_when_the_proces
     await pod.service.put(a_document(2))
     pod.engine.gate.clear()
     pod.service.attach_engine(pod.engine)
-    await pod.until(lambda: pod.service.inventory().adapter("a").revisions[0].state == "Loading")  # type: ignore[union-attr]
+
+    def loading() -> bool:
+        adapter = pod.service.inventory().adapter("a")
+        return adapter is not None and [report.state for report in adapter.revisions] == ["Loading"]
+
+    await pod.until(loading)
     assert not pod.service.settled
     pod.engine.gate.set()
     await pod.until(lambda: pod.service.settled)

@@ -16,7 +16,7 @@ from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.store.content import open_store
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress, Workshop
-from support.edits import edit_tensors
+from support.edits import edit_config, edit_tensors
 from support.models import tiny_adapter, tiny_base
 
 
@@ -36,7 +36,7 @@ async def test_a_revision_given_up_before_the_base_is_known_spoils_nothing_for_t
     await asyncio.wait({given_up})
 
     workshop.set_base(load_base(base))
-    await workshop.learn_adapted(FakeEngine())
+    await workshop.learn_engine(FakeEngine())
     assert (await workshop.make(spec, Progress())).rank == 8
 
 
@@ -51,9 +51,13 @@ def test_the_platform_s_plugins_that_the_operator_names_are_let_in_beside_ours(r
 class EngineOf(FakeEngine):
     """An engine that applies adapters to modules with these last names only, or does not tell."""
 
-    def __init__(self, *last_names: str, tells: bool = True) -> None:
+    def __init__(self, *last_names: str, tells: bool = True, rounds_to: Precision = Precision.FLOAT32) -> None:
         super().__init__()
-        self._last_names, self._tells = last_names, tells
+        self._last_names, self._tells, self._rounds_to = last_names, tells, rounds_to
+
+    @property
+    def precision(self) -> Precision:
+        return self._rounds_to
 
     async def adapted(self, modules: Collection[str]) -> Collection[str]:
         if not self._tells:
@@ -100,7 +104,7 @@ async def place(tmp_path: Path) -> Place:
 
 
 async def test_modules_that_the_engine_leaves_out_are_named_as_soon_as_the_engine_is_there(place: Place) -> None:
-    await place.workshop.learn_adapted(EngineOf("q_proj"))
+    await place.workshop.learn_engine(EngineOf("q_proj"))
     with pytest.raises(Refused) as caught:
         await place.workshop.resolve(ResolveRequest(source=place.source), Progress())
     assert caught.value.refusal.reason is Reason.UNSUPPORTED_FEATURE
@@ -116,29 +120,40 @@ async def test_what_was_resolved_before_the_engine_was_there_is_held_against_it_
     making = asyncio.create_task(place.make())
     done, _ = await asyncio.wait({making}, timeout=1)
     assert not done, "it waits for the engine"
-    await place.workshop.learn_adapted(EngineOf("k_proj"))
+    await place.workshop.learn_engine(EngineOf("k_proj"))
     with pytest.raises(Refused, match="no adapter to 4 of its 4 modules"):
         await making
 
 
 async def test_an_engine_that_does_not_tell_refuses_nothing(place: Place) -> None:
-    await place.workshop.learn_adapted(EngineOf(tells=False))
+    await place.workshop.learn_engine(EngineOf(tells=False))
     assert (await place.make()).note == ""
 
 
+@pytest.mark.parametrize("tells", [True, False])
+async def test_a_weight_that_the_engine_s_element_type_cannot_hold_is_refused_before_it_is_loaded(
+    place: Place, tells: bool
+) -> None:
+    edit_tensors(place.adapter, lambda tensors: [t.fill_(65504.0) for t in tensors.values()])
+    edit_config(place.adapter, lora_alpha=32)
+    await place.workshop.learn_engine(EngineOf("q_proj", "v_proj", tells=tells, rounds_to=Precision.FLOAT16))
+    with pytest.raises(Refused, match="which an engine in float16 cannot hold"):
+        await place.make()
+
+
 async def test_an_engine_that_is_busy_at_first_is_asked_again(place: Place) -> None:
-    await place.workshop.learn_adapted(BusyEngine("q_proj", too_early=2), pauses=(0, 0))
+    await place.workshop.learn_engine(BusyEngine("q_proj", too_early=2), pauses=(0, 0))
     with pytest.raises(Refused, match="no adapter to 2 of its 4 modules"):
         await place.make()
 
 
 async def test_an_engine_that_stays_busy_holds_nothing_up_for_ever(place: Place) -> None:
-    await place.workshop.learn_adapted(BusyEngine("q_proj", too_early=9), pauses=(0, 0))
+    await place.workshop.learn_engine(BusyEngine("q_proj", too_early=9), pauses=(0, 0))
     assert (await place.make()).note == ""
 
 
 async def test_an_engine_that_does_not_know_the_question_is_asked_once(place: Place) -> None:
-    await asyncio.wait_for(place.workshop.learn_adapted(EngineOf(tells=False), pauses=(3600,)), 10)
+    await asyncio.wait_for(place.workshop.learn_engine(EngineOf(tells=False), pauses=(3600,)), 10)
 
 
 @pytest.mark.parametrize("matrix", ["A", "B"])
@@ -146,11 +161,11 @@ async def test_an_adapter_that_was_never_trained_is_served_with_a_note_that_it_c
     place: Place, matrix: str
 ) -> None:
     edit_tensors(place.adapter, lambda tensors: [t.zero_() for name, t in tensors.items() if f"lora_{matrix}" in name])
-    await place.workshop.learn_adapted(FakeEngine())
+    await place.workshop.learn_engine(FakeEngine())
     assert (await place.make()).note.startswith("it changes nothing: in every module A or B is zero")
 
 
 async def test_an_adapter_with_one_module_that_acts_has_no_note(place: Place) -> None:
     edit_tensors(place.adapter, lambda tensors: [t.zero_() for name, t in tensors.items() if "layers.0" in name])
-    await place.workshop.learn_adapted(FakeEngine())
+    await place.workshop.learn_engine(FakeEngine())
     assert (await place.make()).note == ""

@@ -1,4 +1,4 @@
-"""Kubernetes, etcd, helm and the servers that tests fetch from, built from their Go modules once per machine and version."""
+"""Kubernetes, etcd, helm, promtool and the servers that tests fetch from, built from their Go modules once per machine and version."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from local_cluster.progress import Progress
 _MODULES = Path(__file__).resolve().parents[2] / "go"
 _KUBERNETES, _ETCD, _HELM = "v1.36.3", "v3.7.3", "v4.3.1"
 _S3, _REGISTRY, _GCS = "v1.8.0", "v3.1.2", "v1.56.1"
+_PROMETHEUS = "v0.313.5"
 _BUILD_TIMEOUT_SECONDS = 3600
 
 
@@ -33,6 +34,8 @@ class Binary:
     stamps: tuple[str, ...] = ()
     minutes: float = 0.5
     """How long a cold build takes on two cores, roughly; shared parts count where they are built first."""
+    tags: str = ""
+    """Go's build tags."""
 
 
 def _kubernetes(name: str, minutes: float) -> Binary:
@@ -64,6 +67,15 @@ KNOWN: Mapping[str, Binary] = {
         Binary("versitygw", _S3, "versitygw", "github.com/versity/versitygw/cmd/versitygw", minutes=1.5),
         Binary("registry", _REGISTRY, "registry", "github.com/distribution/distribution/v3/cmd/registry", minutes=2),
         Binary("fake-gcs-server", _GCS, "fake-gcs-server", "github.com/fsouza/fake-gcs-server", minutes=1),
+        Binary(
+            "promtool",
+            _PROMETHEUS,
+            "promtool",
+            "github.com/prometheus/prometheus/cmd/promtool",
+            # Or it brings the clients of two dozen clouds along, to discover what it never asks for.
+            tags="remove_all_sd",
+            minutes=2,
+        ),
     )
 }
 
@@ -130,7 +142,7 @@ def _go_build(module: Path, wanted: list[Binary], output: Path) -> None:
     # Programs of one module share most packages: one call builds those once, on all cores.
     target = output / wanted[0].name if len(wanted) == 1 else f"{output}/"
     link = " ".join(["-s -w", *(f"-X {stamp}" for stamp in wanted[0].stamps)])
-    flags = ["-trimpath", "-buildvcs=false", "-mod=readonly", f"-ldflags={link}"]
+    flags = ["-trimpath", "-buildvcs=false", "-mod=readonly", f"-tags={wanted[0].tags}", f"-ldflags={link}"]
     done = subprocess.run(
         ["nice", "go", "build", *flags, "-o", target, *(binary.package for binary in wanted)],
         cwd=module,

@@ -80,7 +80,8 @@ def _api_server(layout: Layout) -> dict[str, object]:
         "etcd-keyfile": pki / "etcd.key",
         "secure-port": layout.record.api_port,
         "authorization-mode": "Node,RBAC",
-        "enable-admission-plugins": "NodeRestriction",
+        # The second is on by default in some distributions: who may not finalize an owner may not make it wait for a child.
+        "enable-admission-plugins": "NodeRestriction,OwnerReferencesPermissionEnforcement",
         "allow-privileged": "true",
         "client-ca-file": pki / "ca.crt",
         "tls-cert-file": pki / "apiserver.crt",
@@ -132,6 +133,8 @@ def _controller_manager(layout: Layout) -> dict[str, object]:
         # Its defaults spread the start over 5 s.
         "kube-api-qps": 200,
         "kube-api-burst": 400,
+        # By default an autoscaler looks every 15 s.
+        "horizontal-pod-autoscaler-sync-period": "2s",
         "leader-elect": "false",
         "bind-address": "127.0.0.1",
     }

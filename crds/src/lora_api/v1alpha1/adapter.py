@@ -168,14 +168,15 @@ class UpdateStrategy(StrEnum):
     TOGETHER = "Together"
     """Every pod prepares the new revision; when all have, they switch within milliseconds of each other."""
     ROLLING = "Rolling"
-    """Each pod switches as soon as it has the new revision."""
+    """The first pod that has the new revision switches, and each other one as soon as it has it, too."""
 
 
 class Update(common.ApiModel):
     """How a new revision replaces the old one."""
 
     strategy: UpdateStrategy = Field(
-        default=UpdateStrategy.TOGETHER, description="Together: all pods switch at once. Rolling: each when it can."
+        default=UpdateStrategy.TOGETHER,
+        description="Together: all pods switch at once, when all have it. Rolling: each as soon as it has it.",
     )
     timeout_seconds: int = Field(
         default=120,
@@ -200,7 +201,7 @@ class Verify(common.ApiModel):
     prompt: str = Field(
         min_length=1, max_length=8192, description="The text to go on from, as it is: no chat template is applied."
     )
-    max_tokens: int = Field(default=16, ge=1, le=256, description="Longest answer, in tokens.")
+    max_tokens: int = Field(default=16, ge=1, le=256, description="Length of the longest answer, in tokens.")
     contains: str | None = Field(
         default=None, min_length=1, max_length=1024, description="The answer must contain this text."
     )
@@ -223,7 +224,7 @@ class LoRAAdapterSpec(common.ApiModel):
     )
 
     model_ref: common.ObjectRef = Field(
-        description="The LoRAModel that serves this adapter.",
+        description="The LoRAModel that serves this adapter. It cannot be changed.",
         json_schema_extra=common.cel(("self.name == oldSelf.name", "may not be changed; create a new LoRAAdapter")),
     )
     served_name: common.ServedName | None = Field(
@@ -233,21 +234,35 @@ class LoRAAdapterSpec(common.ApiModel):
             "if two adapters claim a name, the older one has it."
         ),
     )
-    source: AdapterSource | None = Field(default=None, description="Where the adapter's files come from.")
-    blend: Blend | None = Field(default=None, description="Other adapters of the same model, combined.")
+    source: AdapterSource | None = Field(
+        default=None, description="Where the adapter's files come from: exactly one place."
+    )
+    blend: Blend | None = Field(
+        default=None, description="Other adapters of the same model, combined into one; instead of a source."
+    )
     weight: Weight = Field(
         default=1.0, description="Scales the adapter's effect: 0 is the base model, 1 as trained. Editable live."
     )
     precision: Precision = Field(
         default=Precision.AUTO,
-        description="Rounding of the published tensors; Auto keeps float32 for the engine to round.",
+        description=(
+            "Element type that the adapter's tensors are rounded to before they are loaded. Auto loads float32 and leaves the "
+            "rounding to the engine."
+        ),
     )
-    digest: common.Digest | None = Field(default=None, description="Refuse any other bytes than these.")
+    digest: common.Digest | None = Field(
+        default=None,
+        description=(
+            "Digest that the adapter's files must have, as status.digest shows it; other bytes are refused. Unset: those that "
+            "the source holds when it is first looked at are pinned."
+        ),
+    )
     verify: Verify | None = Field(
         default=None,
         description=(
-            "Each pod lets a revision generate greedily before clients see it, and refuses it when the answer is another. "
-            "A change of this alone checks what is served; it is served on even if it fails."
+            "A prompt that each pod gives to a new revision before clients see it, and what it must answer to be served. The "
+            "answer is generated greedily. A change of this field alone checks what is served already, which is served on "
+            "even if it fails."
         ),
     )
     update: Update = Field(default=Update(), description="How a new revision replaces the old one.")
@@ -268,19 +283,19 @@ class AdapterMemory(common.ApiModel):
         default=None,
         ge=0,
         json_schema_extra={"format": "int64"},
-        description="Its published tensors on the pod's disk.",
+        description="Its tensors on the pod's disk, in the form that is served.",
     )
     host_bytes: int | None = Field(
         default=None,
         ge=0,
         json_schema_extra={"format": "int64"},
-        description="Its copy in the engine's host memory, while it is one of the model's maxCached.",
+        description="Its copy in the engine's host memory, while it is among the model's spec.adapters.maxCached.",
     )
     slot_bytes: int | None = Field(
         default=None,
         ge=0,
         json_schema_extra={"format": "int64"},
-        description="The device slot it takes part in batches from; the same for every adapter, whatever its rank.",
+        description="Device memory of the slot from which it takes part in batches; the same for every adapter, whatever its rank.",
     )
 
 
@@ -288,14 +303,14 @@ class PodFailure(common.ApiModel):
     """Why one pod does not serve the wanted revision."""
 
     pod: str = Field(max_length=253, description="Name of the pod.")
-    reason: str = Field(max_length=128, description="Why, in one CamelCase word.")
-    message: str = Field(max_length=1024, description="Why, in words.")
+    reason: str = Field(max_length=128, description="Why the pod does not serve it, in one CamelCase word.")
+    message: str = Field(max_length=1024, description="Why the pod does not serve it, in words.")
 
 
 class HistoryEntry(common.ApiModel):
     """A revision that was served."""
 
-    revision: str = Field(max_length=64, description="The revision.")
+    revision: str = Field(max_length=64, description="Name of the revision, as in status.revision.")
     digest: str | None = Field(default=None, max_length=71, description="Digest of its files; unset for a blend.")
     time: str = Field(json_schema_extra={"format": "date-time"}, description="When it became wanted.")
 
@@ -303,7 +318,9 @@ class HistoryEntry(common.ApiModel):
 class AdapterSummary(common.ApiModel):
     """Words for the columns of `kubectl get`."""
 
-    loaded: str = Field(default="", max_length=32, description="Updated pods out of desired ones.")
+    loaded: str = Field(
+        default="", max_length=32, description="Pods that serve this generation's revision, out of those that should."
+    )
     resolved: str = Field(default="", max_length=1024, description="The resolved source in one line.")
 
 
@@ -312,19 +329,23 @@ class LoRAAdapterStatus(common.ApiModel):
 
     conditions: common.Conditions = ()
     observed_generation: int = Field(
-        default=0, ge=0, description="The metadata.generation this status was decided for."
+        default=0,
+        ge=0,
+        description="The metadata.generation that this status is about; a smaller number means that the last edit was not seen yet.",
     )
     revision: str | None = Field(
         default=None,
         max_length=64,
-        description="Hash of digests, weights, method and precision: same revision, same bytes.",
+        description="What is served, in one word: a hash of digests, weights, method and precision. Same revision, same bytes.",
     )
     digest: str | None = Field(default=None, max_length=71, description="Digest of the adapter's files.")
     resolved_source: AdapterSource | None = Field(
         default=None, description="The source, pinned: with a commit, ETags or a digest."
     )
     source_hash: str | None = Field(
-        default=None, max_length=64, description="Hash of the spec.source that resolvedSource and digest belong to."
+        default=None,
+        max_length=64,
+        description="Hash of the spec.source that resolvedSource and digest were found for.",
     )
     rank: int | None = Field(default=None, ge=0, description="Rank of the adapter or of the whole blend.")
     kept_energy: float | None = Field(
@@ -340,14 +361,15 @@ class LoRAAdapterStatus(common.ApiModel):
         default=None, ge=0, json_schema_extra={"format": "int64"}, description="Size of the adapter's files in bytes."
     )
     memory: AdapterMemory | None = Field(
-        default=None, description="What it takes in a pod; unset while no pod serves it."
+        default=None,
+        description="What the served revision takes in a pod, of several the most; unset while no pod serves it.",
     )
     pods: PodCounts = Field(default=PodCounts(), description="How many pods serve it.")
     failures: tuple[PodFailure, ...] = Field(
-        default=(), max_length=5, description="Up to five pods that do not, and why."
+        default=(), max_length=5, description="Up to five pods that do not serve the wanted revision, and why."
     )
     history: tuple[HistoryEntry, ...] = Field(
-        default=(), max_length=10, description="The last revisions, newest first."
+        default=(), max_length=10, description="The last ten revisions that were wanted, newest first."
     )
     summary: AdapterSummary = Field(default=AdapterSummary(), description="Words for the columns of kubectl get.")
 
@@ -358,8 +380,10 @@ class LoRAAdapter(common.ApiModel):
     kind: ClassVar[str] = "LoRAAdapter"
     plural: ClassVar[str] = "loraadapters"
 
-    spec: LoRAAdapterSpec = Field(description="What the user wishes.")
-    status: LoRAAdapterStatus = Field(default=LoRAAdapterStatus(), description="What the operator observes.")
+    spec: LoRAAdapterSpec = Field(description="What should be served under the name, and how.")
+    status: LoRAAdapterStatus = Field(
+        default=LoRAAdapterStatus(), description="What the operator last saw; written by it alone."
+    )
 
 
 def _host(url: str) -> str:

@@ -27,7 +27,7 @@ VolumeName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-
 class ObjectRef(ApiModel):
     """Names an object of a known kind in the same namespace."""
 
-    name: ObjectName = Field(description="Name of the object, in this namespace.")
+    name: ObjectName = Field(description="Name of the object, in the same namespace.")
 
 
 class HuggingFaceSource(ApiModel):
@@ -37,7 +37,7 @@ class HuggingFaceSource(ApiModel):
         min_length=1,
         max_length=200,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$",
-        description="Repository, as in `owner/name`.",
+        description="Name of the repository, as in `owner/name`.",
     )
     revision: str = Field(
         default="main",
@@ -71,7 +71,7 @@ class VolumeSource(ApiModel):
         default=".",
         min_length=1,
         max_length=1024,
-        description="Folder inside the volume.",
+        description="Folder inside the volume that holds the files.",
         json_schema_extra=cel(
             (
                 "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
@@ -94,7 +94,7 @@ class ModelSource(ApiModel):
     )
 
     hugging_face: HuggingFaceSource | None = Field(default=None, description="A repository on the Hugging Face Hub.")
-    volume: VolumeSource | None = Field(default=None, description="A folder of a mounted volume.")
+    volume: VolumeSource | None = Field(default=None, description="A folder of a volume that the LoRAModel mounts.")
 
     def describe(self) -> str:
         """The source in one short line, as `kubectl get` prints it."""
@@ -110,7 +110,7 @@ class ModelSource(ApiModel):
 class SecretRef(ApiModel):
     """Names a Secret in the same namespace."""
 
-    name: ObjectName = Field(description="Name of the Secret, in this namespace.")
+    name: ObjectName = Field(description="Name of the Secret, in the same namespace.")
 
 
 class ConditionStatus(StrEnum):
@@ -124,23 +124,27 @@ class ConditionStatus(StrEnum):
 class Condition(ApiModel):
     """One metav1.Condition."""
 
-    type: str = Field(max_length=316, description="What the condition is about.")
-    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
-    observed_generation: int = Field(default=0, ge=0, description="The metadata.generation this was decided for.")
+    type: str = Field(max_length=316, description="What the condition says of the object, as in Ready.")
+    status: Literal["True", "False", "Unknown"] = Field(
+        description="Whether it holds; Unknown while that cannot be told."
+    )
+    observed_generation: int = Field(default=0, ge=0, description="The metadata.generation that this was decided for.")
     last_transition_time: str = Field(
         json_schema_extra={"format": "date-time"}, description="When the status last changed."
     )
     reason: str = Field(
-        max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", description="Why, in one CamelCase word."
+        max_length=1024,
+        pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        description="Why it is so, in one CamelCase word.",
     )
-    message: str = Field(max_length=32768, description="Why, in words, and what to do about it.")
+    message: str = Field(max_length=32768, description="Why it is so, in words, and what to do about it.")
 
 
 Conditions = Annotated[
     tuple[Condition, ...],
     Field(
         max_length=16,
-        description="Standard conditions; see the reference for every type and reason.",
+        description="What holds for the object now. Ready is the summary: it repeats the first reason that stands in the way.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     ),
 ]

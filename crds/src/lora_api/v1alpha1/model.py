@@ -14,8 +14,19 @@ OWNED_FLAGS = (
     "--enable-lora", "--max-loras", "--max-cpu-loras", "--max-lora-rank", "--lora-modules", "--lora-dtype",
     "--api-server-count", "--model", "--served-model-name", "--host", "--port", "--uds", "--dtype", "--max-model-len",
     "--tensor-parallel-size", "-tp", "--no-enable-lora", "--middleware", "--root-path", "--worker-extension-cls", "--config",
+    "--api-key", "--grpc", "--grpc-port",
 )  # fmt: skip
 """vLLM flags that the operator sets from other fields, or that would undo what it promises."""
+
+
+def _abbreviations(flag: str) -> str:
+    """A pattern for the flag and all its beginnings: vLLM takes `--served-m` for `--served-model-name`."""
+    dashes = len(flag) - len(flag.lstrip("-"))
+    optional = "".join(f"({letter}" for letter in flag[dashes + 1 :]) + ")?" * (len(flag) - dashes - 1)
+    return flag[: dashes + 1] + optional
+
+
+_OWNED = "|".join(map(_abbreviations, OWNED_FLAGS))
 
 
 class AcceleratorType(StrEnum):
@@ -33,9 +44,10 @@ class Accelerator(common.ApiModel):
     """The hardware each pod asks for."""
 
     type: AcceleratorType = Field(
-        default=AcceleratorType.CPU, description="Picks the image, the device resource and engine flags."
+        default=AcceleratorType.CPU,
+        description="Kind of device. It picks the image, the resource that is asked for, and engine flags.",
     )
-    count: int = Field(default=1, ge=1, le=64, description="Devices per pod; ignored for CPU.")
+    count: int = Field(default=1, ge=1, le=64, description="How many devices each pod asks for; ignored for CPU.")
 
 
 class EngineDtype(StrEnum):
@@ -70,9 +82,9 @@ class Engine(common.ApiModel):
         description="Further flags for vLLM, each `--flag=value` or `--flag`.",
         json_schema_extra=common.cel(
             (
-                "!self.exists(arg, arg.replace('_', '-').matches('^(" + "|".join(OWNED_FLAGS) + ")(=.*)?$'))",
-                "must not set flags that the operator owns (LoRA limits, model, names, ports, dtype, lengths, parallelism): "
-                "use the fields of spec",
+                f"!self.exists(arg, arg.replace('_', '-').matches('^({_OWNED})([=.].*)?$'))",
+                "must not set flags that the operator owns (LoRA limits, model, names, ports, keys, dtype, lengths, "
+                "parallelism), abbreviated or not: use the fields of spec",
             ),
             ("self.all(arg, arg.startsWith('-'))", "must be flags, each as --flag=value or --flag"),
         ),
@@ -128,6 +140,32 @@ class CredentialsEntry(common.ApiModel):
         return self.hosts is None or is_named(host, self.hosts)
 
 
+class ApiKey(common.ApiModel):
+    """Keys that clients must show, from a Secret."""
+
+    secret_ref: common.SecretRef = Field(description="The Secret. The operator never reads it.")
+    key: str = Field(
+        default="api-key",
+        min_length=1,
+        max_length=253,
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        description=(
+            "Key of the Secret that holds the accepted API keys, one a line. A change is noticed without a restart, as "
+            "soon as the kubelet has brought it to the pods: to replace a key, list both for a while."
+        ),
+    )
+
+
+class ReachableFrom(StrEnum):
+    """Who may open connections to the serving port, where the cluster's network enforces NetworkPolicies."""
+
+    EVERYWHERE = "Everywhere"
+    NAMESPACE = "Namespace"
+    """Pods of the same namespace."""
+    NOWHERE = "Nowhere"
+    """Those alone whom NetworkPolicies of the user's own let in."""
+
+
 class ClaimSource(common.ApiModel):
     """A PersistentVolumeClaim in the same namespace."""
 
@@ -140,7 +178,7 @@ class HostPathSource(common.ApiModel):
     path: str = Field(
         min_length=1,
         max_length=1024,
-        description="Absolute path on the node.",
+        description="Absolute path of the folder on the node.",
         json_schema_extra=common.cel(("self.startsWith('/')", "must be an absolute path")),
     )
 
@@ -154,8 +192,10 @@ class VolumeEntry(common.ApiModel):
         )
     )
 
-    name: common.VolumeName = Field(description="The name that source.volume.name refers to.")
-    pvc: ClaimSource | None = Field(default=None, description="A PersistentVolumeClaim.")
+    name: common.VolumeName = Field(
+        description="Name of the volume, as source.volume.name of an adapter or of this model says it."
+    )
+    pvc: ClaimSource | None = Field(default=None, description="A PersistentVolumeClaim in the same namespace.")
     host_path: HostPathSource | None = Field(default=None, description="A folder of the node; for local clusters only.")
 
 
@@ -185,7 +225,7 @@ class LoRAModelSpec(common.ApiModel):
         ge=0,
         le=1000,
         json_schema_extra={"format": "int32"},
-        description="Pods that serve the model; an autoscaler may own it.",
+        description="How many pods serve the model; 0 stops them. An autoscaler may own it.",
     )
     accelerator: Accelerator = Field(default=Accelerator(), description="The hardware each pod asks for.")
     engine: Engine = Field(default=Engine(), description="How vLLM is started. A change restarts the pods, one by one.")
@@ -193,18 +233,38 @@ class LoRAModelSpec(common.ApiModel):
         default=AdapterLimits(), description="Room for adapters in each pod. A change restarts the pods, one by one."
     )
     credentials: tuple[CredentialsEntry, ...] = Field(
-        default=(), max_length=16, description="Secrets mounted into the pods, for sources that need a token."
+        default=(),
+        max_length=16,
+        description=(
+            "Secrets mounted into the pods, for sources that need a token; adapters may name these and no others. Adding or "
+            "removing one restarts the pods, one by one."
+        ),
     )
     volumes: tuple[VolumeEntry, ...] = Field(
         default=(),
         max_length=16,
-        description="Volumes mounted read-only into the pods, for source.volume.",
+        description="Volumes mounted read-only into the pods, for source.volume. A change restarts the pods, one by one.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    cache: Cache = Field(default=Cache(), description="Where the pods keep downloaded files.")
+    api_key: ApiKey | None = Field(
+        default=None,
+        description=(
+            "What clients must show as `Authorization: Bearer <key>`; whoever shows none of the keys gets 401, and nobody "
+            "gets in while the Secret is missing. Anybody may ask when unset. /health, /ping, /ready and /metrics stay open."
+        ),
+    )
+    reachable_from: ReachableFrom = Field(
+        default=ReachableFrom.EVERYWHERE,
+        description=(
+            "Who may reach the serving port, where the cluster's network enforces NetworkPolicies. Everywhere: every client. "
+            "Namespace: pods of this namespace. Nowhere: those alone whom a NetworkPolicy of your own lets in. A change "
+            "restarts no pods."
+        ),
+    )
+    cache: Cache = Field(default=Cache(), description="Disk that each pod may use for downloaded files.")
     resources: dict[str, Any] = Field(
         default_factory=dict,
-        description="Resources of the runtime container, as in a Pod.",
+        description="Requests and limits of the container that serves, as in a Pod; devices are added as accelerator says.",
         json_schema_extra=_OPEN_OBJECT,
     )
     pod_template: dict[str, Any] = Field(
@@ -242,13 +302,15 @@ class LoRAModelStatus(common.ApiModel):
 
     conditions: common.Conditions = ()
     observed_generation: int = Field(
-        default=0, ge=0, description="The metadata.generation this status was decided for."
+        default=0,
+        ge=0,
+        description="The metadata.generation that this status is about; a smaller number means that the last edit was not seen yet.",
     )
-    replicas: int = Field(default=0, ge=0, description="Pods that exist; read by autoscalers.")
-    ready_replicas: int = Field(default=0, ge=0, description="Pods that are ready.")
+    replicas: int = Field(default=0, ge=0, description="How many pods exist; read by autoscalers.")
+    ready_replicas: int = Field(default=0, ge=0, description="How many pods are ready to serve.")
     selector: str = Field(default="", max_length=1024, description="Label selector of the pods; read by autoscalers.")
-    adapters: int = Field(default=0, ge=0, description="LoRAAdapters that name this model.")
-    ready_adapters: int = Field(default=0, ge=0, description="LoRAAdapters of this model that are Ready.")
+    adapters: int = Field(default=0, ge=0, description="How many LoRAAdapters name this model.")
+    ready_adapters: int = Field(default=0, ge=0, description="How many LoRAAdapters of this model are Ready.")
     capacity: ModelCapacity | None = Field(
         default=None, description="Room for adapters in each pod; unset while no pod serves."
     )
@@ -264,5 +326,7 @@ class LoRAModel(common.ApiModel):
     kind: ClassVar[str] = "LoRAModel"
     plural: ClassVar[str] = "loramodels"
 
-    spec: LoRAModelSpec = Field(description="What the user wishes.")
-    status: LoRAModelStatus = Field(default=LoRAModelStatus(), description="What the operator observes.")
+    spec: LoRAModelSpec = Field(description="The base model, the pods that serve it, and what adapters may use.")
+    status: LoRAModelStatus = Field(
+        default=LoRAModelStatus(), description="What the operator last saw; written by it alone."
+    )

@@ -30,11 +30,13 @@ Prefix = Annotated[
 class ETags(common.ApiModel):
     """The version of both files, as their server names it."""
 
-    config: ETag = Field(description="ETag of adapter_config.json.")
-    tensors: ETag = Field(description="ETag of adapter_model.safetensors.")
+    config: ETag = Field(description="ETag that the server gives adapter_config.json.")
+    tensors: ETag = Field(description="ETag that the server gives adapter_model.safetensors.")
 
 
-_ETAGS = "Accept only files with these ETags. Filled in by the operator in status.resolvedSource."
+_ETAGS = (
+    "Accept only files with these ETags. The operator writes them into status.resolvedSource; leave them out in a spec."
+)
 
 
 class S3Source(common.ApiModel):

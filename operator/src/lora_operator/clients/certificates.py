@@ -1,7 +1,6 @@
 """The operator's certificate authority and what it signs, for mutual TLS on the pods' admin port."""
 
 import datetime
-import hashlib
 import ipaddress
 import ssl
 import tempfile
@@ -17,7 +16,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_CERTIFICATE = "ca.crt"
 CA_KEY = "ca.key"
 
+LEAF_LIFETIME = datetime.timedelta(days=30)
+"""Of the certificates of pods and of the operator, unless the settings say otherwise."""
+
 _LIFETIME = datetime.timedelta(days=3650)
+_SPENT = 2 / 3
+"""The share of its life after which a certificate is replaced."""
 _CLOCK_SKEW = datetime.timedelta(hours=1)
 
 
@@ -31,6 +35,8 @@ class Leaf:
 
     certificate: bytes
     key: bytes
+    renew_at: datetime.datetime
+    """Well before it ends, so that a few failures to replace it do no harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class Authority:
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+    trusted: tuple[x509.Certificate, ...]
+    """Whose certificates are believed: this one's, and while it takes over from another, or another from it, the other's."""
 
     @classmethod
     def make(cls, now: datetime.datetime) -> Self:
@@ -52,11 +60,13 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        return cls(certificate, key)
+        return cls(certificate, key, (certificate,))
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
         """The authority whose files lie in the folder; None when there are none.
+
+        The first certificate in the file is its own; others are trusted beside it.
 
         Raises:
             CertificateError: the files are not a certificate and its key.
@@ -65,18 +75,18 @@ class Authority:
         if not all(path.exists() for path in paths):
             return None
         try:
-            certificate = x509.load_pem_x509_certificate(paths[0].read_bytes())
+            certificate, *others = x509.load_pem_x509_certificates(paths[0].read_bytes())
             key = serialization.load_pem_private_key(paths[1].read_bytes(), password=None)
         except (OSError, ValueError, TypeError) as error:
             raise CertificateError(f"{folder}: {CA_CERTIFICATE} and {CA_KEY} cannot be read: {error}") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             raise CertificateError(f"{folder}: {CA_KEY} is not the key of {CA_CERTIFICATE}; delete the Secret to renew")
-        return cls(certificate, key)
+        return cls(certificate, key, (certificate, *others))
 
     @property
     def pem(self) -> bytes:
-        """The authority's own certificate."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
+        """The certificates that are trusted."""
+        return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in self.trusted)
 
     @property
     def key_pem(self) -> bytes:
@@ -84,24 +94,29 @@ class Authority:
         return _key_pem(self.key)
 
     @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the certificate in hex."""
-        return hashlib.sha256(self.certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+    def ends(self) -> datetime.datetime:
+        """When nobody believes it any longer."""
+        return self.certificate.not_valid_after_utc
 
-    def server(self, host: str, now: datetime.datetime) -> Leaf:
+    def server(self, host: str, now: datetime.datetime, lifetime: datetime.timedelta = LEAF_LIFETIME) -> Leaf:
         """A certificate for a server that is called `host`; no client can use it."""
-        return self._leaf(host, ExtendedKeyUsageOID.SERVER_AUTH, now, _subject_alternative(host))
+        return self._leaf(host, ExtendedKeyUsageOID.SERVER_AUTH, now, lifetime, _subject_alternative(host))
 
-    def client(self, name: str, now: datetime.datetime) -> Leaf:
+    def client(self, name: str, now: datetime.datetime, lifetime: datetime.timedelta = LEAF_LIFETIME) -> Leaf:
         """A certificate for a client; no server can use it."""
-        return self._leaf(name, ExtendedKeyUsageOID.CLIENT_AUTH, now, x509.DNSName(name))
+        return self._leaf(name, ExtendedKeyUsageOID.CLIENT_AUTH, now, lifetime, x509.DNSName(name))
 
     def _leaf(
-        self, name: str, usage: x509.ObjectIdentifier, now: datetime.datetime, alternative: x509.GeneralName
+        self,
+        name: str,
+        usage: x509.ObjectIdentifier,
+        now: datetime.datetime,
+        lifetime: datetime.timedelta,
+        alternative: x509.GeneralName,
     ) -> Leaf:
         key = ec.generate_private_key(ec.SECP256R1())
-        # A leaf ends with its authority: its Secret is made once, under a name that another authority changes.
-        until = self.certificate.not_valid_after_utc
+        # What outlives its authority is believed by nobody.
+        until = min(now + lifetime, self.ends)
         # A common name has 64 characters at most; only the alternative name counts.
         certificate = (
             _builder(_name(name[:64]), self.certificate.subject, key.public_key(), now, until)
@@ -113,18 +128,20 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        return Leaf(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        return Leaf(pem, _key_pem(key), now + _SPENT * (until - now))
 
 
 def client_context(authority: Authority, leaf: Leaf) -> ssl.SSLContext:
     """For a client that shows `leaf` and trusts servers of this authority alone."""
     context = ssl.create_default_context(cadata=authority.pem.decode())
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    _present(context, leaf)
+    present(context, leaf)
     return context
 
 
-def _present(context: ssl.SSLContext, leaf: Leaf) -> None:
+def present(context: ssl.SSLContext, leaf: Leaf) -> None:
+    """Has all connections that begin from now on show `leaf`; those that are open stay as they are."""
     # The ssl module reads certificates from files only.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "leaf.pem")

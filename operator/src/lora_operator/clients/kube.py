@@ -14,6 +14,8 @@ import aiohttp
 from kubernetes.aio import client, config
 
 Manifest = Mapping[str, Any]
+Count = Callable[[str, str, int], None]
+"""Told the method, kind of object and HTTP status of each answer; status 0 is none."""
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
@@ -91,13 +93,14 @@ class Listing:
 class Kube:
     """A connection to one API server. Every call may raise KubeError."""
 
-    def __init__(self, configuration: Any) -> None:
+    def __init__(self, configuration: Any, count: Count = lambda method, kind, status: None) -> None:
         self._configuration = configuration
+        self._count = count
         self._api = client.ApiClient(configuration)
         self._may_write = _for_ever
 
     @classmethod
-    async def connect(cls) -> Self:
+    async def connect(cls, count: Count) -> Self:
         """Connects as the pod's service account, else by the kubeconfig.
 
         Raises:
@@ -116,7 +119,7 @@ class Kube:
         configuration.connection_pool_maxsize = _CONNECTIONS
         # Proxies of the environment are for the world outside; the API server's own is in the kubeconfig.
         configuration.client_session_kwargs = {"trust_env": False}
-        return cls(configuration)
+        return cls(configuration, count)
 
     def writing_while(self, may_write: Callable[[], float]) -> Self:
         """The same connection, for writes that each begin and end within so many seconds from when they are sent."""
@@ -150,7 +153,7 @@ class Kube:
         """One object, or None."""
         accept = _METADATA_ONLY if metadata_only else "application/json"
         try:
-            return await self._request("GET", resource.path(namespace, name), accept=accept)
+            return await self._request("GET", resource.path(namespace, name), kind=resource.kind, accept=accept)
         except KubeError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -178,7 +181,7 @@ class Kube:
         accept = f"{_METADATA_ONLY_LIST},application/json" if metadata_only else "application/json"
         found: list[dict[str, Any]] = []
         while True:
-            page = await self._request("GET", resource.path(namespace), query=query, accept=accept)
+            page = await self._request("GET", resource.path(namespace), kind=resource.kind, query=query, accept=accept)
             # An empty list of metadata alone is null.
             found += page["items"] or ()
             token = page["metadata"].get("continue")
@@ -193,6 +196,7 @@ class Kube:
         *,
         field_manager: str,
         subresource: str | None = None,
+        metadata_only: bool = False,
     ) -> dict[str, Any]:
         """Server-side apply: what the manifest says is ours from now on, whoever had it. Answers the stored object.
 
@@ -202,9 +206,11 @@ class Kube:
         return await self._request(
             "PATCH",
             resource.path(metadata["namespace"], metadata["name"], subresource),
+            kind=resource.kind,
             query={"fieldManager": field_manager, "force": "true"},
             body=manifest,
             content_type=_APPLY,
+            accept=_METADATA_ONLY if metadata_only else "application/json",
         )
 
     async def merge(
@@ -212,12 +218,13 @@ class Kube:
     ) -> dict[str, Any]:
         """Changes the given fields of an object; None removes one. Answers the stored object."""
         path = resource.path(namespace, name, subresource)
-        return await self._request("PATCH", path, body=patch, content_type=_MERGE)
+        return await self._request("PATCH", path, kind=resource.kind, body=patch, content_type=_MERGE)
 
     async def create(self, resource: Resource, manifest: Manifest) -> bool:
         """Creates an object; False when one of its name exists."""
         try:
-            await self._request("POST", resource.path(manifest["metadata"]["namespace"]), body=manifest)
+            path = resource.path(manifest["metadata"]["namespace"])
+            await self._request("POST", path, kind=resource.kind, body=manifest)
         except KubeError as error:
             if error.status == HTTPStatus.CONFLICT:
                 return False
@@ -274,6 +281,7 @@ class Kube:
         method: str,
         path: str,
         *,
+        kind: str = "other",
         query: Mapping[str, str | None] | None = None,
         body: Manifest | None = None,
         content_type: str = "application/json",
@@ -288,11 +296,13 @@ class Kube:
                         raise KubeError(0, f"{method} {path}: not sent, since another operator may be at work by now")
                     response = await self._api.call_api(*request, _request_timeout=seconds)
                     data = await response.read()
+                    self._count(method, kind, response.status)
                     if response.status != HTTPStatus.TOO_MANY_REQUESTS:
                         break
                     # Asked to wait: a new CRD's cache is being filled, or the server is busy.
                     await asyncio.sleep(float(response.headers.get("Retry-After", 1)))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._count(method, kind, 0)
             raise KubeError(0, f"{method} {path}: no answer from the API server: {error!r}") from error
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise KubeError(response.status, f"{method} {path}: {response.status} {_reason(data)}")

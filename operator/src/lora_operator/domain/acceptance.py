@@ -10,6 +10,7 @@ from lora_api.egress import DEFAULT as DEFAULT_EGRESS
 from lora_api.egress import Egress
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
+from lora_operator.domain.host_access import host_access
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Snapshot
 from lora_operator.domain.outcome import Rejected
 
@@ -28,6 +29,8 @@ class Policy:
     """Local clusters only: a hostPath volume lets its author read the node's files."""
     egress: Egress = DEFAULT_EGRESS
     """Which servers sources may name; pods judge what these names turn out to be."""
+    allow_host_access: bool = False
+    """Whether a podTemplate may ask for the node's network, processes or privileges."""
 
 
 def model_rejection(snapshot: Snapshot, policy: Policy, render_error: str | None = None) -> Rejected | None:
@@ -59,6 +62,13 @@ def model_rejection(snapshot: Snapshot, policy: Policy, render_error: str | None
             f"{', '.join(forbidden)} would mount a folder of the node (hostPath), which this operator does not "
             "allow; use a pvc, or on a local cluster set the Helm value `allowHostPath` "
             "(LORA_OPERATOR_ALLOW_HOST_PATH)",
+        )
+    reaching_out = () if policy.allow_host_access else host_access(model.spec.pod_template)
+    if reaching_out:
+        return Rejected(
+            Reason.INVALID_POD_TEMPLATE,
+            f"{', '.join(reaching_out)} would give the pods a part of their node, which this operator does not allow; "
+            "take it out, or have the Helm value `allowHostAccess` (LORA_OPERATOR_ALLOW_HOST_ACCESS) set",
         )
     if render_error is not None:
         return Rejected(Reason.INVALID_POD_TEMPLATE, f"the pods cannot be described: {render_error}")

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from lora_api.runtime_api import Desired, ResolveRequest
+from lora_api.runtime_api import Desired, DesiredPatch, ResolveRequest
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.model import LoRAModelStatus
+from lora_operator.domain.memo import NOTHING, Memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,12 @@ class ApplyChild:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateSecret:
-    """Create the Secret with the pods' certificate; an existing one is left alone, since Secrets are never read."""
+class IssueCertificate:
+    """Write the pods' certificate into the namespace's Secret, which is never read."""
 
-    name: str
     why: str
+    again: bool = False
+    """The one that should be there already, in case somebody deleted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,15 @@ class WriteDesired:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """What changes in one document."""
+
+    base: str
+    """Its etag."""
+    patch: DesiredPatch
+
+
+@dataclass(frozen=True, slots=True)
 class PushDesired:
     """Tell one pod the desired document now."""
 
@@ -46,6 +57,8 @@ class PushDesired:
     ip: str
     document: Desired
     why: str
+    patch: Patch | None = None
+    """The same as what changes in the document that the pod works on, where that one is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +106,9 @@ class WriteAdapterStatus:
     """The resourceVersion of the object that it was decided from."""
 
 
-Action = ApplyChild | CreateSecret | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus
+Action = (
+    ApplyChild | IssueCertificate | WriteDesired | PushDesired | ResolveSource | WriteModelStatus | WriteAdapterStatus
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +120,7 @@ class Plan:
     """By the clock that never jumps."""
     wanted: Mapping[str, str] = field(default_factory=dict, compare=False)
     """For the record: the revision that every pod should serve for an adapter, by its UID; those that cannot be served are missing."""
+    memo: Memo = field(default=NOTHING, compare=False, repr=False)
+    """For the next pass over the model; no part of what was decided."""
+    untold: Mapping[str, datetime] = field(default_factory=dict)
+    """Objects whose status is out of date by steps on the way alone, by UID: since when."""

@@ -4,12 +4,14 @@ A change is one generation of a LoRAAdapter. Its marks are times at which someth
 between two marks is a stage.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from lora_api.runtime_api import RevisionState
+from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.common import ConditionStatus
 from lora_api.v1alpha1.conditions import AdapterCondition
 from lora_operator.domain.actions import Plan, WriteAdapterStatus
@@ -64,9 +66,12 @@ class Change:
             yield stage, begin, end
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pass:
-    """What one pass saw, decided and did, and when."""
+    """What one pass saw, decided and did, and when.
+
+    Hundreds of changes may be under way among thousands of adapters: what each is looked up in is made once.
+    """
 
     snapshot: Snapshot
     plan: Plan
@@ -74,13 +79,28 @@ class Pass:
     """When the look had ended."""
     acted: datetime
 
+    @cached_property
+    def adapters(self) -> Mapping[str, ObservedAdapter]:
+        """By UID."""
+        return {adapter.meta.uid: adapter for adapter in self.snapshot.adapters}
+
+    @cached_property
+    def replicas(self) -> tuple[Replica, ...]:
+        """The pods that requests reach."""
+        return serving_replicas(self.snapshot.pods)
+
+    @cached_property
+    def written(self) -> Mapping[str, LoRAAdapterStatus]:
+        """The statuses that it stored, by UID."""
+        return {action.uid: action.status for action in self.plan.actions if isinstance(action, WriteAdapterStatus)}
+
 
 def advanced(change: Change, one: Pass) -> Change | None:
     """The change after one more pass; None when it is overtaken, gone, or was served before it was made.
 
     The caller keeps it while `reported` is unset.
     """
-    adapter = next((a for a in one.snapshot.adapters if a.meta.uid == change.uid), None)
+    adapter = one.adapters.get(change.uid)
     if adapter is None or adapter.meta.generation != change.generation:
         # An older look than the event is no reason to forget it.
         behind = adapter is not None and adapter.meta.generation < change.generation
@@ -89,7 +109,7 @@ def advanced(change: Change, one: Pass) -> Change | None:
     wanted = one.plan.wanted.get(change.uid)
     if wanted is None:
         return change
-    replicas = serving_replicas(one.snapshot.pods)
+    replicas = one.replicas
     serving = bool(replicas) and all(replica.serving(adapter.served_name) == wanted for replica in replicas)
     if change.revision != wanted:
         if serving:
@@ -101,7 +121,7 @@ def advanced(change: Change, one: Pass) -> Change | None:
         change = replace(change, loaded=change.loaded or one.looked)
     if serving:
         change = replace(change, flipped=change.flipped or one.looked)
-    if change.flipped is not None and _is_ready(adapter, one.plan):
+    if change.flipped is not None and _is_ready(adapter, one):
         change = replace(change, reported=one.acted)
     return change
 
@@ -111,10 +131,9 @@ def _in_engine(replica: Replica, adapter: ObservedAdapter, revision: str) -> boo
     return report is not None and report.state in _IN_ENGINE
 
 
-def _is_ready(adapter: ObservedAdapter, plan: Plan) -> bool:
+def _is_ready(adapter: ObservedAdapter, one: Pass) -> bool:
     """Whether the status, as it is after the pass, says Ready of this generation."""
-    written = {action.uid: action.status for action in plan.actions if isinstance(action, WriteAdapterStatus)}
-    status = written.get(adapter.meta.uid, adapter.status)
+    status = one.written.get(adapter.meta.uid, adapter.status)
     return any(
         c.type == AdapterCondition.READY
         and c.status == ConditionStatus.TRUE.value

@@ -44,8 +44,11 @@ def find(conditions: tuple[Condition, ...], kind: AdapterCondition | ModelCondit
 
 def is_true(conditions: tuple[Condition, ...], kind: AdapterCondition | ModelCondition) -> bool:
     """Whether the condition of one type is there and holds."""
-    condition = find(conditions, kind)
-    return condition is not None and ConditionStatus(condition.status) is ConditionStatus.TRUE
+    # A loop, since models count thousands of adapters at each pass.
+    for condition in conditions:
+        if condition.type == kind:
+            return condition.status == ConditionStatus.TRUE.value
+    return False
 
 
 def cut(message: str, length: int) -> str:

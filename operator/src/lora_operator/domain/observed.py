@@ -62,6 +62,8 @@ class Unreachable:
     """A pod whose admin port does not answer."""
 
     message: str
+    asked: bool = True
+    """False before the first question to it was answered or failed: nothing is known of it then."""
 
 
 @dataclass(frozen=True, slots=True)

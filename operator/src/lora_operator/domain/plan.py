@@ -1,6 +1,6 @@
 """One pass of deciding: from everything that was seen to everything that is to be done about it, in order."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,49 +13,35 @@ from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import (
     acceptance,
     adapter_status,
-    facts,
     model_status,
     polling,
     render,
-    replicas,
     resolving,
-    revisions,
     rollout,
     settling,
+    telling,
     transitions,
 )
 from lora_operator.domain.actions import (
     Action,
     ApplyChild,
-    CreateSecret,
+    IssueCertificate,
+    Patch,
     Plan,
     PushDesired,
     WriteAdapterStatus,
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Snapshot, Unreachable
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
+from lora_operator.domain.conclusions import Conclusions, conclude
+from lora_operator.domain.memo import NOTHING, Memo
+from lora_operator.domain.observed import ObservedAdapter, Snapshot, Unreachable
+from lora_operator.domain.outcome import Blocked, Rejected
 
 Manifest = Mapping[str, Any]
 
 _HANDS_OFF = frozenset({Reason.NAME_CONFLICT, Reason.INVALID_NAME})
 """A model rejected for one of these has no objects of its own; one rejected otherwise keeps what it has."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Conclusions:
-    """What holds for each adapter, before anything is done."""
-
-    known: Mapping[str, AdapterFacts | Blocked]
-    outcomes: Mapping[str, Outcome]
-    document: Desired | None
-    """The document that should be in force; None when the model may have none."""
-
-    @property
-    def wanted(self) -> Mapping[str, str]:
-        """The revision that each adapter comes to, by UID, where it comes to one."""
-        return {uid: found.spec.revision for uid, found in self.outcomes.items() if isinstance(found, Wanted)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +58,9 @@ def make_plan(
     now: datetime,
     children: tuple[Manifest, ...] = (),
     render_error: str | None = None,
-    secret_name: str | None = None,
+    certificate: IssueCertificate | None = None,
+    memo: Memo = NOTHING,
+    untold: Mapping[str, datetime] | None = None,
     *,
     steady: datetime | None = None,
 ) -> Plan:
@@ -84,7 +72,9 @@ def make_plan(
         now: the time, aware, as it is written into statuses.
         children: the objects that should exist, each with its hash in the annotation `labels.TEMPLATE_HASH`.
         render_error: why the children could not be made.
-        secret_name: the Secret with the pods' certificate, if it is to be created.
+        certificate: what is due of the pods' certificate, if anything is.
+        memo: what the last plan for this model handed over, to make this one faster.
+        untold: what the last plan did not tell yet, and since when; None tells everything at once.
         steady: the time by a clock that never jumps, with which all times in the snapshot but those of statuses are
             compared; `now` if it is the same.
     """
@@ -93,46 +83,30 @@ def make_plan(
     applied = () if snapshot.model is None or barred is not None else tuple(_applied(snapshot, children))
     refused = _refused(snapshot, applied)
     rejected = barred or acceptance.model_rejection(snapshot, policy, refused)
-    concluded = _conclude(snapshot, policy, hands_off=rejected is not None and rejected.reason in _HANDS_OFF)
+    hands_off = rejected is not None and rejected.reason in _HANDS_OFF
+    concluded = conclude(snapshot, policy, now, memo, hands_off=hands_off)
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
     known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
-    statuses, settled_at = _told_of(snapshot, _adapter_statuses(snapshot, concluded, now), clock.steady)
-    model_written = _model_written(snapshot, rejected, applied, statuses, now)
+    statuses, settled_at = _told_of(snapshot, concluded.statuses, clock.steady)
+    of_model = _model_status(snapshot, rejected, applied, statuses, now)
+    # An operator that has just started must not take back what is true before it has heard of it.
+    reports = () if _unheard(snapshot) else _reports(snapshot, statuses, of_model)
+    told, waiting = _told_now(reports, untold, clock.steady)
 
     actions: list[Action] = []
-    if secret_name is not None and snapshot.model is not None and rejected is None:
-        actions.append(CreateSecret(secret_name, "the pods need a certificate to talk to the operator"))
+    if certificate is not None and snapshot.model is not None and rejected is None:
+        actions.append(certificate)
     if concluded.document is not None:
-        actions.extend(_told(snapshot, concluded.document))
+        actions.extend(_documented(snapshot, concluded.document))
     actions.extend(applied)
     if concluded.document is not None:
         actions.extend(resolving.questions(snapshot, unknown, clock.steady))
         actions.extend(resolving.looks(snapshot, polling.due(snapshot, known, clock.steady)))
-    actions.extend(model_written)
-    for adapter in snapshot.adapters:
-        actions.extend(_adapter_written(adapter, statuses[adapter.meta.uid]))
-    if refused is not None:
-        # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
-        return Plan(tuple(actions), clock.steady, concluded.wanted)
-    again = (_look_again_at(snapshot, concluded, unknown, known, statuses, clock), settled_at)
-    return Plan(tuple(actions), min((at for at in again if at is not None), default=None), concluded.wanted)
-
-
-def _conclude(snapshot: Snapshot, policy: acceptance.Policy, *, hands_off: bool) -> _Conclusions:
-    rejected = acceptance.rejections(snapshot, policy)
-    if snapshot.model is None:
-        return _Conclusions({}, rejected, None)
-    known = {
-        adapter.meta.uid: facts.facts_of(adapter, snapshot)
-        for adapter in snapshot.adapters
-        if adapter.spec.blend is None and adapter.meta.uid not in rejected
-    }
-    limits = snapshot.model.spec.adapters
-    outcomes = revisions.outcomes(snapshot.adapters, rejected, known, limits.max_rank)
-    if hands_off:
-        return _Conclusions(known, outcomes, None)
-    document = rollout.next_desired(snapshot.desired, snapshot.adapters, outcomes, snapshot.pods)
-    return _Conclusions(known, outcomes, document)
+    actions.extend(told)
+    # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
+    later = clock.steady if refused is not None else _look_again_at(snapshot, concluded, unknown, known, waiting, clock)
+    again = min((at for at in (later, settled_at) if at is not None), default=None)
+    return Plan(tuple(actions), again, concluded.wanted, concluded.memo, waiting)
 
 
 def _applied(snapshot: Snapshot, children: tuple[Manifest, ...]) -> Iterator[ApplyChild]:
@@ -157,7 +131,7 @@ def _refused(snapshot: Snapshot, applied: tuple[ApplyChild, ...]) -> str | None:
     return None
 
 
-def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
+def _documented(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
     """Stores what is to be served, then tells the pods: a pod that starts in between must not serve anything older.
 
     What is only to be prepared is told alone. A pod that starts in between does not have it, is told, and is waited for.
@@ -168,33 +142,25 @@ def _told(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
     elif not document.serves_as(snapshot.stored):
         yield WriteDesired(document, rollout.changes(snapshot.stored, document), version)
     etag = document.etag
+    news = "" if document is snapshot.desired else f" ({rollout.changes(snapshot.desired, document)})"
+    patch: Patch | None = None
     for pod in snapshot.pods:
         if not pod.ip or pod.terminating or isinstance(pod.inventory, Unreachable):
             continue
         if pod.inventory.desired_etag != etag:
-            news = "" if document == snapshot.desired else f" ({rollout.changes(snapshot.desired, document)})"
             why = f"pod {pod.name} works on document {pod.inventory.desired_sequence}, wanted {document.sequence}{news}"
-            yield PushDesired(pod.name, pod.ip, document, why)
+            if snapshot.desired is None or pod.inventory.desired_etag != snapshot.desired.etag:
+                yield PushDesired(pod.name, pod.ip, document, why)
+                continue
+            patch = patch or Patch(snapshot.desired.etag, document.patch_from(snapshot.desired))
+            yield PushDesired(pod.name, pod.ip, document, why, patch)
 
 
-def _adapter_statuses(snapshot: Snapshot, concluded: _Conclusions, now: datetime) -> Mapping[str, LoRAAdapterStatus]:
-    entries = {} if concluded.document is None else {entry.uid: entry for entry in concluded.document.adapters}
-    fleet = adapter_status.Fleet(
-        replicas=replicas.serving_replicas(snapshot.pods),
-        desired_pods=0 if snapshot.model is None else snapshot.model.spec.replicas,
+def _unheard(snapshot: Snapshot) -> bool:
+    """Whether the first answer of a pod that requests reach is awaited; it rings."""
+    return any(
+        pod.serves and isinstance(pod.inventory, Unreachable) and not pod.inventory.asked for pod in snapshot.pods
     )
-    return {
-        adapter.meta.uid: adapter_status.status_of(
-            adapter,
-            concluded.outcomes[adapter.meta.uid],
-            concluded.known.get(adapter.meta.uid),
-            entries.get(adapter.meta.uid),
-            fleet,
-            now,
-            unheeded=facts.unheeded(adapter, snapshot),
-        )
-        for adapter in snapshot.adapters
-    }
 
 
 def _told_of(
@@ -211,10 +177,13 @@ def _told_of(
     return told, min(ends, default=None)
 
 
-def _adapter_written(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> Iterator[Action]:
-    if _is_news(new, adapter.status):
-        news = transitions.adapter_events(adapter, new)
-        yield WriteAdapterStatus(adapter.meta.name, adapter.meta.uid, new, news, adapter.meta.version)
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A status that is not as it is stored."""
+
+    uid: str
+    write: WriteModelStatus | WriteAdapterStatus
+    may_wait: bool
 
 
 def _is_news(new: LoRAAdapterStatus | LoRAModelStatus, stored: LoRAAdapterStatus | LoRAModelStatus) -> bool:
@@ -227,31 +196,50 @@ def _is_news(new: LoRAAdapterStatus | LoRAModelStatus, stored: LoRAAdapterStatus
     return mine != found or new.model_copy(update={"conditions": stored.conditions}) != stored
 
 
-def _model_written(
-    snapshot: Snapshot,
-    rejected: Rejected | None,
-    applied: tuple[ApplyChild, ...],
-    adapters: Mapping[str, LoRAAdapterStatus],
-    now: datetime,
-) -> Iterator[Action]:
+def _reports(
+    snapshot: Snapshot, statuses: Mapping[str, LoRAAdapterStatus], of_model: LoRAModelStatus | None
+) -> Iterator[_Report]:
     model = snapshot.model
-    if model is None:
-        return
-    new = _model_status(snapshot, model, rejected, applied, adapters, now)
-    if _is_news(new, model.status):
-        yield WriteModelStatus(new, transitions.model_events(model, new))
+    if model is not None and of_model is not None and _is_news(of_model, model.status):
+        write = WriteModelStatus(of_model, transitions.model_events(model, of_model))
+        yield _Report(model.meta.uid, write, telling.only_counts(model, of_model))
+    for adapter in snapshot.adapters:
+        meta, new = adapter.meta, statuses[adapter.meta.uid]
+        if new is not adapter.status and _is_news(new, adapter.status):
+            news = transitions.adapter_events(adapter, new)
+            yield _Report(
+                meta.uid,
+                WriteAdapterStatus(meta.name, meta.uid, new, news, meta.version),
+                telling.may_wait(adapter, new),
+            )
+
+
+def _told_now(
+    reports: Iterable[_Report], untold: Mapping[str, datetime] | None, now: datetime
+) -> tuple[list[Action], Mapping[str, datetime]]:
+    """The statuses to store now, and since when others wait."""
+    told: list[Action] = []
+    waiting: dict[str, datetime] = {}
+    for report in reports:
+        since = now if untold is None else untold.get(report.uid, now)
+        if untold is None or not report.may_wait or now >= since + telling.PATIENCE:
+            told.append(report.write)
+        else:
+            waiting[report.uid] = since
+    return told, waiting
 
 
 def _model_status(
     snapshot: Snapshot,
-    model: ObservedModel,
     rejected: Rejected | None,
     applied: tuple[ApplyChild, ...],
     adapters: Mapping[str, LoRAAdapterStatus],
     now: datetime,
-) -> LoRAModelStatus:
+) -> LoRAModelStatus | None:
+    if snapshot.model is None:
+        return None
     seen = model_status.Rollout(
-        model=model,
+        model=snapshot.model,
         rejected=rejected,
         deployment=snapshot.deployment,
         pods=snapshot.pods,
@@ -262,19 +250,19 @@ def _model_status(
 
 def _look_again_at(
     snapshot: Snapshot,
-    concluded: _Conclusions,
+    concluded: Conclusions,
     unknown: tuple[ObservedAdapter, ...],
     known: tuple[ObservedAdapter, ...],
-    statuses: Mapping[str, LoRAAdapterStatus],
+    waiting: Mapping[str, datetime],
     clock: _Clock,
 ) -> datetime | None:
     """The earliest moment at which time alone changes what to do or say, by the clock that never jumps."""
     now = clock.steady
     moments = [resolving.next_question_at(snapshot, (*unknown, *known), now), polling.next_due_at(known, now)]
-    entries = {} if concluded.document is None else {entry.uid: entry for entry in concluded.document.adapters}
+    moments += [since + telling.PATIENCE for since in waiting.values()]
     for adapter in snapshot.adapters:
-        entry = entries.get(adapter.meta.uid)
-        if entry is not None:
-            held_at = adapter_status.held_at(adapter, entry, statuses[adapter.meta.uid].history)
+        entry = concluded.entries.get(adapter.meta.uid)
+        if entry is not None and entry.prepare is not None:
+            held_at = adapter_status.held_at(adapter, entry, concluded.statuses[adapter.meta.uid].history)
             moments.append(None if held_at is None else now + (held_at - clock.now))
     return min((moment for moment in moments if moment is not None and moment > now), default=None)

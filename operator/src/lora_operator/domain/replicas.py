@@ -31,15 +31,11 @@ class Replica:
 
 
 def serving_replicas(pods: tuple[ObservedPod, ...]) -> tuple[Replica, ...]:
-    """The pods that requests can reach, by name.
-
-    Reports are indexed once: a pass looks up every name in every pod.
-    """
+    """The pods that requests can reach, by name."""
     return tuple(_replica(pod) for pod in sorted(pods, key=lambda pod: pod.name) if pod.serves)
 
 
 def _replica(pod: ObservedPod) -> Replica:
     if isinstance(pod.inventory, Unreachable):
         return Replica(pod.name, pod.inventory)
-    reports = {report.name: report for report in pod.inventory.adapters}
-    return Replica(pod.name, reports, pod.inventory.desired_etag, pod.inventory.capacity)
+    return Replica(pod.name, pod.inventory.by_name, pod.inventory.desired_etag, pod.inventory.capacity)

@@ -47,9 +47,9 @@ def questions(snapshot: Snapshot, unknown: Iterable[ObservedAdapter], now: datet
 
 def next_question_at(snapshot: Snapshot, unknown: Iterable[ObservedAdapter], now: datetime) -> datetime | None:
     """The earliest later moment at which some adapter is to be asked about again."""
-    resolutions = (facts.current_resolution(adapter, snapshot) for adapter in unknown)
-    times = (resolution.retry_at for resolution in resolutions if resolution is not None)
-    return min((time for time in times if time is not None and time > now), default=None)
+    due = {uid for uid, answered in snapshot.resolutions.items() if answered.retry_at and answered.retry_at > now}
+    asked = (facts.current_resolution(adapter, snapshot) for adapter in unknown if due and adapter.meta.uid in due)
+    return min((r.retry_at for r in asked if r is not None and r.retry_at is not None), default=None)
 
 
 def looks(snapshot: Snapshot, due: Iterable[ObservedAdapter]) -> tuple[ResolveSource, ...]:

@@ -8,6 +8,7 @@ from lora_api.runtime_api import AdapterFacts, Part, RevisionSpec
 from lora_api.v1alpha1.adapter import Blend, BlendMethod, LoRAAdapterSpec
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain import recipes
+from lora_operator.domain.memo import AtRest
 from lora_operator.domain.observed import ObservedAdapter
 from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 
@@ -16,26 +17,58 @@ Known = Mapping[str, AdapterFacts | Blocked]
 
 
 def outcomes(
-    adapters: tuple[ObservedAdapter, ...], rejected: Mapping[str, Rejected], known: Known, max_rank: int
+    adapters: tuple[ObservedAdapter, ...],
+    rejected: Mapping[str, Rejected],
+    known: Known,
+    max_rank: int,
+    before: Mapping[str, AtRest] | None = None,
 ) -> Mapping[str, Outcome]:
     """What to serve for each adapter, or why not, by UID.
 
-    Assumes that blends with missing members, and those in a cycle, are among the rejected.
+    Assumes that blends with missing members, and those in a cycle, are among the rejected, and that what `before` has
+    of adapters holds unless members of a blend have changed.
     """
-    by_name = {adapter.meta.name: adapter for adapter in adapters}
-    files = {facts.digest: facts for facts in known.values() if isinstance(facts, AdapterFacts)}
+    before = before or {}
     found: dict[str, Outcome] = {}
-    for name in _members_first(adapters, rejected):
-        adapter = by_name[name]
-        uid, blend = adapter.meta.uid, adapter.spec.blend
+    blends: dict[str, tuple[ObservedAdapter, Blend]] = {}
+    for adapter in adapters:
+        uid = adapter.meta.uid
         if uid in rejected:
             found[uid] = rejected[uid]
-        elif blend is not None:
-            members = {m.adapter_ref.name: found[by_name[m.adapter_ref.name].meta.uid] for m in blend.members}
-            found[uid] = _checked(adapter.spec, _blended(adapter.spec, blend, members, files, max_rank))
+        elif adapter.spec.blend is not None:
+            blends[adapter.meta.name] = adapter, adapter.spec.blend
+        elif uid in before:
+            found[uid] = before[uid].outcome
         else:
             found[uid] = _checked(adapter.spec, _trained(adapter.spec, known[uid], max_rank))
+    if not blends:
+        return found
+    uids = {adapter.meta.name: adapter.meta.uid for adapter in adapters}
+    files = {facts.digest: facts for facts in known.values() if isinstance(facts, AdapterFacts)}
+    for name in _members_first(blends):
+        adapter, blend = blends[name]
+        members = members_of(adapter, uids, found)
+        same = before.get(adapter.meta.uid)
+        if same is not None and same.members == tuple(members.values()):
+            found[adapter.meta.uid] = same.outcome
+        else:
+            blended = _blended(adapter.spec, blend, members, files, max_rank)
+            found[adapter.meta.uid] = _checked(adapter.spec, blended)
     return found
+
+
+def members_of(
+    adapter: ObservedAdapter, uids: Mapping[str, str], found: Mapping[str, Outcome]
+) -> Mapping[str, Outcome]:
+    """What the members of a blend come to, by name; nothing for one that is none.
+
+    Args:
+        adapter: the blend; not rejected.
+        uids: of all adapters of the model, by name.
+        found: what its members come to, by UID.
+    """
+    listed = () if adapter.spec.blend is None else adapter.spec.blend.members
+    return {member.adapter_ref.name: found[uids[member.adapter_ref.name]] for member in listed}
 
 
 def _checked(spec: LoRAAdapterSpec, outcome: Wanted | Blocked) -> Wanted | Blocked:
@@ -45,12 +78,11 @@ def _checked(spec: LoRAAdapterSpec, outcome: Wanted | Blocked) -> Wanted | Block
     return replace(outcome, spec=outcome.spec.model_copy(update={"verify": spec.verify}))
 
 
-def _members_first(adapters: tuple[ObservedAdapter, ...], rejected: Mapping[str, Rejected]) -> Iterable[str]:
-    """Names in an order in which every accepted blend comes after its members."""
+def _members_first(blends: Mapping[str, tuple[ObservedAdapter, Blend]]) -> Iterable[str]:
+    """Their names in an order in which every blend comes after the blends among its members."""
     order: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
-    for adapter in adapters:
-        blend = None if adapter.meta.uid in rejected else adapter.spec.blend
-        order.add(adapter.meta.name, *(() if blend is None else (m.adapter_ref.name for m in blend.members)))
+    for name, (_, blend) in blends.items():
+        order.add(name, *(m.adapter_ref.name for m in blend.members if m.adapter_ref.name in blends))
     return order.static_order()
 
 

@@ -1,19 +1,29 @@
 """The next desired document: when each served name goes from one revision to the next.
 
-A good revision is never given up for a bad one, and with the strategy Together no pod is told to serve a
-revision before every serving pod has it in its engine.
+A good revision is never given up for a bad one: no pod is told to serve a revision before every serving pod has it in
+its engine, or, with the strategy Rolling, one of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lora_api.runtime_api import Desired, DesiredAdapter, RevisionSpec, RevisionState
 from lora_api.v1alpha1.adapter import UpdateStrategy
 from lora_api.v1alpha1.conditions import Reason
+from lora_operator.domain.memo import AtRest
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Unreachable
 from lora_operator.domain.outcome import Outcome, Rejected, Wanted
 from lora_operator.domain.replicas import Replica, serving_replicas
 
+_SAID = 10
+"""So many changes of a document are said in words."""
 _IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
+
+_ENOUGH: Mapping[UpdateStrategy, Callable[[Iterable[bool]], bool]] = {
+    UpdateStrategy.TOGETHER: all,
+    # the first pod has shown that it can be loaded; each of the others serves the old one until it has the new one
+    UpdateStrategy.ROLLING: any,
+}
+"""Of the serving pods, who must have a new revision before it is the one to serve."""
 
 
 def next_desired(
@@ -21,21 +31,29 @@ def next_desired(
     adapters: tuple[ObservedAdapter, ...],
     outcomes: Mapping[str, Outcome],
     pods: tuple[ObservedPod, ...],
+    at_rest: Mapping[str, AtRest] | None = None,
 ) -> Desired:
     """The document that should be in force now; `previous` itself when nothing changes.
 
-    Every declared served name is in it; one with neither `serve` nor `prepare` is not ready yet.
+    Every declared served name is in it; one with neither `serve` nor `prepare` is not ready yet. What `at_rest` has
+    of adapters, whose outcomes are the same, spares them being looked at.
     """
     replicas = serving_replicas(pods)
     before = {} if previous is None else {entry.name: entry for entry in previous.adapters}
     # A report about an earlier document may be of a revision that the pod is about to discard.
-    up_to_date = previous is not None and all(replica.document == previous.etag for replica in replicas)
+    heard = [previous is not None and replica.document == previous.etag for replica in replicas]
+    at_rest = at_rest or {}
     entries = []
     for adapter in adapters:
         outcome = outcomes[adapter.meta.uid]
+        old, same = before.get(adapter.served_name), at_rest.get(adapter.meta.uid)
+        if old is not None and same is not None and same.entry is old and same.outcome is outcome:
+            entries.append(old)
+            continue
         if isinstance(outcome, Rejected) and outcome.reason is Reason.NAME_CONFLICT:
             continue
-        entries.append(_entry(adapter, outcome, before.get(adapter.served_name), replicas, up_to_date))
+        entry = _entry(adapter, outcome, old, replicas, heard)
+        entries.append(old if old is not None and entry == old else entry)
     wanted = tuple(sorted(entries, key=lambda entry: entry.name))
     if previous is not None and wanted == previous.adapters and not _pods_know_other(previous, pods):
         return previous
@@ -47,6 +65,8 @@ def changes(previous: Desired | None, document: Desired) -> str:
     if previous is None:
         return "there is no desired document"
     said = tuple(_changes(previous, document))
+    if len(said) > _SAID:
+        return f"{'; '.join(said[:_SAID])}; and {len(said) - _SAID} more"
     return "; ".join(said) if said else "pods report a document newer than the stored one"
 
 
@@ -55,9 +75,9 @@ def _entry(
     outcome: Outcome,
     before: DesiredAdapter | None,
     replicas: tuple[Replica, ...],
-    up_to_date: bool,
+    heard: list[bool],
 ) -> DesiredAdapter:
-    """The next entry; `up_to_date` says whether all replicas report on the previous document."""
+    """The next entry; `heard` says of each replica whether it reports on the previous document."""
     # an object that was created anew inherits nothing from one that had its name
     old = before if before is not None and before.uid == adapter.meta.uid else None
     serving = None if old is None else old.serve
@@ -67,16 +87,16 @@ def _entry(
     wanted = outcome.spec
     if old is None or serving is None or serving.revision == wanted.revision:
         return _serve(entry, wanted)
-    match adapter.spec.update.strategy:
-        case UpdateStrategy.ROLLING:
-            return _serve(entry, wanted)
-        case UpdateStrategy.TOGETHER:
-            # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
-            asked = up_to_date and old.prepare is not None and _is_asked_for(old.prepare, wanted)
-            # without a pod to try it, the good one stays the one that pods begin with
-            if asked and replicas and all(_has_in_engine(replica, entry.name, wanted) for replica in replicas):
-                return _serve(entry, wanted)
-            return entry.model_copy(update={"prepare": wanted})
+    # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
+    asked = old.prepare is not None and _is_asked_for(old.prepare, wanted)
+    have = [
+        asked and knows and _has_in_engine(replica, entry.name, wanted)
+        for replica, knows in zip(replicas, heard, strict=True)
+    ]
+    # without a pod to try it, the good one stays the one that pods begin with
+    if have and _ENOUGH[adapter.spec.update.strategy](have):
+        return _serve(entry, wanted)
+    return entry.model_copy(update={"prepare": wanted})
 
 
 def _is_asked_for(prepared: RevisionSpec, wanted: RevisionSpec) -> bool:
@@ -119,7 +139,7 @@ def _changes(previous: Desired, document: Desired) -> Iterator[str]:
     after = {entry.name: entry for entry in document.adapters}
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if old == new:
+        if old is new or old == new:
             continue
         if new is None:
             yield f"{name}: no longer declared"

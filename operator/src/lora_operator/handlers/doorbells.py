@@ -20,13 +20,12 @@ def register(registry: kopf.OperatorRegistry, bell: Doorbell, changes: Changes) 
         bell.ring(namespace, name, LoRAModel.kind, meta.get("resourceVersion"))
 
     @kopf.on.event(labels.GROUP, labels.VERSION, LoRAAdapter.plural, registry=registry)
-    async def adapter_event(
-        namespace: str | None, spec: kopf.Spec, meta: kopf.Meta, status: kopf.Status, **_: Any
-    ) -> None:
-        model = (spec.get("modelRef") or {}).get("name")
-        if bell.at_work and namespace and model and meta["generation"] > status.get("observedGeneration", 0):
-            changes.seen(ModelKey(namespace, model), meta["uid"], meta["name"], meta["generation"])
-        bell.ring(namespace, model, LoRAAdapter.kind, meta.get("resourceVersion"))
+    async def adapter_event(event: kopf.RawEvent, meta: kopf.Meta, status: kopf.Status, **_: Any) -> None:
+        stored = event["object"]
+        if bell.at_work and meta["generation"] > status.get("observedGeneration", 0):
+            key = ModelKey(stored["metadata"]["namespace"], stored["spec"]["modelRef"]["name"])
+            changes.seen(key, meta["uid"], meta["name"], meta["generation"])
+        bell.adapter(stored, event["type"])
 
     @kopf.on.event("", "v1", "pods", labels={labels.MODEL: kopf.PRESENT}, registry=registry)
     async def pod_event(namespace: str | None, meta: kopf.Meta, **_: Any) -> None:

@@ -1,7 +1,6 @@
 """Acting: carries out a plan, one stage after the other."""
 
 import asyncio
-import base64
 import itertools
 import logging
 from collections.abc import Iterable, Mapping
@@ -13,18 +12,17 @@ from lora_api import labels
 from lora_api.runtime_api import Inventory
 from lora_api.v1alpha1.common import ApiModel
 from lora_operator.clients import resources
-from lora_operator.clients.certificates import Authority
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.events import Events
 from lora_operator.clients.kube import NOT_THERE, Kube, KubeError, Manifest, Resource
-from lora_operator.clients.metrics import Metrics
+from lora_operator.clients.metrics import ActionOutcome, Metrics
 from lora_operator.clients.runtime_admin import RuntimeAdmin
 from lora_operator.domain import render
 from lora_operator.domain.actions import (
     Action,
     Announcement,
     ApplyChild,
-    CreateSecret,
+    IssueCertificate,
     Plan,
     PushDesired,
     ResolveSource,
@@ -32,9 +30,10 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal
+from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal, Unreachable
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
-from lora_operator.reconcile.freshness import Freshness
+from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.look import address_of
 from lora_operator.reconcile.queue import TryAgain
@@ -62,12 +61,12 @@ class Act:
     kube: Kube
     admin: RuntimeAdmin
     events: Events
-    authority: Authority
+    certificates: Certificates
     clock: Clock
     inventories: Inventories
     resolutions: Resolutions
     applied: Applied
-    freshness: Freshness
+    adapters: Adapters
     metrics: Metrics
 
     async def __call__(self, key: ModelKey, model: ObjectMeta | None, plan: Plan) -> None:
@@ -101,9 +100,10 @@ class Act:
 
     async def _attempt(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> str | None:
         """Why it failed, or None."""
-        self.metrics.actions.labels(type(action).__name__).inc()
+        outcome = ActionOutcome.FAILED
         try:
             await self._do(key, model, action)
+            outcome = ActionOutcome.OK
         except KubeError as error:
             if error.status == HTTPStatus.CONFLICT:
                 self.applied.doubt(key)
@@ -112,18 +112,21 @@ class Act:
             return str(error)
         except _PodAway as away:
             return str(away)
+        finally:
+            self.metrics.actions.labels(type(action).__name__, outcome.value).inc()
         return None
 
     async def _do(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> None:
         match action:
             case ApplyChild():
                 await self._apply_child(key, action)
-            case CreateSecret(name=name):
+            case IssueCertificate():
                 if model is not None:
-                    await self._create_secret(key, model, name)
+                    await self._issue_certificate(key, model)
             case WriteDesired(document=document, version=version):
                 if model is not None:
-                    manifest = _over(version, render.desired_manifest(model, document))
+                    # Packing thousands of entries takes long enough to hold up other models.
+                    manifest = _over(version, await asyncio.to_thread(render.desired_manifest, model, document))
                     stored = await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
                     self.applied.note_stored(key, document, stored)
             case PushDesired():
@@ -133,12 +136,14 @@ class Act:
             case WriteModelStatus(status=status, news=news):
                 if model is not None:
                     seen = {"name": key.name, "uid": model.uid, "resourceVersion": model.version}
-                    await self._report(resources.MODELS, key.namespace, seen, status, news)
+                    await self._report(key, resources.MODELS, seen, status, news)
             case WriteAdapterStatus(status=status, news=news):
                 seen = {"name": action.name, "uid": action.uid, "resourceVersion": action.version}
-                await self._report(resources.ADAPTERS, key.namespace, seen, status, news)
+                await self._report(key, resources.ADAPTERS, seen, status, news)
             case _:
                 assert_never(action)
+        if isinstance(action, IssueCertificate) and action.again:
+            return
         if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
             _logger.info("%s %s: %s", type(action).__name__, key, action.why)
 
@@ -148,29 +153,24 @@ class Act:
         stored = await self.kube.apply(resources.CHILDREN[kind], manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
 
-    async def _create_secret(self, key: ModelKey, model: ObjectMeta, name: str) -> None:
-        leaf = self.authority.server(render.admin_host(key), self.clock.now())
-        data = {"tls.crt": leaf.certificate, "tls.key": leaf.key, "ca.crt": self.authority.pem}
-        manifest = {
-            "apiVersion": resources.SECRETS.api_version,
-            "kind": resources.SECRETS.kind,
-            "type": "kubernetes.io/tls",
-            "metadata": {
-                "name": name,
-                "namespace": key.namespace,
-                "labels": labels.children(key.name, "certificate"),
-                "ownerReferences": [render.owner_reference(model)],
-            },
-            "data": {file: base64.b64encode(content).decode() for file, content in data.items()},
-        }
-        # Signed by the same authority for the same name: one that exists is as good as a new one.
-        await self.kube.create(resources.SECRETS, manifest)
-        self.applied.note_secret(key, model.uid, name)
+    async def _issue_certificate(self, key: ModelKey, model: ObjectMeta) -> None:
+        now = self.clock.now()
+        leaf = self.certificates.leaf(key, model.uid, now)
+        manifest = render.certificate_manifest(model, leaf.certificate, leaf.key, self.certificates.trusted)
+        # Each model owns its own keys; the answer would repeat those of all.
+        manager = f"{labels.FIELD_MANAGER}-{key.name}"
+        await self.kube.apply(resources.SECRETS, manifest, field_manager=manager, metadata_only=True)
+        self.certificates.note_written(key, model, leaf, now)
 
     async def _push(self, key: ModelKey, action: PushDesired) -> None:
         self.applied.note_told(key, action.document)
         address = address_of(key, action.pod, action.ip)
-        answer = await self.admin.put_desired(address, action.document)
+        since = self.inventories.etag(key, address)
+        answer: Inventory | Unreachable | None = None
+        if action.patch is not None:
+            answer = await self.admin.patch_desired(address, action.patch.base, action.patch.patch, since)
+        if answer is None:
+            answer = await self.admin.put_desired(address, action.document, since)
         if isinstance(answer, Inventory):
             self.inventories.told(key, address, action.document, answer)
         else:
@@ -178,29 +178,28 @@ class Act:
 
     async def _report(
         self,
+        key: ModelKey,
         resource: Resource,
-        namespace: str,
         seen: Mapping[str, str],
         status: ApiModel,
         news: tuple[Announcement, ...],
     ) -> None:
         """Stores a status, then tells of it: what is not stored is found, and would be told, once more."""
-        if not await self._write_status(resource, namespace, seen, status):
+        if not await self._write_status(key, resource, seen, status):
             return
+        namespace = key.namespace
         for one in news:
             await self.events.post(one.kind, namespace, one.name, one.uid, one.type, one.reason, one.message)
             _logger.info("%s %s %s/%s: %s", one.reason, one.kind, namespace, one.name, one.message)
 
-    async def _write_status(
-        self, resource: Resource, namespace: str, seen: Mapping[str, str], status: ApiModel
-    ) -> bool:
+    async def _write_status(self, key: ModelKey, resource: Resource, seen: Mapping[str, str], status: ApiModel) -> bool:
         """Whether the object is still what the status was decided from."""
         said = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         manifest = {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             # A status never lands on an object that was re-created under the name, or on one that somebody wrote since.
-            "metadata": {"namespace": namespace, **seen},
+            "metadata": {"namespace": key.namespace, **seen},
             "status": said,
         }
         try:
@@ -217,9 +216,10 @@ class Act:
             # Somebody else applied what the operator left out. An apply cannot take it back, and it is not true.
             version = {"resourceVersion": stored["metadata"]["resourceVersion"]}
             patch = {"metadata": version, "status": dict.fromkeys(foreign)}
-            stored = await self.kube.merge(resource, namespace, seen["name"], patch, subresource="status")
-        # Or the next look could see the old status, and write and announce the new one once more.
-        self.freshness.note(resource.kind, stored["metadata"]["resourceVersion"])
+            stored = await self.kube.merge(resource, key.namespace, seen["name"], patch, subresource="status")
+        if resource is resources.ADAPTERS:
+            # Or the next look could see the old status, and write and announce the new one once more.
+            self.adapters.written(key, stored)
         return True
 
     async def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:

@@ -33,8 +33,8 @@ class _Known:
     objects: dict[str, Object] = field(default_factory=dict)
     desired: Desired | None = None
     stored: Desired | None = None
+    stored_version: str = ""
     generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
-    secret: str | None = None
     refused: dict[str, Refusal] = field(default_factory=dict)
 
 
@@ -60,10 +60,17 @@ class Applied:
             return None
         return Seen(dict(known.objects), known.desired, known.stored)
 
-    def note_seen(self, key: ModelKey, now: datetime, objects: Mapping[str, Object], stored: Desired | None) -> Seen:
-        """Takes note of all children and of the document, as just read; None when there is none to be read."""
+    def stored(self, key: ModelKey, version: str) -> Desired | None:
+        """The document in the ConfigMap of this version; None when that version was not read or written."""
+        known = self._models.get(key)
+        return known.stored if known is not None and known.stored_version == version else None
+
+    def note_seen(
+        self, key: ModelKey, now: datetime, objects: Mapping[str, Object], stored: Desired | None, version: str = ""
+    ) -> Seen:
+        """Takes note of all children, and of the document and its version; None when there is none to be read."""
         known = self._models.setdefault(key, _Known())
-        known.read_at, known.objects, known.stored = now, dict(objects), stored
+        known.read_at, known.objects, known.stored, known.stored_version = now, dict(objects), stored, version
         if stored is not None and (known.desired is None or stored.sequence > known.desired.sequence):
             known.desired = stored
         return Seen(dict(known.objects), known.desired, known.stored)
@@ -88,6 +95,7 @@ class Applied:
         """Takes note of the document just written, and of the ConfigMap that holds it."""
         known = self._models.setdefault(key, _Known())
         known.desired = known.stored = document
+        known.stored_version = stored["metadata"]["resourceVersion"]
         known.objects[f"ConfigMap/{stored['metadata']['name']}"] = {"metadata": stored["metadata"]}
 
     def note_told(self, key: ModelKey, document: Desired) -> None:
@@ -108,15 +116,6 @@ class Applied:
             return known.generations.get(child) == _version({"metadata": metadata})
         seen = known.objects.get(child)
         return seen is not None and seen["metadata"]["resourceVersion"] == metadata["resourceVersion"]
-
-    def note_secret(self, key: ModelKey, model_uid: str, name: str) -> None:
-        """The certificate Secret of this very model exists."""
-        self._models.setdefault(key, _Known()).secret = f"{model_uid}/{name}"
-
-    def has_secret(self, key: ModelKey, model_uid: str, name: str) -> bool:
-        """Whether this process has made sure of the certificate Secret."""
-        known = self._models.get(key)
-        return known is not None and known.secret == f"{model_uid}/{name}"
 
     def hash(self, key: ModelKey, child: str, stored: Object) -> str:
         """The hash that `Kind/name` carries; empty when it is no longer what was applied."""

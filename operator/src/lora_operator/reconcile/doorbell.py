@@ -1,22 +1,28 @@
 """The way in for whoever noticed that something may have changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_operator.domain.observed import ModelKey
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.queue import KeyedQueue
 
 
 class Doorbell:
-    """Rings for a LoRAModel. Cheap, and says nothing of what happened.
+    """Rings for a LoRAModel. Cheap; what happened is looked up later.
 
     While another operator is at work nobody is rung for: who takes over looks at everything first.
     """
 
-    def __init__(self, queue: KeyedQueue[ModelKey], freshness: Freshness, at_work: Callable[[], bool]) -> None:
+    def __init__(
+        self, queue: KeyedQueue[ModelKey], freshness: Freshness, adapters: Adapters, at_work: Callable[[], bool]
+    ) -> None:
+        self._at_work = at_work
         self._queue = queue
         self._freshness = freshness
-        self._at_work = at_work
+        self._adapters = adapters
 
     def ring(self, namespace: str | None, model: str | None, kind: str, version: str | None) -> None:
         """Asks for a pass over the model, because an object of this kind was seen at this resource version.
@@ -26,6 +32,12 @@ class Doorbell:
         self._freshness.note(kind, version)
         if namespace and model and self.at_work:
             self._queue.ring(ModelKey(namespace, model))
+
+    def adapter(self, stored: Mapping[str, Any], event: str | None) -> None:
+        """A LoRAAdapter was seen, which spares its model a look at all of them."""
+        self._adapters.seen(stored, event)
+        metadata, model = stored["metadata"], stored["spec"]["modelRef"]["name"]
+        self.ring(metadata["namespace"], model, LoRAAdapter.kind, metadata["resourceVersion"])
 
     @property
     def at_work(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lora_api.runtime_api import Desired, Inventory
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import ModelKey, Unreachable
+from lora_operator.reconcile.pace import Pace
 from lora_operator.reconcile.queue import Backoff
 from lora_operator.reconcile.spawn import Spawn
 
@@ -23,6 +24,8 @@ class _Watched:
     task: asyncio.Task[None] | None = None
     called: tuple[str, str] | None = None
     """What the pod calls the last document that it took, and what that is called here."""
+    renamed: tuple[Inventory, Inventory] | None = None
+    """The last answer, and the same with its document called as it is called here."""
 
 
 class Inventories:
@@ -42,7 +45,7 @@ class Inventories:
         for pod in known.keys() - wanted:
             self._stop(known.pop(pod))
         for pod in wanted - known.keys():
-            known[pod] = _Watched(Unreachable("the pod has not been asked yet"))
+            known[pod] = _Watched(Unreachable("the pod has not been asked yet", asked=False))
             known[pod].task = self._spawn(self._poll(key, pod))
         if not known:
             del self._pods[key]
@@ -53,7 +56,14 @@ class Inventories:
         said = watched.answer
         if isinstance(said, Unreachable) or watched.called is None or said.desired_etag != watched.called[0]:
             return said
-        return said.model_copy(update={"desired_etag": watched.called[1]})
+        if watched.renamed is None or watched.renamed[0] is not said:
+            watched.renamed = said, said.model_copy(update={"desired_etag": watched.called[1]})
+        return watched.renamed[1]
+
+    def etag(self, key: ModelKey, pod: PodAddress) -> str | None:
+        """Names what is known of the pod; None when nothing is."""
+        watched = self._pods.get(key, {}).get(pod)
+        return watched.answer.etag if watched is not None and isinstance(watched.answer, Inventory) else None
 
     def learn(self, key: ModelKey, pod: PodAddress, inventory: Inventory) -> None:
         """Takes note of what a pod said; what it said before the last answer is no news, however late it comes."""
@@ -61,8 +71,11 @@ class Inventories:
         if watched is None:
             return
         was = watched.answer
-        if isinstance(was, Unreachable) or _is_news(inventory, was):
-            watched.answer = inventory
+        whole = inventory if isinstance(was, Unreachable) else was.followed_by(inventory)
+        if whole is None or whole.since is not None:
+            return  # It builds on what is not known here; the next poll asks from where we are.
+        if isinstance(was, Unreachable) or _is_news(whole, was):
+            watched.answer = whole
             self._ring(key)
 
     def told(self, key: ModelKey, pod: PodAddress, document: Desired, answer: Inventory) -> None:
@@ -76,11 +89,6 @@ class Inventories:
             watched.called = (answer.desired_etag, document.etag) if foreign else None
         self.learn(key, pod, answer)
 
-    @property
-    def unreachable(self) -> int:
-        """How many pods do not answer."""
-        return sum(isinstance(watched.answer, Unreachable) for pods in self._pods.values() for watched in pods.values())
-
     def close(self) -> None:
         """Ends all polls."""
         for pods in self._pods.values():
@@ -89,7 +97,14 @@ class Inventories:
         self._pods.clear()
 
     async def _poll(self, key: ModelKey, pod: PodAddress) -> None:
+        try:
+            await self._poll_for_ever(key, pod)
+        finally:
+            await self._admin.forget(pod)
+
+    async def _poll_for_ever(self, key: ModelKey, pod: PodAddress) -> None:
         failures = 0
+        pace = Pace()
         while True:
             last = self._pods[key][pod].answer
             after = last.etag if isinstance(last, Inventory) else None
@@ -100,6 +115,8 @@ class Inventories:
                 self.learn(key, pod, answer)
                 if answer.etag != after or took > _POLL_SECONDS / 2:
                     failures = 0
+                    # What news a pod has is up to its image, and each costs a pass.
+                    await asyncio.sleep(pace.pause(asyncio.get_running_loop().time()))
                     continue
                 # A pod that does not wait when nothing has changed: what it says counts, but must not keep us busy.
             else:
@@ -110,7 +127,7 @@ class Inventories:
     def _lost(self, key: ModelKey, pod: PodAddress, answer: Unreachable) -> None:
         watched = self._pods[key][pod]
         was, watched.answer = watched.answer, answer
-        if isinstance(was, Unreachable):
+        if isinstance(was, Unreachable) and was.asked:
             return  # still away, in newer words
         _logger.info("pod %s/%s is unreachable: %s", key.namespace, pod.name, answer.message)
         self._ring(key)

@@ -12,12 +12,12 @@ from lora_operator.clients.runtime_admin import PodAddress
 from lora_operator.domain import render
 from lora_operator.domain.observed import (
     ModelKey,
-    ObservedAdapter,
     ObservedPod,
     Snapshot,
     Unreachable,
 )
 from lora_operator.reconcile import reading
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied, Seen
 from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.freshness import Freshness
@@ -37,17 +37,18 @@ class Look:
         resolutions: Resolutions,
         applied: Applied,
         freshness: Freshness,
+        adapters: Adapters,
         changes: Changes,
         clock: Clock,
     ) -> None:
         self._kube = kube
+        self._adapters = adapters
         self._inventories = inventories
         self._resolutions = resolutions
         self._applied = applied
         self._freshness = freshness
         self._changes = changes
         self._clock = clock
-        self._parsed: dict[ModelKey, dict[str, tuple[str, ObservedAdapter]]] = {}
 
     async def __call__(self, key: ModelKey) -> Snapshot:
         """The state of the model now.
@@ -55,18 +56,19 @@ class Look:
         Raises:
             KubeError: the API server does not answer or refuses; then nothing is known and nothing may be decided.
         """
-        model, adapters, pods, deployment, seen = await _all(
+        model, observed_adapters, pods, deployment, seen = await _all(
             self._kube.get(resources.MODELS, key.namespace, key.name),
-            self._list(resources.ADAPTERS, key.namespace, fields=f"spec.modelRef.name={key.name}"),
+            self._adapters.of(key),
             self._list(resources.PODS, key.namespace, labels=f"{labels.MODEL}={key.name}"),
             self._kube.get(resources.DEPLOYMENTS, key.namespace, key.name),
             self._children(key),
         )
-        observed_adapters = self._adapters(key, adapters)
         self._resolutions.keep(key, {adapter.meta.uid for adapter in observed_adapters})
         if model is None or "deletionTimestamp" in model["metadata"]:
             self._inventories.watch(key, ())
             self._applied.forget(key)
+            if not observed_adapters:
+                self._adapters.forget(key)
             return Snapshot(key=key, model=None, adapters=observed_adapters)
 
         meta = reading.read_meta(model)
@@ -114,10 +116,7 @@ class Look:
             resource: key.name for resource in resources.CHILDREN.values() if resource is not resources.DEPLOYMENTS
         } | {resources.CONFIG_MAPS: render.desired_config_map(key.name)}
         found = await _all(
-            *(
-                self._kube.get(resource, key.namespace, name, metadata_only=resource is not resources.CONFIG_MAPS)
-                for resource, name in wanted.items()
-            )
+            *(self._kube.get(resource, key.namespace, name, metadata_only=True) for resource, name in wanted.items())
         )
         # An answer of metadata alone does not say the object's kind.
         children = {
@@ -125,25 +124,18 @@ class Look:
             for (resource, name), stored in zip(wanted.items(), found, strict=True)
             if stored is not None
         }
-        return self._applied.note_seen(key, now, children, reading.read_desired(found[-1]))
-
-    def _adapters(self, key: ModelKey, stored: list[dict[str, Any]]) -> tuple[ObservedAdapter, ...]:
-        """Parses what has changed since the last look."""
-        known = self._parsed.get(key, {})
-        parsed: dict[str, tuple[str, ObservedAdapter]] = {}
-        for item in stored:
-            if "deletionTimestamp" in item["metadata"]:
-                continue
-            uid, version = item["metadata"]["uid"], item["metadata"]["resourceVersion"]
-            before = known.get(uid)
-            parsed[uid] = before if before and before[0] == version else (version, reading.read_adapter(item))
-        self._parsed[key] = parsed
-        if not parsed:
-            del self._parsed[key]
-        return tuple(adapter for _, adapter in parsed.values())
+        version = found[-1]["metadata"]["resourceVersion"] if found[-1] is not None else ""
+        document = self._applied.stored(key, version)
+        if document is None and version:
+            # Of a mebibyte at most, which is read only when it is not what was read or written last.
+            whole = await self._kube.get(resources.CONFIG_MAPS, key.namespace, render.desired_config_map(key.name))
+            version = whole["metadata"]["resourceVersion"] if whole is not None else ""
+            document = reading.read_desired(whole)
+        return self._applied.note_seen(key, now, children, document, version)
 
     def _pods(self, key: ModelKey, stored: list[dict[str, Any]]) -> tuple[ObservedPod, ...]:
-        alive = [pod for pod in stored if not reading.has_ended(pod)]
+        own = (pod for pod in stored if reading.is_of_deployment(pod, key.name))
+        alive = [pod for pod in own if not reading.has_ended(pod)]
         addresses = {pod["metadata"]["uid"]: pod_address(key, pod) for pod in alive if reading.pod_ip(pod)}
         self._inventories.watch(key, addresses.values())
         observed = []

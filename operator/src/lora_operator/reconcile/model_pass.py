@@ -1,17 +1,19 @@
 """One pass over one LoRAModel: look, decide, act."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.kube import KubeError
-from lora_operator.clients.metrics import Metrics
+from lora_operator.clients.metrics import Metrics, PassOutcome, PassStage
 from lora_operator.domain import acceptance, plan, render
 from lora_operator.domain.actions import Plan
 from lora_operator.domain.changes import Pass
 from lora_operator.domain.observed import ModelKey, Snapshot
 from lora_operator.reconcile.act import Act
-from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.look import Look
 from lora_operator.reconcile.queue import TryAgain
@@ -26,12 +28,14 @@ class ModelPass:
 
     look: Look
     act: Act
-    applied: Applied
+    certificates: Certificates
     changes: Changes
     clock: Clock
     metrics: Metrics
     policy: acceptance.Policy
     config: render.RenderConfig
+    last: dict[ModelKey, Plan] = field(default_factory=dict)
+    """The last plan of each model that exists: what it handed over, and what it did not tell yet."""
 
     async def __call__(self, key: ModelKey) -> float | None:
         """One pass.
@@ -40,39 +44,67 @@ class ModelPass:
             TryAgain: the API server or a pod was in the way.
         """
         started = self.clock.steady()
-        outcome = "failed"
+        outcome = PassOutcome.FAILED
         try:
-            snapshot = await self.look(key)
+            with self._timed(PassStage.LOOK):
+                snapshot = await self.look(key)
+            self.metrics.standings.saw(snapshot)
             looked = self.clock.steady()
-            decided = self._decide(snapshot, self.clock.now(), looked)
-            await self.act(key, snapshot.model.meta if snapshot.model else None, decided)
+            with self._timed(PassStage.DECIDE):
+                decided = self._decide(snapshot, self.clock.now(), looked)
+            if snapshot.model is not None or snapshot.adapters:
+                self.last[key] = replace(decided, actions=())
+            else:
+                self.last.pop(key, None)
+            with self._timed(PassStage.ACT):
+                await self.act(key, snapshot.model.meta if snapshot.model else None, decided)
             self.changes.passed(key, Pass(snapshot, decided, looked, self.clock.steady()))
-            outcome = "acted" if decided.actions else "nothing to do"
+            outcome = PassOutcome.ACTED if decided.actions else PassOutcome.IDLE
         except KubeError as error:
             raise TryAgain(str(error)) from error
         finally:
-            self.metrics.passes.labels(outcome).observe((self.clock.steady() - started).total_seconds())
+            self.metrics.passes.labels(outcome.value).observe((self.clock.steady() - started).total_seconds())
         return self._due_in(snapshot, decided)
 
+    @contextmanager
+    def _timed(self, stage: PassStage) -> Iterator[None]:
+        started = self.clock.steady()
+        try:
+            yield
+        finally:
+            self.metrics.stages.labels(stage.value).observe((self.clock.steady() - started).total_seconds())
+
     def _decide(self, snapshot: Snapshot, now: datetime, steady: datetime) -> Plan:
-        model = snapshot.model
+        model, last = snapshot.model, self.last.get(snapshot.key, Plan(()))
         if model is None:
-            return plan.make_plan(snapshot, self.policy, now, steady=steady)
-        secret = render.certificate_secret(model.meta.name, self.config)
-        exists = self.applied.has_secret(snapshot.key, model.meta.uid, secret)
+            self.certificates.forget(snapshot.key)
+            return plan.make_plan(snapshot, self.policy, now, memo=last.memo, steady=steady)
+        certificate = self.certificates.due(snapshot.key, model.meta.uid, now)
         children: tuple[render.Manifest, ...] = ()
         render_error = None
         try:
             children = render.children(model, self.config)
         except render.RenderError as error:
             render_error = str(error)
-        missing = None if exists else secret
-        return plan.make_plan(snapshot, self.policy, now, children, render_error, missing, steady=steady)
+        return plan.make_plan(
+            snapshot,
+            self.policy,
+            now,
+            children,
+            render_error,
+            certificate,
+            memo=last.memo,
+            untold=last.untold,
+            steady=steady,
+        )
 
     def _due_in(self, snapshot: Snapshot, decided: Plan) -> float | None:
         due = []
         if decided.look_again_at is not None:
             due.append((decided.look_again_at - self.clock.steady()).total_seconds())
+        renewal = self.certificates.renew_at(snapshot.key)
+        if renewal is not None and renewal > self.clock.now():
+            due.append((renewal - self.clock.now()).total_seconds())
         if snapshot.conflicting:
             due.append(_CONFLICT_SECONDS)
         return max(0.0, min(due)) if due else None

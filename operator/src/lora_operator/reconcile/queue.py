@@ -79,6 +79,11 @@ class KeyedQueue(Generic[Key]):
             self._ready.put_nowait(key)
 
     @property
+    def waiting(self) -> int:
+        """How many keys wait for a worker. Any thread may ask."""
+        return self._ready.qsize()
+
+    @property
     def oldest_wait_seconds(self) -> float:
         """How long the first of the waiting and unfinished keys has been so, or 0. Any thread may ask."""
         oldest = min(self._since.values(), default=None)

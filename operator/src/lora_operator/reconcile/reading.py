@@ -8,7 +8,7 @@ from typing import Any
 
 from lora_api import labels
 from lora_api.runtime_api import CONFIG_MAP_KEY, Desired, Inventory
-from lora_api.v1alpha1.adapter import LoRAAdapter
+from lora_api.v1alpha1.adapter import LoRAAdapter, LoRAAdapterStatus
 from lora_api.v1alpha1.model import LoRAModel
 from lora_operator.domain.observed import (
     ObjectMeta,
@@ -49,14 +49,17 @@ def read_model(stored: Object) -> ObservedModel:
     return ObservedModel(read_meta(stored), model.spec, model.status)
 
 
-def read_adapter(stored: Object) -> ObservedAdapter:
-    """A LoRAAdapter.
+def read_adapter(stored: Object, before: ObservedAdapter | None = None) -> ObservedAdapter:
+    """A LoRAAdapter; of an earlier reading of the same object, what is the same is the same object.
 
     Raises:
         pydantic.ValidationError: it does not fit the schema; the API server would have refused it.
     """
+    meta = read_meta(stored)
+    if before is not None and before.meta.generation == meta.generation:
+        return ObservedAdapter(meta, before.spec, LoRAAdapterStatus.model_validate(stored.get("status") or {}))
     adapter = LoRAAdapter.model_validate(stored)
-    return ObservedAdapter(read_meta(stored), adapter.spec, adapter.status)
+    return ObservedAdapter(meta, adapter.spec, adapter.status)
 
 
 def read_deployment(stored: Object) -> ObservedDeployment:
@@ -85,6 +88,14 @@ def read_desired(stored: Object | None) -> Desired | None:
 def has_ended(pod: Object) -> bool:
     """Whether the pod ran to its end or was evicted: it stays listed, and its Deployment has made another."""
     return (pod.get("status") or {}).get("phase") in _ENDED
+
+
+def is_of_deployment(pod: Object, model: str) -> bool:
+    """Whether the model's Deployment made the pod. Anybody may give a pod of theirs the labels by which pods are found."""
+    metadata = pod["metadata"]
+    made_by = f"{model}-{(metadata.get('labels') or {}).get('pod-template-hash')}"
+    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
+    return owner is not None and (owner["kind"], owner["name"]) == ("ReplicaSet", made_by)
 
 
 def pod_ip(pod: Object) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from weakref import WeakValueDictionary
 
 from lora_api.runtime_api import ResolveResponse, ResolveState
 from lora_operator.clients.clock import Clock
@@ -14,6 +15,8 @@ from lora_operator.domain.observed import ModelKey, Resolution, Unreachable
 from lora_operator.reconcile.spawn import Spawn
 
 _WAIT_SECONDS = 15.0
+_AT_ONCE = 32
+"""Questions to one pod that are under way together: a runtime has as many threads for files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Resolutions:
         """No answer is older."""
         self._answers: dict[ModelKey, dict[str, Resolution]] = {}
         self._asking: dict[ModelKey, dict[str, _Asking]] = {}
+        self._room: WeakValueDictionary[PodAddress, asyncio.Semaphore] = WeakValueDictionary()
 
     def ask(self, key: ModelKey, pod: PodAddress, question: ResolveSource) -> None:
         """Starts to ask; a question about the same adapter that is under way is dropped for it."""
@@ -73,9 +77,11 @@ class Resolutions:
         self._asking.clear()
 
     async def _ask(self, key: ModelKey, pod: PodAddress, question: ResolveSource) -> None:
+        room = self._room.setdefault(pod, asyncio.Semaphore(_AT_ONCE))
         asked_at = self._clock.steady()
         while True:
-            answer = await self._admin.resolve(pod, question.request, _WAIT_SECONDS)
+            async with room:
+                answer = await self._admin.resolve(pod, question.request, _WAIT_SECONDS)
             self._note(key, question, answer, asked_at)
             if isinstance(answer, Unreachable) or answer.state is not ResolveState.FETCHING:
                 break

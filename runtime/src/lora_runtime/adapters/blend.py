@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from lora_api.runtime_api import BlendedPart, Digest, Part, Recipe, RevisionSpec
 from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_api.v1alpha1.conditions import Reason
-from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, incompatible
+from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, Refused, incompatible
 from lora_runtime.adapters.factors import Energy, Factors, concat, merge, seed_of, svd
 from lora_runtime.adapters.inspect import Inspection
 
@@ -73,6 +73,23 @@ def publish(spec: RevisionSpec, files: Mapping[Digest, Files], folder: Path) -> 
     (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
     if blended.energy is not None:
         (folder / _FACTS_FILE).write_text(json.dumps({"keptEnergy": round(blended.energy, 4)}), encoding="utf-8")
+
+
+def check_engine_holds(folder: Path, engine: Precision) -> None:
+    """Holds what was published there against what the engine will round it to; reads it once if that can overflow.
+
+    Raises:
+        Refused: a value would be infinite in the engine.
+    """
+    # The others reach as far as float32, in which the values are finite.
+    if engine is not Precision.FLOAT16:
+        return
+    with safe_open(folder / TENSORS_FILE, framework="pt") as file:
+        for key in file.keys():  # noqa: SIM118  (not a dict)
+            tensor = file.get_tensor(key)
+            if not torch.isfinite(tensor.half()).all():
+                remedy = "lower it, or set spec.engine.dtype of the LoRAModel to BFloat16 or Float32"
+                raise _overflow(key, tensor, "an engine in float16", remedy)
 
 
 def published_rank(folder: Path) -> int:
@@ -164,12 +181,14 @@ def _factors(part: Part | BlendedPart, name: str, opened: Mapping[Digest, _Opene
 def _rounded(key: str, tensor: torch.Tensor, precision: Precision) -> torch.Tensor:
     rounded = tensor.to(_DTYPES[precision]).contiguous()
     if not torch.isfinite(rounded).all():
-        raise incompatible(
-            Reason.UNSUPPORTED_FEATURE,
-            f"tensor {key} at this weight has values up to {tensor.abs().max().item():.3g}, which precision "
-            f"{precision.value} cannot hold; set spec.precision to BFloat16 or Auto",
-        )
+        raise _overflow(key, tensor, f"precision {precision.value}", "set spec.precision to BFloat16 or Auto")
     return rounded
+
+
+def _overflow(key: str, tensor: torch.Tensor, what: str, remedy: str) -> Refused:
+    largest = tensor.abs().max().item()
+    message = f"tensor {key} at this weight has values up to {largest:.3g}, which {what} cannot hold; {remedy}"
+    return incompatible(Reason.UNSUPPORTED_FEATURE, message)
 
 
 def _config(ranks: dict[str, int], inspections: Sequence[Inspection]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from lora_api.runtime_api import Capacity, EngineMemory
+from lora_api.v1alpha1.adapter import Precision
 from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed, Tier
 
 
@@ -97,6 +98,11 @@ class FakeEngine:
     def capacity(self) -> Capacity:
         """See Engine.capacity."""
         return Capacity(slots=4, slot_bytes=1000, max_cached=8)
+
+    @property
+    def precision(self) -> Precision:
+        """See Engine.precision."""
+        return Precision.FLOAT32
 
     def host_bytes(self, elements: int) -> int:
         """See Engine.host_bytes."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lora_api.runtime_api import Capacity, EngineMemory
+from lora_api.v1alpha1.adapter import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,11 @@ class Engine(Protocol):
     @property
     def capacity(self) -> Capacity:
         """Any thread: room for adapters, as the engine was started."""
+        ...
+
+    @property
+    def precision(self) -> Precision:
+        """Any thread: what it rounds adapters to; never Auto."""
         ...
 
     def host_bytes(self, elements: int) -> int:

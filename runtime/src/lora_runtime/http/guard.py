@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.http.api_keys import ApiKeys, needs_key
 from lora_runtime.metrics.traffic import Traffic
 from lora_runtime.observer import Outcome
 
@@ -33,22 +34,32 @@ RETRY_AFTER_SECONDS = 1
 class Guard:
     """Spans every HTTP request, to the last byte of its answer."""
 
-    def __init__(self, app: App, in_flight: InFlight, traffic: Traffic) -> None:
+    def __init__(self, app: App, in_flight: InFlight, traffic: Traffic, keys: ApiKeys | None = None) -> None:
         self._app = app
         self._in_flight = in_flight
         self._traffic = traffic
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one ASGI connection."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif not is_public(scope["path"]):
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
-            else:
-                await _not_found(scope["path"])(scope, receive, send)
-        else:
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
             await self._counted(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await refusal(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        """Why nobody behind this one gets to see the request."""
+        if not is_public(scope["path"]):
+            return _not_found(scope["path"])
+        if self._keys is None or not needs_key(scope.get("method", "GET"), scope["path"]):
+            return None
+        return None if self._keys.admit(_header(scope, b"authorization")) else _unauthorized()
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(receive, send)
@@ -79,6 +90,21 @@ def _not_found(path: str) -> JSONResponse:
     )
     error = {"message": message, "type": "NotFoundError", "param": None, "code": 404}
     return JSONResponse({"error": error}, status_code=404)
+
+
+def _unauthorized() -> JSONResponse:
+    message = (
+        "Incorrect API key provided, or none. Send a key that the LoRAModel's spec.apiKey lists, as "
+        "`Authorization: Bearer <key>`."
+    )
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}
+    return JSONResponse({"error": error}, status_code=401, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    """The header's value; nothing when there is none, or more than one."""
+    values = [value for key, value in scope.get("headers", ()) if key == name]
+    return values[0].decode("latin-1") if len(values) == 1 else ""
 
 
 class Exchange:

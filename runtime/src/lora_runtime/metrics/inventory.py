@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from lora_api.runtime_api import Inventory, RevisionState
 from lora_runtime.engine.protocol import Tier
 from lora_runtime.metrics.labels import AdapterLabels
+from lora_runtime.store.budget import Fill
 
 
 class InventoryCollector(Collector):
@@ -21,6 +22,7 @@ class InventoryCollector(Collector):
         tiers: Callable[[], Mapping[Tier, int]],
         store_bytes: Callable[[], Mapping[str, int]],
         store_limit_bytes: int | None,
+        fill: Callable[[], Fill | None],
     ) -> None:
         """Takes which adapters may be listed by name, and where to look."""
         self._labels = labels
@@ -28,6 +30,7 @@ class InventoryCollector(Collector):
         self._tiers = tiers
         self._store_bytes = store_bytes
         self._store_limit_bytes = store_limit_bytes
+        self._fill = fill
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """The families without samples, so that nothing is looked at while the process starts."""
@@ -42,6 +45,8 @@ class InventoryCollector(Collector):
             _tiers(),
             _store(),
             _store_limit(),
+            _needed(),
+            _possible(),
         )
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -68,6 +73,10 @@ class InventoryCollector(Collector):
             limit = _store_limit()
             limit.add_metric([], self._store_limit_bytes)
             yield limit
+        if (fill := self._fill()) is not None:
+            for family, value in ((_needed(), fill.needed_bytes), (_possible(), fill.possible_bytes)):
+                family.add_metric([], value)
+                yield family
 
     def _adapters(self, inventory: Inventory) -> Iterator[GaugeMetricFamily]:
         info, revisions, disk, host = _info(), _revisions(), _disk(), _host()
@@ -149,4 +158,16 @@ def _store_limit() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         "lora_runtime_store_limit_bytes",
         "What the pod's cache volume may hold, with the base model and caches beside the store.",
+    )
+
+
+def _needed() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "lora_runtime_store_needed_bytes", "Files of adapters that must stay, when they were last counted."
+    )
+
+
+def _possible() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "lora_runtime_store_possible_bytes", "What files of adapters may take at most, when that was last looked at."
     )

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from lora_runtime.observer import UNKNOWN
+
 OTHER = "_other"
 """Stands for every adapter beyond the limit. No served name begins with an underscore."""
-UNKNOWN = "_unknown"
-"""Stands for every name that nobody declared: clients can send any."""
 
 
 class AdapterLabels:

@@ -12,6 +12,7 @@ from lora_runtime.metrics.labels import AdapterLabels
 from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.metrics.traffic import Traffic
 from lora_runtime.observer import Stage
+from lora_runtime.store.budget import Fill
 
 ADAPTERS = 100
 """So many adapters have a label of their own; each costs about forty series."""
@@ -33,9 +34,12 @@ class Metrics:
         tiers: Callable[[], Mapping[Tier, int]],
         store_bytes: Callable[[], Mapping[str, int]],
         store_limit_bytes: int | None,
+        fill: Callable[[], Fill | None],
     ) -> None:
         """From now on shows what there is, too; what can be called is called from any thread, at each scrape."""
-        self._registry.register(InventoryCollector(self._labels, inventory, tiers, store_bytes, store_limit_bytes))
+        self._registry.register(
+            InventoryCollector(self._labels, inventory, tiers, store_bytes, store_limit_bytes, fill)
+        )
 
     def took(self, stage: Stage, seconds: float) -> None:
         """See Observer.took."""

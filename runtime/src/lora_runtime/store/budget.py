@@ -54,6 +54,14 @@ class Space:
         return min(self.most(own), own + self.free - int(self.disk * _LEFT_FREE_SHARE))
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How full the store was at the last look: what must stay, and how much there is room for."""
+
+    needed_bytes: int
+    possible_bytes: int
+
+
 def surplus(folders: Iterable[StoredFolder], needed: Collection[Path], excess_bytes: int) -> list[StoredFolder]:
     """What to remove so that `excess_bytes` become free, least recently used first; less if all else is needed."""
     found: list[StoredFolder] = []

@@ -27,16 +27,18 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.blend import Files
 from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
 from lora_runtime.adapters.inspect import Inspection
+from lora_runtime.store.budget import Fill
 from lora_runtime.store.digest import digest_of, digests_of_parts, hex_of
 from lora_runtime.store.disk import disk_refused, reveal
 from lora_runtime.store.downloads import Downloads, key_of
 from lora_runtime.store.flights import Flights, to_the_end
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.room import Room, Volume
 from lora_runtime.store.sources.http import HTTPFiles
 from lora_runtime.store.sources.huggingface import HuggingFaceHub
 from lora_runtime.store.sources.object_store import GCSObjects, S3Objects
 from lora_runtime.store.sources.oci import OCIArtifacts
-from lora_runtime.store.sources.source import Progress, Sources
+from lora_runtime.store.sources.source import Sources
 from lora_runtime.store.sources.volume import VolumeFiles
 from lora_runtime.store.sources.web import Web
 from lora_runtime.store.versions import Published, Versions
@@ -107,6 +109,11 @@ class ContentStore:
         An engine re-reads the versions it knows at any time: they must be among what is needed.
         """
         self._needed = needed
+
+    @property
+    def fill(self) -> Fill | None:
+        """How full the store was when files were last collected; None before. Any thread may ask."""
+        return self._room.fill
 
     def expect_elsewhere(self, size_bytes: int) -> None:
         """Something beside the store takes so much of the volume, if not yet then soon."""

@@ -13,8 +13,9 @@ from lora_runtime.adapters.errors import Refused
 from lora_runtime.store.digest import digest_of
 from lora_runtime.store.disk import disk_refused
 from lora_runtime.store.flights import Flights, to_the_end
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.room import OutgrewRoom, Reservation, Room
-from lora_runtime.store.sources.source import Progress, Source, Sources
+from lora_runtime.store.sources.source import Source, Sources
 
 _AT_ONCE = 8
 """Questions to one kind of source at once, and downloads from it.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from lora_runtime.store.sources.source import Progress
+from lora_runtime.store.progress import Progress
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
-from lora_runtime.store.budget import USABLE_SHARE, Space, StoredFolder, surplus, with_blocks
+from lora_runtime.store.budget import USABLE_SHARE, Fill, Space, StoredFolder, surplus, with_blocks
 from lora_runtime.store.disk import hide, size_of, store_full
 from lora_runtime.store.flights import to_the_end
-from lora_runtime.store.sources.source import Progress
+from lora_runtime.store.progress import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +94,8 @@ class Room:
         self._newest = 0
         self._reservations: set[Reservation] = set()
         self._seen: Space | None = None
+        self.fill: Fill | None = None
+        """As of the last time that the store was tidied. Any thread may read it."""
         self.expected_elsewhere = 0
         """Bytes that will be beside the store's folders, if they are not yet."""
         self._granting = threading.Lock()
@@ -148,6 +150,8 @@ class Room:
         """Removes what nobody needs as far as the budget is exceeded."""
         async with self._freeing:
             space = await self._look()
+            needed = sum(self._folders[folder].size_bytes for folder in self._needed() if folder in self._folders)
+            self.fill = Fill(needed, space.most(self._own))
             await self._free(self._claimed - space.budget(self._own))
 
     async def remove(self, folders: Collection[Path]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lora_runtime.store.flights import to_the_end
-from lora_runtime.store.sources.source import Progress
+from lora_runtime.store.progress import Progress
 
 T = TypeVar("T")
 

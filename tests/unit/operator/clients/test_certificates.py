@@ -106,7 +106,7 @@ def test_an_authority_is_the_same_after_a_restart(authority: Authority, tmp_path
     (tmp_path / CA_KEY).write_bytes(authority.key_pem)
     loaded = Authority.load(tmp_path)
     assert loaded is not None
-    assert loaded.fingerprint == authority.fingerprint
+    assert loaded.pem == authority.pem
 
 
 def test_no_files_are_no_authority(tmp_path: Path) -> None:

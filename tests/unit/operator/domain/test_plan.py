@@ -12,7 +12,7 @@ from lora_operator.domain.acceptance import Policy
 from lora_operator.domain.actions import (
     Action,
     ApplyChild,
-    CreateSecret,
+    IssueCertificate,
     Plan,
     PushDesired,
     ResolveSource,
@@ -20,7 +20,7 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Refusal, Snapshot
+from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Refusal, Snapshot, Unreachable
 from support.builders import (
     NOW,
     a_deployment,
@@ -41,6 +41,9 @@ A = TypeVar("A", bound=Action)
 DEPLOYMENT = {"kind": "Deployment", "metadata": {"name": "smol", "annotations": {labels.TEMPLATE_HASH: "h1"}}}
 SERVICE = {"kind": "Service", "metadata": {"name": "smol", "annotations": {labels.TEMPLATE_HASH: "h2"}}}
 APPLIED = {"Deployment/smol": "h1", "Service/smol": "h2"}
+
+
+CERTIFICATE = IssueCertificate("the pods need one")
 
 
 def planned(snapshot: Snapshot, *, allow_host_path: bool = False, **rest: Any) -> Plan:
@@ -102,10 +105,10 @@ def test_a_settled_model_needs_nothing() -> None:
 
 
 def test_a_new_model_gets_certificate_document_and_children_in_this_order_before_statuses() -> None:
-    found = planned(a_snapshot(an_adapter()), secret_name="smol-admin")
+    found = planned(a_snapshot(an_adapter()), certificate=CERTIFICATE)
 
     assert [type(action) for action in found.actions] == [
-        CreateSecret,
+        IssueCertificate,
         WriteDesired,
         ApplyChild,
         ApplyChild,
@@ -243,6 +246,15 @@ def test_a_changed_weight_is_prepared_then_committed_then_told() -> None:
     assert told(done) == ["AdapterServed"]
 
 
+def test_nothing_is_taken_back_before_a_pod_was_heard() -> None:
+    snapshot = settled(an_adapter())
+    unheard = replace(snapshot, pods=(a_pod(inventory=Unreachable("not asked yet", asked=False)),))
+    silent = replace(snapshot, pods=(a_pod(inventory=Unreachable("no answer")),))
+
+    assert of(WriteAdapterStatus, planned(unheard)) == []
+    assert len(of(WriteAdapterStatus, planned(silent))) == 1
+
+
 def test_a_deleted_adapter_leaves_the_document() -> None:
     snapshot = settled(an_adapter("a"), an_adapter("b"))
 
@@ -252,7 +264,7 @@ def test_a_deleted_adapter_leaves_the_document() -> None:
 
 
 def test_without_a_model_adapters_say_so_and_nothing_else_happens() -> None:
-    found = planned(a_snapshot_without_model(an_adapter(), pods=(a_pod(),)), secret_name="smol-admin")
+    found = planned(a_snapshot_without_model(an_adapter(), pods=(a_pod(),)), certificate=CERTIFICATE)
 
     assert [type(action) for action in found.actions] == [WriteAdapterStatus]
     (written,) = of(WriteAdapterStatus, found)
@@ -275,7 +287,7 @@ def test_a_model_whose_name_is_taken_touches_nothing_but_statuses() -> None:
         adapter, pods=(a_pod(),), resolutions=resolved(adapter), conflicting={"Service/smol": "nobody"}
     )
 
-    found = planned(snapshot, secret_name="smol-admin")
+    found = planned(snapshot, certificate=CERTIFICATE)
 
     assert {type(action) for action in found.actions} == {WriteModelStatus, WriteAdapterStatus}
 

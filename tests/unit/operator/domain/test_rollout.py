@@ -177,13 +177,42 @@ def test_without_serving_pods_the_old_revision_is_kept_until_a_pod_has_the_new_o
     assert entry_of(after(waiting, NEW, [a_pod_with("a", waiting, old=SERVING, new=PREPARED)])) == (NEW.spec, None)
 
 
-def test_rolling_switches_each_pod_as_soon_as_it_can() -> None:
+ROLLING = an_adapter(update={"strategy": "Rolling"})
+
+
+def test_rolling_keeps_the_old_revision_the_one_to_begin_with_until_the_first_pod_has_the_new_one() -> None:
     previous = a_document(serve=OLD)
-    adapter = an_adapter(update={"strategy": "Rolling"})
+    waiting = after(previous, NEW, [a_pod_with("a", previous, old=SERVING)], ROLLING)
+    assert entry_of(waiting) == (OLD.spec, NEW.spec)
 
-    document = after(previous, NEW, [a_pod_with("a", previous, old=SERVING)], adapter)
+    loading = [a_pod_with(name, waiting, old=SERVING, new=LOADING) for name in ("a", "b")]
+    assert after(waiting, NEW, loading, ROLLING) is waiting
 
-    assert entry_of(document) == (NEW.spec, None)
+    one = [a_pod_with("a", waiting, old=SERVING, new=PREPARED), loading[1]]
+    assert entry_of(after(waiting, NEW, one, ROLLING)) == (NEW.spec, None)
+
+
+@pytest.mark.parametrize("last", [
+    a_pod_with("b", a_document(serve=OLD, prepare=NEW), old=SERVING, new=FAILED),
+    a_pod_with("b", a_document(serve=OLD), old=SERVING),
+    a_pod("b", inventory=unreachable()),
+])  # fmt: skip
+def test_rolling_waits_for_no_pod_that_is_late(last: ObservedPod) -> None:
+    previous = a_document(serve=OLD, prepare=NEW)
+    pods = [a_pod_with("a", previous, old=SERVING, new=PREPARED), last]
+    assert entry_of(after(previous, NEW, pods, ROLLING)) == (NEW.spec, None)
+
+
+def test_rolling_never_displaces_a_good_revision_by_one_that_no_pod_can_load() -> None:
+    previous = a_document(serve=OLD, prepare=NEW)
+    pods = [a_pod_with(name, previous, old=SERVING, new=FAILED) for name in ("a", "b")]
+    assert after(previous, NEW, pods, ROLLING) is previous
+
+
+def test_rolling_believes_no_report_about_an_earlier_document() -> None:
+    previous = a_document(serve=OLD, prepare=NEW, sequence=9)
+    late = a_pod_with("a", a_document(serve=OLD, prepare=NEW, sequence=7), old=SERVING, new=PREPARED)
+    assert after(previous, NEW, [late], ROLLING) is previous
 
 
 def test_a_wish_taken_back_ends_its_preparation() -> None:
@@ -245,6 +274,15 @@ def test_a_change_says_what_it_changes(previous: Desired | None, outcome: Outcom
     document = after(previous, outcome, [] if previous is None else [a_pod_with("a", previous)])
 
     assert rollout.changes(previous, document) == words
+
+
+def test_of_many_changes_the_first_are_said_and_the_others_counted() -> None:
+    document = Desired(sequence=1, adapters=tuple(DesiredAdapter(name=f"a{number}") for number in range(10, 60)))
+
+    words = rollout.changes(Desired(), document)
+
+    assert words.startswith("a10: declared; ")
+    assert words.endswith("; and 40 more")
 
 
 WISHES = [a_wish(weight) for weight in (1.0, 0.4, 0.1)]

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import pytest
@@ -27,7 +27,9 @@ from lora_operator.domain.actions import (
 )
 from lora_operator.domain.observed import ModelKey, Refusal
 from lora_operator.reconcile.act import Act
+from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.queue import Backoff, TryAgain
@@ -50,7 +52,9 @@ AWAY = "127.0.0.254"
 """Nobody listens there."""
 
 
-async def carry_out(kube: RecordingKube, *actions: Action, applied: Applied | None = None) -> None:
+async def carry_out(
+    kube: RecordingKube, *actions: Action, applied: Applied | None = None, metrics: Metrics | None = None
+) -> None:
     clock = SystemClock()
     authority = Authority.make(datetime.now(UTC))
     context = client_context(authority, authority.client("operator", clock.now()))
@@ -59,13 +63,13 @@ async def carry_out(kube: RecordingKube, *actions: Action, applied: Applied | No
             kube=kube,
             admin=admin,
             events=Events(kube, clock, "operator-0"),
-            authority=authority,
+            certificates=Certificates(authority, timedelta(days=1)),
             clock=clock,
             inventories=Inventories(admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None),
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
             applied=Applied() if applied is None else applied,
-            freshness=Freshness(),
-            metrics=Metrics(),
+            adapters=Adapters(kube, Freshness()),
+            metrics=metrics or Metrics(),
         )
         await act(KEY, a_model().meta, Plan(actions))
 
@@ -164,3 +168,17 @@ async def test_a_child_that_is_not_allowed_says_nothing_against_the_spec() -> No
     with pytest.raises(TryAgain):
         await carry_out(refusing("Service", HTTPStatus.FORBIDDEN), SERVICE, applied=applied)
     assert applied.refused(KEY) == {}
+
+
+async def test_actions_are_counted_by_how_they_ended() -> None:
+    metrics = Metrics()
+    with pytest.raises(TryAgain):
+        await carry_out(refusing("Service"), SERVICE, STATUS, metrics=metrics)
+
+    found = {
+        (sample.labels["action"], sample.labels["outcome"]): sample.value
+        for family in metrics.actions.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    assert found == {("ApplyChild", "failed"): 1, ("WriteAdapterStatus", "ok"): 1}

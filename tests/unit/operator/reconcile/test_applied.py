@@ -111,14 +111,6 @@ def test_what_was_written_here_is_known_and_what_another_hand_did_to_it_is_not()
     assert not applied.knows(ModelKey("team", "other"), CHILD, written)
 
 
-def test_a_certificate_is_of_one_model_object_and_one_authority() -> None:
-    applied = Applied()
-    applied.note_secret(KEY, "uid-1", "smol-tls-aaaa")
-    assert applied.has_secret(KEY, "uid-1", "smol-tls-aaaa")
-    assert not applied.has_secret(KEY, "uid-2", "smol-tls-aaaa")
-    assert not applied.has_secret(KEY, "uid-1", "smol-tls-bbbb")
-
-
 def test_the_newest_version_of_a_kind_never_goes_back() -> None:
     freshness = Freshness()
     assert freshness.newest("Pod") is None

@@ -31,7 +31,13 @@ class OneLease(Kube):
         return self.stored
 
     async def apply(
-        self, resource: Resource, manifest: Manifest, *, field_manager: str, subresource: str | None = None
+        self,
+        resource: Resource,
+        manifest: Manifest,
+        *,
+        field_manager: str,
+        subresource: str | None = None,
+        metadata_only: bool = False,
     ) -> dict[str, Any]:
         self._reach()
         there = NOT_THERE if self.stored is None else self.stored["metadata"]["resourceVersion"]

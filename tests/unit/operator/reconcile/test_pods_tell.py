@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, ResolveState
 from lora_api.v1alpha1.adapter import AdapterSource
@@ -15,7 +15,7 @@ from lora_operator.domain.observed import ModelKey, Unreachable
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.queue import Backoff
 from lora_operator.reconcile.resolutions import Resolutions
-from support.builders import some_facts, unreachable
+from support.builders import a_report, some_facts, unreachable
 
 KEY = ModelKey("team", "smol")
 POD = PodAddress("pod-0", "10.0.0.1", "smol.team.runtime.lora-operator.io", 8001)
@@ -31,6 +31,10 @@ class Pod(RuntimeAdmin):
         self.answers: asyncio.Queue[ResolveResponse | Unreachable] = asyncio.Queue()
         self.polls: list[str | None] = []
         self.questions: list[ResolveRequest] = []
+        self.forgotten: list[PodAddress] = []
+
+    async def forget(self, pod: PodAddress) -> None:
+        self.forgotten.append(pod)
 
     async def inventory(self, pod: PodAddress, after: str | None, wait_seconds: float) -> Inventory | Unreachable:
         self.polls.append(after)
@@ -93,6 +97,15 @@ async def test_a_pod_is_unreachable_until_it_answers_and_rings_when_it_does() ->
         assert rings.count == 1
 
 
+async def test_a_pod_whose_first_answer_is_that_it_is_away_rings() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        assert inventories.answer(KEY, POD) == Unreachable("the pod has not been asked yet", asked=False)
+        pod.says.put_nowait(unreachable())
+        await rings.until(lambda: inventories.answer(KEY, POD) == unreachable())
+        assert rings.count == 1
+
+
 async def test_each_poll_asks_for_what_comes_after_the_last_answer() -> None:
     pod, rings = Pod(), Rings()
     async with watching(pod, rings) as inventories:
@@ -139,6 +152,25 @@ async def test_a_document_that_a_pod_calls_otherwise_is_called_as_here_and_no_ot
         assert inventories.answer(KEY, POD) == later
 
 
+async def test_what_has_changed_is_added_to_what_is_known() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        inventories.learn(KEY, POD, version(3).model_copy(update={"adapters": (a_report("a"), a_report("b"))}))
+        inventories.learn(KEY, POD, version(4).model_copy(update={"since": 3, "gone": ("a",)}))
+        assert inventories.answer(KEY, POD) == version(4).model_copy(update={"adapters": (a_report("b"),)})
+
+
+async def test_what_has_changed_since_something_that_is_not_known_is_asked_for_in_full() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        inventories.learn(KEY, POD, version(4).model_copy(update={"since": 3}))
+        assert isinstance(inventories.answer(KEY, POD), Unreachable)
+        inventories.learn(KEY, POD, version(4))
+        inventories.learn(KEY, POD, version(9).model_copy(update={"since": 7}))
+        assert inventories.answer(KEY, POD) == version(4)
+        assert rings.count == 1
+
+
 async def test_a_pod_that_started_anew_counts_from_the_beginning() -> None:
     pod, rings = Pod(), Rings()
     async with watching(pod, rings) as inventories:
@@ -157,12 +189,33 @@ async def test_a_pod_that_answers_at_once_although_nothing_changed_is_left_alone
         assert len(pod.polls) == 2
 
 
+async def test_a_pod_with_news_without_an_end_is_asked_slowly_after_a_burst() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings):
+        for number in range(1000):
+            pod.says.put_nowait(version(number))
+        await rings.until(lambda: rings.count >= 50)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert len(pod.polls) < 60
+
+
 async def test_news_of_a_pod_that_is_no_longer_watched_are_dropped() -> None:
     pod, rings = Pod(), Rings()
     async with watching(pod, rings) as inventories:
         inventories.watch(KEY, ())
         inventories.learn(KEY, POD, version(1))
     assert rings.count == 0
+
+
+async def test_the_connections_to_a_pod_that_is_no_longer_watched_are_closed() -> None:
+    pod, rings = Pod(), Rings()
+    async with watching(pod, rings) as inventories:
+        pod.says.put_nowait(version(1))
+        await rings.until(lambda: inventories.answer(KEY, POD) == version(1))
+        assert pod.forgotten == []
+        inventories.watch(KEY, ())
+    assert pod.forgotten == [POD]
 
 
 def a_question(repo: str = "team/pirate", attempt: int = 1) -> ResolveSource:
@@ -214,6 +267,20 @@ async def test_a_corrected_source_ends_the_question_about_the_wrong_one_and_forg
         pod.answers.put_nowait(FOUND)
         await rings.until(lambda: not resolutions.under_way(KEY))
         assert resolutions.answers(KEY)["uid"].source_hash == "hash of team/right"
+
+
+async def test_a_pod_is_asked_a_bounded_number_of_questions_at_once() -> None:
+    pod, rings = Pod(), Rings()
+    async with asking(pod, rings) as resolutions:
+        for number in range(40):
+            resolutions.ask(KEY, POD, replace(a_question(), adapter_uid=str(number)))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(pod.questions) == 32
+        for _ in range(40):
+            pod.answers.put_nowait(FOUND)
+        await rings.until(lambda: not resolutions.under_way(KEY))
+        assert len(pod.questions) == 40
 
 
 async def test_a_pod_that_went_away_is_an_answer_with_a_time_to_ask_again() -> None:

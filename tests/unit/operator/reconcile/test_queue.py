@@ -243,3 +243,12 @@ async def idle(queue: KeyedQueue[str]) -> None:
     """Until nothing waits or is worked on."""
     while queue.oldest_wait_seconds > 0:  # noqa: ASYNC110  # the queue has no bell for its end
         await asyncio.sleep(0)
+
+
+async def test_keys_that_no_worker_has_taken_yet_are_waiting() -> None:
+    queue, work = KeyedQueue[str](SOON), Work()
+    async with running(queue, work, workers=1):
+        for key in ("a", "b", "c"):
+            queue.ring(key)
+        assert await work.started.get() == "a"
+        assert queue.waiting == 2

@@ -50,7 +50,6 @@ SPECS: dict[AcceleratorType, dict[str, Any]] = {
 CONFIG = render.RenderConfig(
     images={accelerator: f"registry.example/lora-runtime-{accelerator.lower()}:1" for accelerator in AcceleratorType},
     image_pull_policy="IfNotPresent",
-    ca_fingerprint="0123456789abcdef",
     operator_namespace="lora-system",
     operator_pod_labels={"app.kubernetes.io/name": "lora-operator"},
 )

@@ -12,10 +12,14 @@ from lora_operator.domain.observed import ObjectMeta, ObservedModel
 
 
 def rendered_pod(spec: dict[str, Any], egress: Egress = DEFAULT) -> dict[str, Any]:
+    template: dict[str, Any] = child("Deployment", spec, egress)["spec"]["template"]
+    return template
+
+
+def child(kind: str, spec: dict[str, Any], egress: Egress = DEFAULT) -> dict[str, Any]:
     config = render.RenderConfig(
         images={AcceleratorType.CPU: "cpu:1", AcceleratorType.NVIDIA: "cuda:1"},
         image_pull_policy="Never",
-        ca_fingerprint="0" * 64,
         operator_namespace="lora-system",
         operator_pod_labels={},
         egress=egress,
@@ -23,9 +27,7 @@ def rendered_pod(spec: dict[str, Any], egress: Egress = DEFAULT) -> dict[str, An
     meta = ObjectMeta("m", "team", "uid", 1, datetime(2026, 1, 1, tzinfo=UTC))
     full = {"source": {"huggingFace": {"repo": "a/b"}}} | spec
     model = ObservedModel(meta, LoRAModelSpec.model_validate(full), LoRAModelStatus())
-    *_, deployment = render.children(model, config)
-    template: dict[str, Any] = deployment["spec"]["template"]
-    return template
+    return next(dict(made) for made in render.children(model, config) if made["kind"] == kind)
 
 
 def runtime(template: dict[str, Any]) -> dict[str, Any]:
@@ -66,11 +68,32 @@ def test_a_patch_overrides_an_environment_variable_by_name() -> None:
         ({"spec": 1}, "spec.podTemplate.spec: must be an object, got int"),
         ({"spec": None}, "must not remove the container"),
         ({"spec": {"$retainKeys": ["x"]}}, "this directive is not supported"),
+        (
+            {"spec": {"containers": [{"name": "runtime", "env": [{"name": "LORA_EGRESS", "value": "{}"}]}]}},
+            "must not set LORA_EGRESS, which the operator sets",
+        ),
+        (
+            {"spec": {"containers": [{"name": "runtime", "env": [{"name": "LORA_TLS_DIR", "$patch": "delete"}]}]}},
+            "must not set LORA_TLS_DIR",
+        ),
     ],
 )
 def test_a_patch_that_breaks_the_pods_is_refused_with_its_path(patch: dict[str, Any], message: str) -> None:
     with pytest.raises(render.RenderError, match=message):
         rendered_pod({"podTemplate": patch})
+
+
+@pytest.mark.parametrize(("arguments", "drain_seconds"), [
+    ([], 100),
+    (["--shutdown-timeout=600"], 600),
+    (["--shutdown-timeout=600", "--seed=1", "--shutdown_timeout", "30"], 30),
+])  # fmt: skip
+def test_a_pod_that_is_to_end_is_given_time_to_be_forgotten_to_end_its_requests_and_to_end(
+    arguments: list[str], drain_seconds: int
+) -> None:
+    template = rendered_pod({"engine": {"extraArgs": arguments}})
+    assert runtime(template)["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    assert template["spec"]["terminationGracePeriodSeconds"] == 5 + drain_seconds + 15
 
 
 def test_an_accelerator_without_an_image_is_refused_with_the_setting_to_change() -> None:
@@ -149,3 +172,58 @@ def test_who_may_be_shown_a_secret_restarts_no_pods() -> None:
     secret = {"secretRef": {"name": "team"}}
 
     assert rendered_pod({"credentials": [secret | {"hosts": ["ghcr.io"]}]}) == rendered_pod({"credentials": [secret]})
+
+
+def mounts_of(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The volume behind each path in the runtime."""
+    volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
+    return {mount["mountPath"]: volumes[mount["name"]] for mount in runtime(template)["volumeMounts"]}
+
+
+def test_api_keys_are_one_key_of_the_secret_mounted_as_a_file() -> None:
+    template = rendered_pod({"apiKey": {"secretRef": {"name": "clients"}, "key": "keys.txt"}})
+    volume = mounts_of(template)["/etc/lora/api-keys"]["secret"]
+    assert volume == {
+        "secretName": "clients", "items": [{"key": "keys.txt", "path": "keys"}], "optional": True, "defaultMode": 0o440,
+    }  # fmt: skip
+    env = {entry["name"]: entry.get("value") for entry in runtime(template)["env"]}
+    assert env["LORA_API_KEYS_FILE"] == "/etc/lora/api-keys/keys"
+
+
+def test_without_api_keys_anybody_may_ask() -> None:
+    assert "LORA_API_KEYS_FILE" not in {entry["name"] for entry in runtime(rendered_pod({}))["env"]}
+
+
+def test_a_pod_mounts_the_certificate_of_its_own_model_alone() -> None:
+    volume = mounts_of(rendered_pod({}))["/etc/lora/tls"]["secret"]
+    assert volume["secretName"] == "lora-runtime-tls"
+    assert [item["key"] for item in volume["items"]] == ["m.tls.crt", "m.tls.key", "ca.crt"]
+
+
+@pytest.mark.parametrize(
+    ("clients", "rules"),
+    [
+        ("Everywhere", [{"ports": [{"port": 8000, "protocol": "TCP"}]}]),
+        ("Namespace", [{"ports": [{"port": 8000, "protocol": "TCP"}], "from": [{"podSelector": {}}]}]),
+        ("Nowhere", []),
+    ],
+)
+def test_the_network_policy_lets_in_whom_the_spec_says_and_the_operator(
+    clients: str, rules: list[dict[str, Any]]
+) -> None:
+    policy = child("NetworkPolicy", {"reachableFrom": clients})
+    *serving, admin = policy["spec"]["ingress"]
+    assert serving == rules
+    assert [port["port"] for port in admin["ports"]] == [8001]
+    [operator] = admin["from"]
+    assert operator["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "lora-system"}
+
+
+@pytest.mark.parametrize("field", ["podTemplate", "resources"])
+@pytest.mark.parametrize("levels", [60, 9000])
+def test_what_is_nested_deeper_than_any_pod_is_refused_without_looking_into_it(field: str, levels: int) -> None:
+    nest: Any = 1
+    for _ in range(levels):
+        nest = {"a": nest}
+    with pytest.raises(render.RenderError, match=f"spec.{field}: must not be nested deeper than 50 levels"):
+        rendered_pod({field: nest})

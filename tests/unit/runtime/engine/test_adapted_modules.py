@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lora_runtime.engine.adapted_modules import ask
+from lora_runtime.engine.vllm.adapted_modules import ask
 
 
 class Client:

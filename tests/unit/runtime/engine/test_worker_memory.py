@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from lora_runtime.engine.memory import WorkerMemory, added
-from lora_runtime.engine.worker import CLASS, WorkerExtension
-from lora_runtime.engine.worker_memory import LoRAMemory, slots_bytes
+from lora_runtime.engine.vllm.memory import WorkerMemory, added
+from lora_runtime.engine.vllm.worker import CLASS, WorkerExtension
+from lora_runtime.engine.vllm.worker_memory import LoRAMemory, slots_bytes
 
 
 def a_layer(a: Any, b: Any) -> SimpleNamespace:

@@ -7,6 +7,7 @@ from lora_api.runtime_api import AdapterReport, Capacity, Inventory, RevisionRep
 from lora_runtime.engine.protocol import Tier
 from lora_runtime.metrics.inventory import InventoryCollector
 from lora_runtime.metrics.labels import AdapterLabels
+from lora_runtime.store.budget import Fill
 
 
 class Pod:
@@ -15,9 +16,15 @@ class Pod:
     def __init__(self, limit: int = 5) -> None:
         self.inventory = Inventory(boot_id="b", etag="e")
         self.registry = CollectorRegistry()
+        self.fill: Fill | None = None
         self.labels = AdapterLabels("base", limit)
         collector = InventoryCollector(
-            self.labels, lambda: self.inventory, lambda: {Tier.HOST: 3}, lambda: {"versions": 7}, 100
+            self.labels,
+            lambda: self.inventory,
+            lambda: {Tier.HOST: 3},
+            lambda: {"versions": 7},
+            100,
+            lambda: self.fill,
         )
         self.registry.register(collector)
 
@@ -86,5 +93,11 @@ def test_nothing_is_looked_at_before_the_first_scrape() -> None:
         raise AssertionError("the service is not there yet")
 
     CollectorRegistry(auto_describe=True).register(
-        InventoryCollector(AdapterLabels("base", 1), too_early, dict, dict, None)
+        InventoryCollector(AdapterLabels("base", 1), too_early, dict, dict, None, lambda: None)
     )
+
+
+def test_how_full_the_store_is_is_told_once_it_was_tidied(pod: Pod) -> None:
+    assert pod.value("store_needed_bytes") is None
+    pod.fill = Fill(needed_bytes=70, possible_bytes=100)
+    assert (pod.value("store_needed_bytes"), pod.value("store_possible_bytes")) == (70, 100)

@@ -2,9 +2,9 @@
 
 from prometheus_client import CollectorRegistry
 
-from lora_runtime.metrics.labels import OTHER, UNKNOWN, AdapterLabels
+from lora_runtime.metrics.labels import OTHER, AdapterLabels
 from lora_runtime.metrics.traffic import Traffic
-from lora_runtime.observer import Outcome
+from lora_runtime.observer import UNKNOWN, Outcome
 
 
 def adapters(registry: CollectorRegistry) -> set[str]:

@@ -15,7 +15,7 @@ from lora_api.v1alpha1.common import HuggingFaceSource, SecretRef, VolumeSource
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
 from lora_runtime.adapters.inspect import inspect
 from lora_runtime.store.content import ContentStore
-from lora_runtime.store.sources.source import Progress
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.versions import Published
 
 REPO = "team/pirate"

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from lora_runtime.store.flights import Flights, to_the_end
-from lora_runtime.store.sources.source import Progress
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.threads import in_thread
 
 DEADLINE_SECONDS = 5

@@ -224,3 +224,15 @@ async def test_what_was_just_resolved_stays_until_somebody_wants_it(
     await store.resolve(from_volume("0"))
     await fetch(store, adapters, 1, 2)
     assert here(tmp_path, adapters) == [0, 2], "the operator is about to ask for it"
+
+
+async def test_how_full_the_store_is_tells_what_must_stay_and_not_what_only_lies_there(
+    adapters: list[str], tmp_path: Path, hub: Hub
+) -> None:
+    await fetch(open_again(tmp_path, hub), adapters, 0, 1, 2)
+    store = open_again(tmp_path, hub, limit_bytes=limit_for(4))
+    store.keep(lambda: Needed(digests=[adapters[0], adapters[5]]))
+    await store.collect()
+    assert store.fill is not None
+    assert 0 < store.fill.needed_bytes <= EACH
+    assert 3 * EACH < store.fill.possible_bytes < 5 * EACH

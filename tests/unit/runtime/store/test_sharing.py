@@ -12,7 +12,8 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused, not_fetched
 from lora_runtime.store.content import ContentStore
 from lora_runtime.store.digest import digest_of
-from lora_runtime.store.sources.source import Progress, Sources
+from lora_runtime.store.progress import Progress
+from lora_runtime.store.sources.source import Sources
 from lora_runtime.store.threads import in_thread
 from support.models import tiny_adapter
 from unit.runtime.store.sources import ScriptedSource, from_hub, from_volume

@@ -21,8 +21,9 @@ from lora_runtime.store.budget import USABLE_SHARE
 from lora_runtime.store.content import ContentStore, Needed
 from lora_runtime.store.digest import digest_of
 from lora_runtime.store.disk import size_of
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.room import Volume
-from lora_runtime.store.sources.source import Progress, Sources
+from lora_runtime.store.sources.source import Sources
 
 COUNT = 6
 BLOCK = 4096

@@ -1,9 +1,8 @@
 """The child objects of a LoRAModel, as plain dicts. A function of the model and of the operator's settings alone."""
 
+from lora_operator.domain.render.certificate import CERTIFICATES, admin_host, certificate_manifest
 from lora_operator.domain.render.children import (
     Manifest,
-    admin_host,
-    certificate_secret,
     children,
     desired_config_map,
     desired_manifest,
@@ -16,13 +15,14 @@ from lora_operator.domain.render.pod import ADMIN_PORT, CONTAINER
 
 __all__ = [
     "ADMIN_PORT",
+    "CERTIFICATES",
     "CONTAINER",
     "SERVING_PORT",
     "Manifest",
     "RenderConfig",
     "RenderError",
     "admin_host",
-    "certificate_secret",
+    "certificate_manifest",
     "children",
     "desired_config_map",
     "desired_manifest",

@@ -8,8 +8,8 @@ from typing import Any
 
 from lora_api import labels
 from lora_api.runtime_api import CONFIG_MAP_KEY, Desired
-from lora_api.v1alpha1.model import LoRAModel
-from lora_operator.domain.observed import ModelKey, ObjectMeta, ObservedModel
+from lora_api.v1alpha1.model import LoRAModel, ReachableFrom
+from lora_operator.domain.observed import ObjectMeta, ObservedModel
 from lora_operator.domain.render.config import RenderConfig
 from lora_operator.domain.render.engine_flags import SERVING_PORT
 from lora_operator.domain.render.pod import ADMIN_PORT, pod_template
@@ -23,8 +23,7 @@ def children(model: ObservedModel, config: RenderConfig) -> tuple[Manifest, ...]
     Raises:
         RenderError: the pod template cannot be had; the message says what to change in the spec.
     """
-    name = model.meta.name
-    template = pod_template(model, config, desired_config_map(name), certificate_secret(name, config))
+    template = pod_template(model, config, desired_config_map(model.meta.name))
     return (
         _service(model),
         _network_policy(model, config),
@@ -36,16 +35,6 @@ def children(model: ObservedModel, config: RenderConfig) -> tuple[Manifest, ...]
 def desired_config_map(model: str) -> str:
     """Name of the ConfigMap that holds the model's desired document."""
     return f"{model}-desired"
-
-
-def certificate_secret(model: str, config: RenderConfig) -> str:
-    """Name of the Secret with the certificate of the model's pods; another CA means another Secret."""
-    return f"{model}-runtime-tls-{config.ca_fingerprint[:8]}"
-
-
-def admin_host(key: ModelKey) -> str:
-    """The name that certificates of the model's pods carry; it is never looked up, since pods are addressed by IP."""
-    return f"{key.name}.{key.namespace}.runtime.{labels.GROUP}"
 
 
 def owner_reference(owner: ObjectMeta) -> dict[str, Any]:
@@ -102,12 +91,24 @@ def _network_policy(model: ObservedModel, config: RenderConfig) -> Manifest:
         "podSelector": {"matchLabels": labels.selector(model.meta.name)},
         "policyTypes": ["Ingress"],
         "ingress": [
-            {"ports": [{"port": SERVING_PORT, "protocol": "TCP"}]},
+            *_serving_rules(model.spec.reachable_from),
             {"ports": [{"port": ADMIN_PORT, "protocol": "TCP"}], "from": [operator]},
         ],
     }
     child = _child(model.meta, "networking.k8s.io/v1", "NetworkPolicy", model.meta.name, "network-policy")
     return _hashed(child | {"spec": spec})
+
+
+def _serving_rules(clients: ReachableFrom) -> list[dict[str, Any]]:
+    # Policies only ever add to each other: whom this one lets in, no other keeps out.
+    rule: dict[str, Any] = {"ports": [{"port": SERVING_PORT, "protocol": "TCP"}]}
+    match clients:
+        case ReachableFrom.EVERYWHERE:
+            return [rule]
+        case ReachableFrom.NAMESPACE:
+            return [rule | {"from": [{"podSelector": {}}]}]
+        case ReachableFrom.NOWHERE:
+            return []
 
 
 def _disruption_budget(model: ObservedModel) -> Manifest:

@@ -16,8 +16,6 @@ class RenderConfig:
     """Runtime image per accelerator type."""
     image_pull_policy: str
     """Always, IfNotPresent or Never."""
-    ca_fingerprint: str
-    """Hex SHA-256 of the CA certificate; its first 8 digits name the pods' certificate Secret."""
     operator_namespace: str
     operator_pod_labels: Mapping[str, str]
     """With the namespace: who may reach the admin port."""

@@ -1,13 +1,16 @@
 """The command line of vLLM for one LoRAModel."""
 
+import re
+
 from lora_api.v1alpha1.model import EngineDtype, LoRAModelSpec
 from lora_operator.domain.render.accelerators import PROFILES
 
 SERVING_PORT = 8000
 """Of the OpenAI-compatible API, on the Service and on the pods."""
 
-DRAIN_SECONDS = 100
+_DRAIN_SECONDS = 100
 """How long a pod that is to end goes on with the requests that it has; vLLM would cut them at once."""
+_DRAIN_FLAG = re.compile(r"(?<!\S)--shutdown[-_]timeout[=\s](\d{1,9})(?!\S)")
 
 _RANK_STEPS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Values that vLLM takes for --max-lora-rank."""
@@ -28,7 +31,7 @@ def engine_flags(spec: LoRAModelSpec) -> list[str]:
         f"--dtype={dtype}",
         f"--tensor-parallel-size={spec.engine.tensor_parallel_size}",
         "--api-server-count=1",
-        f"--shutdown-timeout={DRAIN_SECONDS}",
+        f"--shutdown-timeout={_DRAIN_SECONDS}",
         "--enable-lora",
         f"--max-loras={slots}",
         f"--max-cpu-loras={max(2 * slots, spec.adapters.max_cached)}",
@@ -37,3 +40,8 @@ def engine_flags(spec: LoRAModelSpec) -> list[str]:
     if spec.engine.max_model_len is not None:
         flags.append(f"--max-model-len={spec.engine.max_model_len}")
     return [*flags, *profile.flags, *spec.engine.extra_args]
+
+
+def drain_seconds(spec: LoRAModelSpec) -> int:
+    """How long a pod that is to end goes on with the requests that it has."""
+    return int(_DRAIN_FLAG.findall(" ".join(engine_flags(spec)))[-1])

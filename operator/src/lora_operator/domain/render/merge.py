@@ -4,7 +4,7 @@ Objects are merged field by field, `null` deletes a field, and lists are replace
 items are matched by a key. An item may say `$patch: delete` (drop the match) or `$patch: replace` (do not merge it).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _LISTS: Mapping[str, tuple[str, bool]] = {
@@ -74,3 +74,19 @@ def _merge_items(field: str, base: Sequence[Any], patch: Any, path: str) -> list
             case other:
                 raise MergeError(f"{where}.$patch: must be 'delete' or 'replace', got {other!r}")
     return list(items.values())
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether something lies deeper in the value; found without going in any deeper."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [inner for outer in layer for inner in _inside(outer)]
+        if not layer:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -5,6 +5,7 @@ from typing import Any
 
 from lora_api.runtime_api import CONFIG_MAP_KEY
 from lora_api.v1alpha1.model import LoRAModelSpec
+from lora_operator.domain.render.certificate import certificate_volume
 
 STATE = "/var/lib/lora"
 STORE = f"{STATE}/store"
@@ -13,6 +14,8 @@ HUGGING_FACE = f"{STATE}/huggingface"
 DESIRED = "/etc/lora/desired"
 DESIRED_FILE = f"{DESIRED}/{CONFIG_MAP_KEY}"
 CERTIFICATE = "/etc/lora/tls"
+API_KEYS = "/etc/lora/api-keys"
+API_KEYS_FILE = f"{API_KEYS}/keys"
 CREDENTIALS = "/credentials"
 VOLUMES = "/volumes"
 
@@ -34,7 +37,7 @@ class Mount:
         return mount | {"readOnly": True} if self.read_only else mount
 
 
-def mounts(spec: LoRAModelSpec, desired_config_map: str, certificate_secret: str) -> list[Mount]:
+def mounts(model: str, spec: LoRAModelSpec, desired_config_map: str) -> list[Mount]:
     """Every volume of the runtime pod, in the order in which the pod lists them."""
     state: dict[str, Any] = {"name": "state", "emptyDir": {}}
     if spec.cache.size_limit is not None:
@@ -45,23 +48,29 @@ def mounts(spec: LoRAModelSpec, desired_config_map: str, certificate_secret: str
         Mount("/dev/shm", {"name": "shm", "emptyDir": {"medium": "Memory"}}, read_only=False),  # noqa: S108
         # Optional: a model's first pods may start before its first document is written.
         Mount(DESIRED, {"name": "desired", "configMap": {"name": desired_config_map, "optional": True}}),
-        Mount(CERTIFICATE, _secret("certificate", certificate_secret)),
+        Mount(CERTIFICATE, _secret("certificate", certificate_volume(model))),
     ]
+    if spec.api_key is not None:
+        # Optional, as credentials are; the runtime lets nobody in while it is missing.
+        items = [{"key": spec.api_key.key, "path": API_KEYS_FILE.rpartition("/")[2]}]
+        source = {"secretName": spec.api_key.secret_ref.name, "items": items, "optional": True}
+        found.append(Mount(API_KEYS, _secret("api-keys", source)))
     for index, entry in enumerate(spec.credentials):
         name = entry.secret_ref.name
         # Optional: without it a missing Secret would hold the pod back with no word in its status. So the
         # adapter that needs it says Unauthorized, and the Secret is picked up when it appears.
-        found.append(Mount(f"{CREDENTIALS}/{name}", _secret(f"credentials-{index}", name, optional=True)))
+        found.append(
+            Mount(f"{CREDENTIALS}/{name}", _secret(f"credentials-{index}", {"secretName": name, "optional": True}))
+        )
     for volume in spec.volumes:
-        source: dict[str, Any] = {"name": f"volume-{volume.name}"}
+        mounted: dict[str, Any] = {"name": f"volume-{volume.name}"}
         if volume.pvc is not None:
-            source["persistentVolumeClaim"] = {"claimName": volume.pvc.claim_name, "readOnly": True}
+            mounted["persistentVolumeClaim"] = {"claimName": volume.pvc.claim_name, "readOnly": True}
         elif volume.host_path is not None:
-            source["hostPath"] = {"path": volume.host_path.path, "type": "Directory"}
-        found.append(Mount(f"{VOLUMES}/{volume.name}", source))
+            mounted["hostPath"] = {"path": volume.host_path.path, "type": "Directory"}
+        found.append(Mount(f"{VOLUMES}/{volume.name}", mounted))
     return found
 
 
-def _secret(volume: str, secret: str, *, optional: bool = False) -> dict[str, Any]:
-    source: dict[str, Any] = {"secretName": secret, "defaultMode": _GROUP_READABLE}
-    return {"name": volume, "secret": source | {"optional": True} if optional else source}
+def _secret(volume: str, source: dict[str, Any]) -> dict[str, Any]:
+    return {"name": volume, "secret": source | {"defaultMode": _GROUP_READABLE}}

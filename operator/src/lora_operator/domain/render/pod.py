@@ -10,7 +10,7 @@ from lora_operator.domain.observed import ObservedModel
 from lora_operator.domain.render import merge, mounts
 from lora_operator.domain.render.accelerators import PROFILES, Profile
 from lora_operator.domain.render.config import RenderConfig
-from lora_operator.domain.render.engine_flags import DRAIN_SECONDS, SERVING_PORT, engine_flags
+from lora_operator.domain.render.engine_flags import SERVING_PORT, drain_seconds, engine_flags
 from lora_operator.domain.render.errors import RenderError
 from lora_operator.domain.render.quantities import quantity_bytes
 
@@ -18,6 +18,8 @@ CONTAINER = "runtime"
 ADMIN_PORT = 8001
 
 _USER = 65532
+_DEEPEST = 50
+"""Levels of a patch; no field of a pod lies as deep."""
 _FORGOTTEN_SECONDS = 5
 """Until endpoints have forgotten a pod that is to end, which answers on meanwhile."""
 _END_SECONDS = 15
@@ -27,13 +29,16 @@ _STARTUP_BUDGET_SECONDS = 3600
 """Time to download and load a large base model. An engine that dies earlier ends its process: no waiting for that."""
 
 
-def pod_template(model: ObservedModel, config: RenderConfig, config_map: str, secret: str) -> dict[str, Any]:
+def pod_template(model: ObservedModel, config: RenderConfig, config_map: str) -> dict[str, Any]:
     """The generated template with the user's `spec.podTemplate` merged into it.
 
     Raises:
         RenderError: the patch is malformed, or takes away what the operator relies on.
     """
-    found = mounts.mounts(model.spec, config_map, secret)
+    for field, value in (("podTemplate", model.spec.pod_template), ("resources", model.spec.resources)):
+        if merge.is_deeper(value, _DEEPEST):
+            raise RenderError(f"spec.{field}: must not be nested deeper than {_DEEPEST} levels")
+    found = mounts.mounts(model.meta.name, model.spec, config_map)
     generated = {
         "metadata": {"labels": labels.children(model.meta.name, "runtime")},
         "spec": _pod_spec(model, config, found),
@@ -43,6 +48,7 @@ def pod_template(model: ObservedModel, config: RenderConfig, config_map: str, se
     except merge.MergeError as error:
         raise RenderError(f"spec.{error}") from error
     _check(template, model.meta.name)
+    _check_settings(generated, template)
     return template
 
 
@@ -51,7 +57,7 @@ def _pod_spec(model: ObservedModel, config: RenderConfig, found: list[mounts.Mou
         # A Service named `vllm` would inject VLLM_PORT=tcp://..., which vLLM takes for its own setting and dies of.
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": _FORGOTTEN_SECONDS + DRAIN_SECONDS + _END_SECONDS,
+        "terminationGracePeriodSeconds": _FORGOTTEN_SECONDS + drain_seconds(model.spec) + _END_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,
@@ -147,6 +153,7 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
         "LORA_CREDENTIALS_ROOT": mounts.CREDENTIALS,
         "LORA_TLS_DIR": mounts.CERTIFICATE,
         "LORA_ADMIN_PORT": str(ADMIN_PORT),
+        **({"LORA_API_KEYS_FILE": mounts.API_KEYS_FILE} if spec.api_key is not None else {}),
         **_state_limit(spec),
         **({"VLLM_PLUGINS": ",".join(profile.plugins)} if profile.plugins else {}),
         **profile.env,
@@ -175,6 +182,21 @@ def _check(template: Mapping[str, Any], model: str) -> None:
         raise RenderError(
             f"spec.podTemplate.spec.containers: must not remove the container {CONTAINER!r}",
         )
+
+
+def _check_settings(generated: Mapping[str, Any], template: Mapping[str, Any]) -> None:
+    """The runtime's own settings hold what the spec says: limits, servers that may be asked, keys of clients."""
+    before, after = _settings(generated), _settings(template)
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        raise RenderError(
+            f"spec.podTemplate.spec.containers: must not set {', '.join(changed)}, which the operator sets from other fields"
+        )
+
+
+def _settings(template: Mapping[str, Any]) -> dict[str, Any]:
+    container = next(item for item in template["spec"]["containers"] if item["name"] == CONTAINER)
+    return {entry["name"]: entry for entry in container.get("env") or () if entry["name"].startswith("LORA_")}
 
 
 def _names(items: Iterable[Mapping[str, Any]] | None) -> set[str]:

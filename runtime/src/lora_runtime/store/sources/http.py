@@ -10,9 +10,9 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import HTTPSource
 from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
 from lora_runtime.store.digest import sha256_of
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.credentials import no_credentials, read_key
 from lora_runtime.store.sources.server_folder import fetch_files, pin_etags
-from lora_runtime.store.sources.source import Progress
 from lora_runtime.store.sources.web import Place, Web
 from lora_runtime.store.sources.web_errors import Answered, explain
 

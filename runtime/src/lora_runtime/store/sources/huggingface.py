@@ -17,10 +17,11 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import HuggingFaceSource
 from lora_runtime.adapters.errors import ADAPTER_FILES, incomplete
 from lora_runtime.store.digest import sha256_of
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.credentials import read_token
 from lora_runtime.store.sources.hub_errors import HUB_ERRORS, explain
 from lora_runtime.store.sources.meter import Meter
-from lora_runtime.store.sources.source import Progress, too_large
+from lora_runtime.store.sources.source import too_large
 from lora_runtime.store.sources.web_errors import damaged
 from lora_runtime.store.threads import in_thread
 

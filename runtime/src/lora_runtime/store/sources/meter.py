@@ -1,6 +1,7 @@
 """How much of an adapter has been fetched."""
 
-from lora_runtime.store.sources.source import Progress, too_large
+from lora_runtime.store.progress import Progress
+from lora_runtime.store.sources.source import too_large
 
 
 class Meter:

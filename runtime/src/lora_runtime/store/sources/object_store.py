@@ -20,9 +20,9 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import GCSSource, S3Source
 from lora_runtime.adapters.errors import Refused, not_fetched
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.credentials import no_credentials, read_key, read_text
 from lora_runtime.store.sources.server_folder import ServerFolder, fetch_files, pin_etags
-from lora_runtime.store.sources.source import Progress
 from lora_runtime.store.sources.web import Place, Web
 from lora_runtime.store.sources.web_errors import Answered, explain
 

@@ -15,9 +15,10 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import OCISource
 from lora_runtime.adapters.errors import ADAPTER_FILES, incomplete, not_fetched
 from lora_runtime.store.digest import sha256_of
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.meter import Meter
 from lora_runtime.store.sources.registry import Repository, read_login
-from lora_runtime.store.sources.source import Progress, too_large
+from lora_runtime.store.sources.source import too_large
 from lora_runtime.store.sources.web import Place, Session, Web
 from lora_runtime.store.sources.web_errors import Answered, damaged, explain
 

@@ -13,8 +13,9 @@ from lora_runtime.adapters.errors import (
     Refused,
     incomplete,
 )
+from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.meter import Meter
-from lora_runtime.store.sources.source import Progress, too_large
+from lora_runtime.store.sources.source import too_large
 from lora_runtime.store.sources.web import Found, Place, Session, Web
 from lora_runtime.store.sources.web_errors import Answered
 

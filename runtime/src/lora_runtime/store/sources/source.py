@@ -1,6 +1,5 @@
 """What every source of adapters can do."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
@@ -8,13 +7,7 @@ from typing import Protocol
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import Refused, not_fetched
-
-Progress = Callable[[int, int | None], None]
-"""Takes bytes done and bytes in total (None: unknown); to be told before the first byte is written, and after each chunk.
-
-May be called from worker threads. What it raises ends the fetch and is to be let through: there is no room for so
-many bytes, or nobody wants them any more.
-"""
+from lora_runtime.store.progress import Progress
 
 
 class Source(Protocol):

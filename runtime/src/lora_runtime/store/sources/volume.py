@@ -11,7 +11,8 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused, incomplete, list_files, not_fetched
-from lora_runtime.store.sources.source import Progress, too_large
+from lora_runtime.store.progress import Progress
+from lora_runtime.store.sources.source import too_large
 from lora_runtime.store.threads import in_thread
 
 _CHUNK_BYTES = 4 << 20

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from lora_runtime.engine.generations import observed
 from lora_runtime.engine.in_flight import HttpRequest, InFlight
+from lora_runtime.metrics.generations import observed
 from lora_runtime.metrics.labels import AdapterLabels
 from lora_runtime.metrics.traffic import Traffic
 from lora_runtime.observer import Outcome

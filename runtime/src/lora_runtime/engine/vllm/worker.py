@@ -1,7 +1,7 @@
 """What vLLM mixes into its worker class (`--worker-extension-cls`), to be asked by collective_rpc between two steps."""
 
-from lora_runtime.engine.adapted_modules import AdaptedModules
-from lora_runtime.engine.worker_memory import LoRAMemory
+from lora_runtime.engine.vllm.adapted_modules import AdaptedModules
+from lora_runtime.engine.vllm.worker_memory import LoRAMemory
 
 CLASS = f"{__name__}.WorkerExtension"
 """What the flag takes."""

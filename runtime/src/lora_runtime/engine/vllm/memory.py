@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from lora_runtime.engine.worker_memory import LoRAMemory
+from lora_runtime.engine.vllm.worker_memory import LoRAMemory
 
 _TIMEOUT_SECONDS = 60.0
 

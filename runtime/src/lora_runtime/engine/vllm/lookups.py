@@ -1,0 +1,72 @@
+"""The two places where vLLM's handlers look up the model that a request names."""
+
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from vllm.entrypoints.generate.base.serving import GenerateBaseServing
+from vllm.entrypoints.serve.engine.serving import BaseServing
+
+from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.engine.protocol import LoadFailed
+from lora_runtime.engine.vllm.leases import Leases
+from lora_runtime.engine.vllm.served_models import ServedModels
+from lora_runtime.observer import UNKNOWN
+
+
+def observe_lookups(
+    models: ServedModels, leases: Leases, in_flight: InFlight, not_ready: Callable[[str], str | None]
+) -> None:
+    """Hooks both; once in a process.
+
+    Args:
+        models: what is served.
+        leases: given to each request that generates.
+        in_flight: told which adapter each request uses.
+        not_ready: for a name that is declared but not served, why; None for any other name.
+    """
+    check_model, get_adapters = BaseServing._check_model, BaseServing._maybe_get_adapters
+
+    @wraps(check_model)
+    async def _check_model(self: Any, request: Any) -> Any:
+        error = await check_model(self, request)
+        if error is None:
+            if not isinstance(self, GenerateBaseServing):
+                return None
+            in_flight.asks(request.model or self.models.model_name())
+            try:
+                await leases.admit(request.model)
+            except LoadFailed as failed:
+                return _unavailable(self, f"The adapter `{request.model}` cannot be loaded now: {failed}.")
+            return None
+        if not request.model:
+            return error
+        if (why := not_ready(request.model)) is not None:
+            in_flight.asks(request.model)
+            return _unavailable(self, why)
+        in_flight.asks(UNKNOWN)
+        # vLLM names the base model alone, as if no adapter were served.
+        error.error.message = f"The model `{request.model}` does not exist. {models.listed()}"
+        return error
+
+    @wraps(get_adapters)
+    def _maybe_get_adapters(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        under_way = in_flight.current
+        if under_way is not None and (chosen := under_way.chosen.get(request.model)) is not None:
+            return chosen
+        found = get_adapters(self, request, *args, **kwargs)
+        if found is not None:
+            in_flight.uses(found.lora_name)
+        return found
+
+    BaseServing._check_model, BaseServing._maybe_get_adapters = _check_model, _maybe_get_adapters
+
+
+def _unavailable(serving: Any, why: str) -> Any:
+    return serving.create_error_response(
+        message=why,
+        err_type="ServiceUnavailableError",
+        status_code=HTTPStatus.SERVICE_UNAVAILABLE,
+        param="model",
+    )

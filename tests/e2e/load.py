@@ -1,0 +1,80 @@
+"""Clients that ask a Service again and again, and hold each answer against the whole one."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from e2e.conftest import PROMPT, TOKENS
+
+STREAMED_TOKENS = 100
+_PAUSE_SECONDS = 1.0
+"""The machine is for the pods that start meanwhile."""
+_CLIENTS = [(stream, kept) for stream in (False, True) for kept in (False, True)]
+"""Whether a client streams, and whether it keeps its connection."""
+
+
+@dataclass
+class Load:
+    """What the clients saw so far."""
+
+    url: str
+    whole: dict[str, tuple[list[int], str]]
+    """By model: the tokens of a short answer, and the text of a streamed one."""
+    answered: dict[tuple[str, bool, bool], int] = field(default_factory=dict)
+    """By model and kind of client."""
+    wrong: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Each kind of client asks for one model after the other meanwhile; none may be left without a whole answer."""
+        clients = [threading.Thread(target=self._ask_on, args=kind) for kind in _CLIENTS]
+        for client in clients:
+            client.start()
+        try:
+            yield
+        finally:
+            self.over.set()
+            for client in clients:
+                client.join(180)
+        assert self.wrong == []
+        assert self.answered.keys() == {(model, *kind) for model in self.whole for kind in _CLIENTS}
+
+    def _ask_on(self, stream: bool, kept: bool) -> None:
+        models = itertools.cycle(self.whole)
+        with httpx.Client(timeout=120) as client:
+            while not self.over.wait(_PAUSE_SECONDS):
+                model = next(models)
+                body = {"model": model, "prompt": list(PROMPT), "temperature": 0, "ignore_eos": True}
+                headers = {} if kept else {"Connection": "close"}
+                try:
+                    if stream:
+                        found = streamed(client, self.url, body | {"max_tokens": STREAMED_TOKENS}, headers)
+                        right = found == self.whole[model][1]
+                    else:
+                        short = body | {"max_tokens": TOKENS, "return_token_ids": True}
+                        answer = client.post(self.url, json=short, headers=headers).raise_for_status().json()
+                        right = answer["choices"][0]["token_ids"] == self.whole[model][0]
+                except (httpx.HTTPError, ValueError, KeyError) as error:
+                    self.wrong.append(f"{model} stream={stream} kept={kept}: {error!r}")
+                else:
+                    if not right:
+                        self.wrong.append(f"{model} stream={stream} kept={kept}: torn")
+                    self.answered[model, stream, kept] = self.answered.get((model, stream, kept), 0) + 1
+
+
+def streamed(client: httpx.Client, url: str, body: dict[str, object], headers: dict[str, str] | None = None) -> str:
+    """The text of a stream that came to its end."""
+    with client.stream("POST", url, json=body | {"stream": True}, headers=headers) as answer:
+        answer.raise_for_status()
+        lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
+    if lines[-1] != "[DONE]":
+        raise ValueError(f"the stream ends with {lines[-1]!r}")
+    return "".join(json.loads(line)["choices"][0]["text"] for line in lines[:-1])

@@ -1,0 +1,69 @@
+import asyncio
+
+from starlette.datastructures import State
+
+from lora_runtime.engine.vllm.ending import end_requests_first
+
+
+class Server:
+    """uvicorn's, as far as it ends."""
+
+    class server_state:  # noqa: N801  # uvicorn's name
+        connections = (1,)
+
+    def __init__(self, log: list[str], *, ends: bool = True) -> None:
+        self._log, self._ends = log, ends
+
+    async def shutdown(self) -> None:
+        self._log.append("no more connections")
+        await asyncio.sleep(0 if self._ends else 3600)
+        self._log.append("requests ended")
+
+
+class Client:
+    """vLLM's engine client."""
+
+    def __init__(self, log: list[str]) -> None:
+        self._log = log
+        self.seconds: float | None = None
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        self._log.append("engine ended")
+        self.seconds = timeout
+
+
+def ending(log: list[str], *, ends: bool = True) -> Client:
+    client, state = Client(log), State()
+    end_requests_first(client, state)
+    # vLLM makes the server after all else.
+    state.server = Server(log, ends=ends)
+    return client
+
+
+async def test_the_engine_ends_when_the_requests_have() -> None:
+    log: list[str] = []
+    client = ending(log)
+    await asyncio.to_thread(client.shutdown, timeout=100)
+    assert log == ["no more connections", "requests ended", "engine ended"]
+    assert client.seconds is not None
+    assert 90 < client.seconds <= 100
+
+
+async def test_requests_that_do_not_end_in_time_are_cut_and_the_engine_is_given_some_seconds_more() -> None:
+    log: list[str] = []
+    client = ending(log, ends=False)
+    await asyncio.to_thread(client.shutdown, timeout=0.05)
+    assert log == ["no more connections", "engine ended"]
+    assert client.seconds == 5
+
+
+async def test_without_time_for_requests_the_engine_ends_at_once() -> None:
+    log: list[str] = []
+    await asyncio.to_thread(ending(log).shutdown, timeout=0)
+    assert log == ["engine ended"]
+
+
+async def test_a_server_whose_engine_has_failed_does_not_wait_for_itself() -> None:
+    log: list[str] = []
+    ending(log).shutdown(timeout=100)
+    assert log == ["engine ended"]

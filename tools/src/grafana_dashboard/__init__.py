@@ -1,0 +1,1 @@
+"""helm/lora-operator/files/monitoring/dashboard.json: a dashboard for Grafana, from a short description. Generated, committed."""
