@@ -30,7 +30,7 @@ def test_a_runtime_that_understands_less_of_a_document_serves_what_it_understand
     with operator.running():
         team.create(MODEL)
         team.create(ADAPTER)
-        [runtime] = team.runtimes(tmp_path, None, between=OlderRuntime)
+        [runtime] = team.runtimes(tmp_path, None, wrap=OlderRuntime)
         with runtime:
             first = team.comes_to("loraadapters", "pirate", "Ready", ("True", "Serving"))
             team.patch("loraadapters", "pirate", {"spec": {"weight": 0.4}})

@@ -22,7 +22,6 @@ from lora_runtime.service import Files, Service, Work
 from lora_runtime.store.content import Needed
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
-from support.older_runtime import OlderRuntime
 
 _START_SECONDS = 30.0
 
@@ -80,7 +79,6 @@ class StandIn:
         document: Path = Path("/nonexistent"),
         wrap: Callable[[Any], Any] = lambda app: app,
         remembers: bool = True,
-        between: type[OlderRuntime] | None = None,
     ) -> None:
         """Takes what a pod would have mounted.
 
@@ -94,7 +92,6 @@ class StandIn:
             document: the ConfigMap's copy of the desired document.
             wrap: puts something in front of the admin server.
             remembers: whether it writes down what it is told and asked.
-            between: what comes between its admin server and the network.
         """
         self.engine = FakeEngine()
         self.documents: list[Desired] = []
@@ -106,7 +103,6 @@ class StandIn:
         self._document = document
         self._wrap = wrap
         self._remembers = remembers
-        self._between = between
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -137,10 +133,7 @@ class StandIn:
         )
         await service.restore(self._document)
         service.attach_engine(self.engine)
-        app = admin_app(service, Lifecycle(CollectorRegistry()))
-        if self._between is not None:
-            app.add_middleware(self._between)
-        self._server = admin_server(self._wrap(app), *self._address)
+        self._server = admin_server(self._wrap(admin_app(service, Lifecycle(CollectorRegistry()))), *self._address)
         await self._server.serve()
         # TLS would wait for the other side's goodbye, and the operator is in the middle of a poll.
         for connection in list(self._server.server_state.connections):

@@ -102,9 +102,9 @@ async def _run(
             policy=acceptance.Policy(config.allow_host_path, config.egress, config.allow_host_access),
             config=_render_config(config),
         )
+        metrics.leader.set_function(lambda: leader.leads)
         metrics.waiting.set_function(lambda: queue.waiting)
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
-        metrics.leader.set_function(lambda: leader.leads)
 
         async def work() -> None:
             await leader.win()
@@ -114,7 +114,7 @@ async def _run(
                 duties.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, queue.ring))
                 duties.create_task(ChildWatch(kube, applied, queue.ring).run(config.watch_namespaces))
 
-        background = (group.create_task(work()), group.create_task(identity.renew_for_ever()))
+        background = group.create_task(work()), group.create_task(identity.renew_for_ever())
 
         def stop() -> None:
             for task in background:

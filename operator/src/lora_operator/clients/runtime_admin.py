@@ -44,6 +44,7 @@ class RuntimeAdmin:
 
     def __init__(self, context: ssl.SSLContext, may_write: Callable[[], float] = lambda: math.inf) -> None:
         """Takes how long it may take to tell a pod something; see `Kube.writing_while`."""
+        self._may_write = may_write
         self._context = context
         self._may_write = may_write
         self._clients: dict[PodAddress, httpx.AsyncClient] = {}
@@ -143,7 +144,7 @@ class RuntimeAdmin:
         content = {"Content-Type": "application/json"} if body is not None else {}
         try:
             # Over all: a pod that sends a byte now and then would outlast every timeout of the connection.
-            async with asyncio.timeout(min(seconds, _CONNECT_SECONDS + _ANSWER_SECONDS + wait_seconds)):
+            async with asyncio.timeout(_CONNECT_SECONDS + seconds):
                 return await self._client(pod).request(
                     method,
                     f"https://{address}:{pod.port}{path}",

@@ -104,10 +104,7 @@ def make_plan(
         actions.extend(resolving.looks(snapshot, polling.due(snapshot, known, clock.steady)))
     actions.extend(told)
     # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
-    if refused is not None:
-        later: datetime | None = clock.steady
-    else:
-        later = _look_again_at(snapshot, concluded, unknown, known, waiting, clock)
+    later = clock.steady if refused is not None else _look_again_at(snapshot, concluded, unknown, known, waiting, clock)
     again = min((at for at in (later, settled_at) if at is not None), default=None)
     return Plan(tuple(actions), again, concluded.wanted, concluded.memo, waiting)
 
@@ -210,8 +207,11 @@ def _reports(
         meta, new = adapter.meta, statuses[adapter.meta.uid]
         if new is not adapter.status and _is_news(new, adapter.status):
             news = transitions.adapter_events(adapter, new)
-            write_one = WriteAdapterStatus(meta.name, meta.uid, new, news, meta.version)
-            yield _Report(meta.uid, write_one, telling.may_wait(adapter, new))
+            yield _Report(
+                meta.uid,
+                WriteAdapterStatus(meta.name, meta.uid, new, news, meta.version),
+                telling.may_wait(adapter, new),
+            )
 
 
 def _told_now(

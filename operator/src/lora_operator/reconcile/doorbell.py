@@ -17,16 +17,12 @@ class Doorbell:
     """
 
     def __init__(
-        self,
-        queue: KeyedQueue[ModelKey],
-        freshness: Freshness,
-        adapters: Adapters,
-        at_work: Callable[[], bool] = lambda: True,
+        self, queue: KeyedQueue[ModelKey], freshness: Freshness, adapters: Adapters, at_work: Callable[[], bool]
     ) -> None:
+        self._at_work = at_work
         self._queue = queue
         self._freshness = freshness
         self._adapters = adapters
-        self._at_work = at_work
 
     def ring(self, namespace: str | None, model: str | None, kind: str, version: str | None) -> None:
         """Asks for a pass over the model, because an object of this kind was seen at this resource version.

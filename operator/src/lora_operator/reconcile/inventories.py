@@ -24,6 +24,8 @@ class _Watched:
     task: asyncio.Task[None] | None = None
     called: tuple[str, str] | None = None
     """What the pod calls the last document that it took, and what that is called here."""
+    renamed: tuple[Inventory, Inventory] | None = None
+    """The last answer, and the same with its document called as it is called here."""
 
 
 class Inventories:
@@ -54,7 +56,9 @@ class Inventories:
         said = watched.answer
         if isinstance(said, Unreachable) or watched.called is None or said.desired_etag != watched.called[0]:
             return said
-        return said.model_copy(update={"desired_etag": watched.called[1]})
+        if watched.renamed is None or watched.renamed[0] is not said:
+            watched.renamed = said, said.model_copy(update={"desired_etag": watched.called[1]})
+        return watched.renamed[1]
 
     def etag(self, key: ModelKey, pod: PodAddress) -> str | None:
         """Names what is known of the pod; None when nothing is."""

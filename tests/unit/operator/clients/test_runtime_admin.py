@@ -43,6 +43,14 @@ async def test_a_pod_that_hangs_up_is_a_value() -> None:
     assert isinstance(answer, Unreachable)
 
 
+async def test_a_pod_is_told_nothing_once_there_is_no_time_to_write() -> None:
+    authority = Authority.make(datetime.now(UTC))
+    context = client_context(authority, authority.client("operator", datetime.now(UTC)))
+    async with RuntimeAdmin(context, may_write=lambda: 0.0) as admin:
+        answer = await admin.put_desired(PodAddress("pod-0", "127.0.0.1", HOST, 1), Desired())
+    assert answer == Unreachable("the pod is not told anything, since another operator may be at work by now")
+
+
 @contextlib.asynccontextmanager
 async def a_pod_that_says(folder: Path, answer: Iterable[bytes]) -> AsyncIterator[tuple[int, Authority]]:
     """A pod with a certificate of its own model, and an image that its author chose."""
@@ -99,11 +107,3 @@ async def test_an_answer_that_is_no_inventory_is_a_value(tmp_path: Path, body: b
     assert isinstance(found, Unreachable)
     assert "not understood" in found.message
     assert len(found.message) <= 500
-
-
-async def test_a_pod_is_told_nothing_once_there_is_no_time_to_write() -> None:
-    authority = Authority.make(datetime.now(UTC))
-    context = client_context(authority, authority.client("operator", datetime.now(UTC)))
-    async with RuntimeAdmin(context, may_write=lambda: 0.0) as admin:
-        answer = await admin.put_desired(PodAddress("pod-0", "127.0.0.1", HOST, 1), Desired())
-    assert answer == Unreachable("the pod is not told anything, since another operator may be at work by now")

@@ -139,6 +139,19 @@ async def test_a_poll_that_was_overtaken_by_the_answer_to_a_push_changes_nothing
         assert rings.count == rung
 
 
+async def test_a_document_that_a_pod_calls_otherwise_is_called_as_here_and_no_other_is() -> None:
+    pod, rings = Pod(), Rings()
+    told = Desired(sequence=4)
+    taken = version(1).model_copy(update={"desired_sequence": 4, "desired_etag": "its own"})
+    async with watching(pod, rings) as inventories:
+        inventories.told(KEY, POD, told, taken)
+        said = inventories.answer(KEY, POD)
+        assert said == taken.model_copy(update={"desired_etag": told.etag})
+        later = version(2).model_copy(update={"desired_sequence": 5, "desired_etag": "another"})
+        inventories.learn(KEY, POD, later)
+        assert inventories.answer(KEY, POD) == later
+
+
 async def test_what_has_changed_is_added_to_what_is_known() -> None:
     pod, rings = Pod(), Rings()
     async with watching(pod, rings) as inventories:
@@ -156,19 +169,6 @@ async def test_what_has_changed_since_something_that_is_not_known_is_asked_for_i
         inventories.learn(KEY, POD, version(9).model_copy(update={"since": 7}))
         assert inventories.answer(KEY, POD) == version(4)
         assert rings.count == 1
-
-
-async def test_a_document_that_a_pod_calls_otherwise_is_called_as_here_and_no_other_is() -> None:
-    pod, rings = Pod(), Rings()
-    told = Desired(sequence=4)
-    taken = version(1).model_copy(update={"desired_sequence": 4, "desired_etag": "its own"})
-    async with watching(pod, rings) as inventories:
-        inventories.told(KEY, POD, told, taken)
-        said = inventories.answer(KEY, POD)
-        assert said == taken.model_copy(update={"desired_etag": told.etag})
-        later = version(2).model_copy(update={"desired_sequence": 5, "desired_etag": "another"})
-        inventories.learn(KEY, POD, later)
-        assert inventories.answer(KEY, POD) == later
 
 
 async def test_a_pod_that_started_anew_counts_from_the_beginning() -> None:
