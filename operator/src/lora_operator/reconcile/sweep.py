@@ -32,10 +32,29 @@ async def sweep_for_ever(
             continue
         for key in keys:
             ring(key)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(adapters.in_doubt.wait(), _EVERY_SECONDS)
+        await _rest(kube, namespaces, adapters, ring)
+
+
+async def _rest(kube: Kube, namespaces: Sequence[str], adapters: Adapters, ring: Callable[[ModelKey], None]) -> None:
+    """Until the next sweep; now and then models are rung for that nobody has heeded, as when Kopf failed at an event."""
+    for _ in range(int(_EVERY_SECONDS / _GLANCE_SECONDS)):
+        try:
+            await asyncio.wait_for(adapters.in_doubt.wait(), _GLANCE_SECONDS)
+        except TimeoutError:
+            with contextlib.suppress(KubeError):
+                await _glance(kube, namespaces, ring)
+        else:
             # The list that the watch begins with is still coming in.
             await asyncio.sleep(_SETTLE_SECONDS)
+            return
+
+
+async def _glance(kube: Kube, namespaces: Sequence[str], ring: Callable[[ModelKey], None]) -> None:
+    for namespace in namespaces or (None,):
+        for model in (await kube.list(resources.MODELS, namespace)).items:
+            metadata = model["metadata"]
+            if (model.get("status") or {}).get("observedGeneration", 0) < metadata["generation"]:
+                ring(ModelKey(metadata["namespace"], metadata["name"]))
 
 
 async def all_models(kube: Kube, namespaces: Sequence[str], adapters: Adapters) -> set[ModelKey]:
