@@ -51,9 +51,12 @@ def test_a_patched_weight_is_served_by_the_very_next_requests_and_streams_under_
     status = clean.get("loraadapter", "a")["status"]
     assert status["revision"] != revision
     after_the_patch = [readiness for generation, readiness in seen if generation == "2"]
-    assert after_the_patch[0].startswith("True 1"), "the old generation's, until the operator has seen the new one"
-    assert "False 2" in after_the_patch
-    assert after_the_patch[-1] == "True 2"
+    assert after_the_patch[0].startswith("True 1"), "the old generation's, until it is known how the new one fares"
+    # a change that takes no longer than a moment is told once, when it has arrived
+    assert [said for said in dict.fromkeys(after_the_patch[1:]) if said != "False 2"] in (
+        ["True 2"],
+        ["True 1", "True 2"],
+    )
 
 
 def test_a_changed_source_replaces_the_weights(clean: World) -> None:
