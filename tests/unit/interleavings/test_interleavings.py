@@ -5,6 +5,7 @@ Both sides' real decisions (`make_plan`, `next_step`) run over a cluster in memo
 
 from collections import defaultdict
 from dataclasses import replace
+from datetime import timedelta
 
 import hypothesis.strategies as st
 import pytest
@@ -97,6 +98,21 @@ class Interleavings(RuleBasedStateMachine):
         self.cluster.put_back(back)
         if dies:
             self.cluster.forget()
+
+    @rule(name=names, weight=weights)
+    def an_edit_arrives_everywhere(self, name: str, weight: float) -> None:
+        self.apply(name, weight, "Together")
+        self.everybody_comes_to_rest()
+
+    @rule(back=st.integers(1, 4))
+    def the_operator_starts_with_an_old_document(self, back: int) -> None:
+        self.cluster.put_back(back)
+        self.cluster.forget()
+        self.the_operator_and_some_pods_take_turns(set(PODS))
+
+    @rule()
+    def time_passes(self) -> None:
+        self.cluster.now += timedelta(seconds=15)
 
     # -- pods ----------------------------------------------------------------------------------------------------------
 
