@@ -58,8 +58,8 @@ def used(events: Iterable[Mapping[str, Any]], account: str) -> frozenset[Right]:
         resource = f"{place.get('apiGroup', '')}/{kind}"
         found.add(Right(event["verb"], resource, place.get("name", "")))
         if event["verb"] == "patch" and event.get("responseStatus", {}).get("code") == 201:
-            # A server-side apply of what is not there yet takes both rights.
-            found.add(Right("create", resource))
+            # A server-side apply of what is not there yet takes both rights, and its name is known.
+            found.add(Right("create", resource, place.get("name", "")))
     return frozenset(found)
 
 

@@ -82,5 +82,8 @@ class ChildWatch:
             if deleted or not self._applied.knows(key, f"{resource.kind}/{metadata['name']}", metadata):
                 self._applied.doubt(key)
                 self._ring(key)
+            elif resource is resources.DEPLOYMENTS:
+                # Its status counts pods, and each look reads it.
+                self._ring(key)
 
         asyncio.get_running_loop().call_later(_OWN_SECONDS, look)

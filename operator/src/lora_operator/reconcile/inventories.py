@@ -56,9 +56,10 @@ class Inventories:
         said = watched.answer
         if isinstance(said, Unreachable) or watched.called is None or said.desired_etag != watched.called[0]:
             return said
-        if watched.renamed is None or watched.renamed[0] is not said:
-            watched.renamed = said, said.model_copy(update={"desired_etag": watched.called[1]})
-        return watched.renamed[1]
+        renamed = watched.renamed
+        if renamed is None or renamed[0] is not said or renamed[1].desired_etag != watched.called[1]:
+            renamed = watched.renamed = said, said.model_copy(update={"desired_etag": watched.called[1]})
+        return renamed[1]
 
     def etag(self, key: ModelKey, pod: PodAddress) -> str | None:
         """Names what is known of the pod; None when nothing is."""
@@ -86,7 +87,11 @@ class Inventories:
         watched = self._pods.get(key, {}).get(pod)
         if watched is not None and answer.desired_sequence == document.sequence and answer.desired_etag:
             foreign = answer.desired_etag != document.etag
+            before = watched.called
             watched.called = (answer.desired_etag, document.etag) if foreign else None
+            if watched.called not in (None, before):
+                # The poll may have been faster, and what it brought was not understood yet.
+                self._ring(key)
         self.learn(key, pod, answer)
 
     def close(self) -> None:
