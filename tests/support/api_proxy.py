@@ -1,9 +1,10 @@
 """Between a client and the API server: passes everything on, until watches fall silent, writes are late or all is cut."""
 
+import asyncio
 import contextlib
-import socket
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,105 +28,123 @@ class _Course:
     watches: bool = False
     held: str = ""
     """The path of the write that was held back."""
-    answered: threading.Event = field(default_factory=threading.Event)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ApiProxy:
-    """Ends TLS, so that it can tell a watch from other requests. A client logs in with a token."""
+    """Ends TLS, so that it can tell a watch from other requests. A client logs in with a token.
+
+    Works on a loop in a thread of its own while it is entered; what it is told may be told by any thread.
+    """
 
     def __init__(self, upstream: str, folder: Path) -> None:
         self._upstream = urlsplit(upstream)
         self._server_side, _ = server_context(folder, _HOST)
         self._client_side = ssl.create_default_context()
         self._client_side.check_hostname, self._client_side.verify_mode = False, ssl.CERT_NONE
-        self._listening = socket.create_server((_HOST, 0))
-        self._open: set[socket.socket] = set()
-        self._silent = threading.Event()
-        self._closed = threading.Event()
-        self._writes_pass = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self._silent = False
+        self._writes_pass = asyncio.Event()
         self._writes_pass.set()
         self.late: list[tuple[str, int]] = []
         """The path of each write that was held back, and the status with which the API server answered it."""
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread.start()
+        serving = asyncio.start_server(self._serve, _HOST, 0, ssl=self._server_side)
+        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(_PATIENCE_SECONDS)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closed.set()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self.cut()
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_PATIENCE_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_PATIENCE_SECONDS)
+        self._loop.close()
 
     def stand_between(self, kubeconfig: Path) -> None:
         """Has whoever uses this kubeconfig come here."""
+        assert self._server is not None
         login = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
         [entry] = login["clusters"]
-        port = self._listening.getsockname()[1]
+        port = self._server.sockets[0].getsockname()[1]
         entry["cluster"] = {"server": f"https://{_HOST}:{port}", "insecure-skip-tls-verify": True}
         kubeconfig.write_text(yaml.safe_dump(login), encoding="utf-8")
 
     def silence_watches(self) -> None:
         """From now on no watcher hears anything, nor that it does not; other requests are answered."""
-        self._silent.set()
+        self._silent = True
 
     def hold_writes(self) -> None:
         """From now on, patches stay on their way; they will arrive even if who sent them has given them up."""
-        self._writes_pass.clear()
+        self._do(self._writes_pass.clear)
 
     def deliver_writes(self) -> None:
         """Those that were held back arrive, and later ones do at once."""
-        self._writes_pass.set()
+        self._do(self._writes_pass.set)
 
     def cut(self) -> None:
         """Closes every connection; those that are made from now on work."""
-        self._silent.clear()
-        for connection in tuple(self._open):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        self._silent = False
+        self._do(self._cut)
 
-    def _accept(self) -> None:
-        while not self._closed.is_set():
-            try:
-                connection, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    def _do(self, act: Callable[[], None]) -> None:
+        async def now() -> None:
+            act()
 
-    def _serve(self, accepted: socket.socket) -> None:
-        address = (self._upstream.hostname or "", self._upstream.port or 443)
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            near = stack.enter_context(self._server_side.wrap_socket(accepted, server_side=True))
-            raw = socket.create_connection(address)
-            far = stack.enter_context(self._client_side.wrap_socket(raw, server_hostname=address[0]))
+        asyncio.run_coroutine_threadsafe(now(), self._loop).result(_PATIENCE_SECONDS)
+
+    def _cut(self) -> None:
+        for writer in tuple(self._open):
+            writer.transport.abort()
+
+    async def _close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self._cut()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _serve(self, asked: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        host, port = self._upstream.hostname or "", self._upstream.port or 443
+        with contextlib.suppress(OSError):
+            said, far = await asyncio.open_connection(host, port, ssl=self._client_side, server_hostname=host)
             self._open |= {near, far}
-            stack.callback(self._open.difference_update, {near, far})
             course = _Course()
-            back = threading.Thread(target=self._answer, args=(far, near, course), daemon=True)
-            back.start()
-            while asked := near.recv(65536):
-                if _WATCH in asked:
-                    course.watches = True
-                if asked.startswith(_WRITE) and not self._writes_pass.is_set():
-                    course.held = asked.split(b" ", 2)[1].decode()
-                    self._writes_pass.wait()
-                far.sendall(asked)
-            if course.held:
-                course.answered.wait(_PATIENCE_SECONDS)
-            with contextlib.suppress(OSError):
-                far.shutdown(socket.SHUT_RDWR)
-            back.join()
+            back = asyncio.create_task(self._answer(said, near, course))
+            try:
+                with contextlib.suppress(OSError):
+                    await self._ask(asked, far, course)
+            finally:
+                self._open -= {near, far}
+                far.close()
+                await back
 
-    def _answer(self, far: socket.socket, near: socket.socket, course: _Course) -> None:
+    async def _ask(self, asked: asyncio.StreamReader, far: asyncio.StreamWriter, course: _Course) -> None:
+        while request := await asked.read(65536):
+            course.watches = course.watches or _WATCH in request
+            if request.startswith(_WRITE) and not self._writes_pass.is_set():
+                course.held = request.split(b" ", 2)[1].decode()
+                await self._writes_pass.wait()
+            far.write(request)
+            await far.drain()
+        if course.held:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(course.answered.wait(), _PATIENCE_SECONDS)
+
+    async def _answer(self, said: asyncio.StreamReader, near: asyncio.StreamWriter, course: _Course) -> None:
         with contextlib.suppress(OSError):
-            while said := far.recv(65536):
+            while answer := await said.read(65536):
                 if course.held and not course.answered.is_set():
-                    self.late.append((course.held, int(said.split(b" ", 2)[1])))
+                    self.late.append((course.held, int(answer.split(b" ", 2)[1])))
                     course.answered.set()
-                if not (course.watches and self._silent.is_set()):
-                    near.sendall(said)
-        with contextlib.suppress(OSError):
-            near.shutdown(socket.SHUT_RDWR)
+                if not (course.watches and self._silent) and not near.is_closing():
+                    near.write(answer)
+                    await near.drain()
+        near.close()

@@ -26,7 +26,8 @@ from support.mounted_secret import write_mounted
 from support.runtime_process import free_port
 from support.stand_in import StandIn
 
-CHART = Path(__file__).resolve().parents[2] / "helm" / "lora-operator"
+TESTS = Path(__file__).resolve().parents[1]
+CHART = TESTS.parent / "helm" / "lora-operator"
 PATIENCE_SECONDS = 60.0
 POD_IPS = ("127.0.0.5", "127.0.0.6", "127.0.0.7")
 """Loopback of this machine, where the stand-ins for the pods' runtimes listen."""
@@ -171,7 +172,7 @@ class Operator:
     def runs(self, module: str, **environment: str) -> None:
         """Starts this module from now on, which makes an operator of its own, with more in its environment."""
         self._module = module
-        self.environment |= environment
+        self.environment |= {"PYTHONPATH": str(TESTS), **environment}
 
     def may_die(self) -> None:
         """From now on, its end is no failure of the test."""

@@ -22,9 +22,10 @@ from chaos.stand_ins import pod as pod_process
 from chaos.stand_ins.pod import Place
 from chaos.stand_ins.way import Way
 from chaos.watching import Following
-from lora_api import labels
 from lora_api.runtime_api import CONFIG_MAP_KEY
 from lora_operator.domain import render
+from lora_operator.domain.render.certificate import certificate_volume
+from support.mounted_secret import write_mounted
 
 _EVERY_SECONDS = 0.1
 _MOUNT_EVERY_SECONDS = 3.0
@@ -135,8 +136,7 @@ class Kubelet:
         self._count += 1
         folder = self._folder / f"{self._count}-{name}"
         (folder / "tls").mkdir(parents=True)
-        for file, data in tls.items():
-            (folder / "tls" / file).write_bytes(base64.b64decode(data))
+        write_mounted(folder / "tls", tls)
         ip = f"{self._network}.{self._count % 250 + 1}"
         place = Place(
             ip,
@@ -217,9 +217,18 @@ class Kubelet:
             draft.write_bytes(base64.b64decode(packed))
             draft.replace(each.place.document)
 
-    def _secret(self) -> dict[str, str] | None:
-        found = self._core.list_namespaced_secret(self._namespace, label_selector=f"{labels.MODEL}={self._model}").items
-        return dict(found[-1].data) if found else None
+    def _secret(self) -> dict[str, bytes] | None:
+        """The files of the model's certificate; None until all are there."""
+        items = certificate_volume(self._model)["items"]
+        try:
+            found = self._core.read_namespaced_secret(render.CERTIFICATES, self._namespace).data or {}
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return None
+        if not all(item["key"] in found for item in items):
+            return None
+        return {item["path"]: base64.b64decode(found[item["key"]]) for item in items}
 
     def _end(self, each: Running) -> None:
         if each.process is not None:
