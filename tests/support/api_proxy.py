@@ -113,7 +113,7 @@ class ApiProxy:
 
     async def _serve(self, asked: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         host, port = self._upstream.hostname or "", self._upstream.port or 443
-        with contextlib.suppress(OSError):
+        with contextlib.closing(near), contextlib.suppress(OSError):
             said, far = await asyncio.open_connection(host, port, ssl=self._client_side, server_hostname=host)
             self._open |= {near, far}
             course = _Course()
