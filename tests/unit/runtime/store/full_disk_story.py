@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
@@ -118,20 +119,40 @@ async def document(disk: Disk, pod: Pod) -> None:
         adapters = tuple(DesiredAdapter(name=f"a{n}", uid="u", serve=pod.served) for n in range(sequence * 50))
         return Desired(sequence=sequence, adapters=adapters)
 
+    async def after_a_restart() -> int | None:
+        restarted = service()
+        await restarted.restore(disk.folder / "mounted.json.gz")
+        return restarted.inventory().desired_sequence
+
+    async def comes_to(sequence: int) -> None:
+        """A pod answers before its disk does."""
+        deadline = time.monotonic() + 10
+        while await after_a_restart() != sequence:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+    given_up: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            given_up.append(str(record.msg))
+
+    logging.getLogger("lora_runtime.service").addHandler(Listener())
     running = service()
     running.attach_engine(FakeEngine())
     await running.put(wish(1))
+    await comes_to(1)
     disk.fill()
     await running.put(wish(2))
     assert running.inventory().desired_sequence == 2
-    restarted = service()
-    await restarted.restore(disk.folder / "mounted.json.gz")
-    assert restarted.inventory().desired_sequence == 1
+    deadline = time.monotonic() + 10
+    while not any("not kept" in line for line in given_up):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    assert await after_a_restart() == 1
     disk.empty()
     await running.put(wish(3))
-    restarted = service()
-    await restarted.restore(disk.folder / "mounted.json.gz")
-    assert restarted.inventory().desired_sequence == 3
+    await comes_to(3)
 
 
 async def _refused(work: Coroutine[Any, Any, object]) -> None:
