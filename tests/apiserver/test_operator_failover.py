@@ -116,6 +116,9 @@ def test_what_a_leader_wrote_in_time_and_the_network_delivers_late_changes_nothi
             team.create(mutated(ADAPTER, {"spec.modelRef.name": "other"}))
             eventually("a settled status", lambda: generation_reported(team, "loraadapters", "pirate") == 1)
             eventually("the Deployment", lambda: team.find(team.apps.read_namespaced_deployment))
+            # Or a status that is on its way would be held, and the next one wait for its end.
+            eventually("the status of the other model", lambda: generation_reported(team, "loramodels", "other") == 1)
+            settled(team, seconds=3)
             pair.first.may_die()
             proxy.hold_writes()
             # Of two models, so that neither write waits for the other one.
@@ -147,8 +150,8 @@ def replicas(team: Team) -> int:
     return int(team.apps.read_namespaced_deployment("smol", team.namespace).spec.replicas)
 
 
-def settled(team: Team) -> dict[str, object]:
-    """The versions once they have been the same for a second."""
+def settled(team: Team, seconds: float = 1) -> dict[str, object]:
+    """The versions once they have been the same for so long."""
     seen, since = versions(team), time.monotonic()
 
     def look() -> bool:
@@ -156,7 +159,7 @@ def settled(team: Team) -> dict[str, object]:
         found = versions(team)
         if found != seen:
             seen, since = found, time.monotonic()
-        return time.monotonic() - since > 1
+        return time.monotonic() - since > seconds
 
     eventually("nothing changes any more", look)
     return seen
