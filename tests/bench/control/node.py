@@ -114,6 +114,6 @@ def _model(volumes: Path) -> Json:
 def _hostname(process: psutil.Process) -> str:
     """The name of the pod that a process runs in: its root is the container's."""
     try:
-        return Path(f"/proc/{process.pid}/root/etc/hostname").read_text(encoding="utf-8").strip()
+        return Path("/proc", str(process.pid), "root", "etc", "hostname").read_text(encoding="utf-8").strip()
     except OSError:
         return ""
