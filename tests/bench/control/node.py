@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from kubernetes import client, config
 
 from bench.control.settings import REPLICAS
@@ -19,6 +18,7 @@ from local_cluster.cluster import Cluster
 from local_cluster.progress import Progress
 from lora_api import labels
 from lora_demo import installation
+from support import pod_processes
 
 NAMESPACE = "bench"
 MODEL = "base"
@@ -41,16 +41,13 @@ class Node:
     @contextmanager
     def standing_still(self, pod: str | None) -> Iterator[None]:
         """Stops the engine's processes of a pod while the block runs; None stops nothing."""
-        engines = (p for p in psutil.process_iter(["cmdline"]) if "VLLM::" in " ".join(p.info["cmdline"] or ()))
-        held = [process for process in engines if pod is not None and _hostname(process) == pod]
+        held = [] if pod is None else pod_processes.of_pod(pod, "VLLM::")
         assert held or pod is None, f"no engine of {pod} was found"
-        for process in held:
-            process.suspend()
+        pod_processes.suspend(held)
         try:
             yield
         finally:
-            for process in held:
-                process.resume()
+            pod_processes.resume(held)
 
 
 @contextmanager
@@ -109,11 +106,3 @@ def _model(volumes: Path) -> Json:
             "podTemplate": borrowing_the_environment({"OMP_NUM_THREADS": "1"}),
         },
     }
-
-
-def _hostname(process: psutil.Process) -> str:
-    """The name of the pod that a process runs in: its root is the container's."""
-    try:
-        return Path("/proc", str(process.pid), "root", "etc", "hostname").read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""

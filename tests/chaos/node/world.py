@@ -16,7 +16,7 @@ from chaos import watching
 from chaos.api_server import kill_api_server
 from chaos.excuses import OPERATOR, Excuses
 from chaos.model import ModelUser
-from chaos.node import processes
+from chaos.node import network
 from chaos.node.answers import TOKENS, Answers
 from chaos.sightings import Served, Wanted
 from chaos.steps import Kind, Step
@@ -29,6 +29,7 @@ from local_cluster import Cluster
 from local_cluster.progress import Progress
 from lora_demo import installation
 from lora_demo.place import OPERATOR_NAMESPACE
+from support import pod_processes
 from support.models import tiny_adapter, tiny_base
 
 NAMESPACE = "chaos"
@@ -128,35 +129,35 @@ class Node:
     def _trouble(self, step: Step, name: str) -> None:
         match step.kind:
             case Kind.KILL_ENGINE:
-                processes.kill(processes.of_pod(name, "VLLM::"))
+                pod_processes.kill(pod_processes.of_pod(name, "VLLM::"))
             case Kind.KILL_POD:
                 with contextlib.suppress(client.exceptions.ApiException):
                     self._core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=1)
             case Kind.PAUSE_POD:
-                self._pause(name, processes.of_pod(name), step.seconds)
+                self._pause(name, pod_processes.of_pod(name), step.seconds)
             case _:
                 self.excuses.begin(name, "cut")
-                processes.block(name, told=step.kind is Kind.CUT)
+                network.block(name, told=step.kind is Kind.CUT)
                 self._timers.later((name, "cut"), step.seconds, lambda: self._mend(name))
 
     def _mend(self, name: str) -> None:
-        processes.unblock(name)
+        network.unblock(name)
         self.excuses.end(name, "cut", time.monotonic(), _CUT_GRACE_SECONDS)
 
     def _pause(self, who: str, paused: list[Any], seconds: float) -> None:
         def resume() -> None:
-            processes.resume(paused)
+            pod_processes.resume(paused)
             self.excuses.end(who, "pause", time.monotonic(), _PAUSE_GRACE_SECONDS)
 
         self.excuses.begin(who, "pause")
-        processes.suspend(paused)
+        pod_processes.suspend(paused)
         self._timers.later((who, "pause"), seconds, resume)
 
     def _kill_operator(self) -> None:
         self.excuses.begin(OPERATOR, "death")
         names = set(dict(self._operators.objects))
         self._killed |= names
-        processes.kill(self._operator_processes())
+        pod_processes.kill(self._operator_processes())
         for name in names:
             # A new pod starts at once; a container that ends often would be kept waiting.
             with contextlib.suppress(client.exceptions.ApiException):
@@ -164,7 +165,7 @@ class Node:
         threading.Thread(target=self._await_operator, daemon=True).start()
 
     def _operator_processes(self) -> list[Any]:
-        return [each for name in dict(self._operators.objects) for each in processes.of_pod(name, "lora_operator")]
+        return [each for name in dict(self._operators.objects) for each in pod_processes.of_pod(name, "lora_operator")]
 
     def _await_operator(self) -> None:
         """Ends the excuse of an operator that starts."""
