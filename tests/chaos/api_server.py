@@ -1,6 +1,7 @@
 """The API server of a local cluster, which is killed and comes back."""
 
 import os
+import select
 import signal
 import time
 
@@ -9,6 +10,7 @@ from local_cluster import Cluster, processes, records
 from local_cluster.bringup import owner_of
 from local_cluster.layout import Layout, runtime_root
 
+_DEATH_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
 """Watches are tried again with pauses that grow while the API server is away."""
 
@@ -19,6 +21,17 @@ def kill_api_server(cluster: Cluster, excuses: Excuses) -> None:
     assert record is not None, "the cluster is up"
     owner = owner_of(Layout(record, runtime_root()))
     excuses.begin(API_SERVER, "death")
-    os.kill(processes.components(processes.owned(owner))["kube-apiserver"], signal.SIGKILL)
+    kill(processes.components(processes.owned(owner))["kube-apiserver"])
     cluster.up()
     excuses.end(API_SERVER, "death", time.monotonic(), _GRACE_SECONDS)
+
+
+def kill(pid: int) -> None:
+    """Kills a process and waits until it is gone: while it dies, who looks for it still finds it running."""
+    handle = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        ended, _, _ = select.select([handle], [], [], _DEATH_SECONDS)
+        assert ended, f"process {pid} did not die"
+    finally:
+        os.close(handle)

@@ -70,8 +70,8 @@ class World:
     def delete(self, *names: str) -> None:
         self.kubectl("delete", "loraadapter", "--ignore-not-found", *names)
 
-    def complete(self, model: str, *, pod: str | None = None, **options: object) -> httpx.Response:
-        """One greedy completion, through the Service or straight at a pod."""
+    def complete(self, model: str, *, pod: str | None = None, connects: int = 1, **options: object) -> httpx.Response:
+        """One greedy completion, through the Service or straight at a pod; connects anew when refused, ever more slowly."""
         body = {
             "model": model,
             "prompt": list(PROMPT),
@@ -82,7 +82,8 @@ class World:
             **options,
         }
         address = self.pod_ips()[pod] if pod is not None else self.service_ip()
-        return httpx.post(f"http://{address}:8000/v1/completions", json=body, timeout=60)
+        with httpx.Client(transport=httpx.HTTPTransport(retries=connects - 1), timeout=60) as http:
+            return http.post(f"http://{address}:8000/v1/completions", json=body)
 
     def tokens(self, model: str, *, pod: str | None = None) -> list[int]:
         answer = self.complete(model, pod=pod)

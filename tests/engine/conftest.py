@@ -122,7 +122,12 @@ class World:
 
     def complete(self, model: str, prompt: tuple[int, ...] = PROMPT, **options: object) -> httpx.Response:
         """One greedy completion of exactly TOKENS tokens."""
-        body = {
+        return self.http.post(f"{self.runtime.url}/v1/completions", json=self.completion(model, prompt, **options))
+
+    @staticmethod
+    def completion(model: str, prompt: tuple[int, ...] = PROMPT, **options: object) -> dict[str, object]:
+        """What asks for it."""
+        return {
             "model": model,
             "prompt": list(prompt),
             "max_tokens": TOKENS,
@@ -131,7 +136,6 @@ class World:
             "return_token_ids": True,
             **options,
         }
-        return self.http.post(f"{self.runtime.url}/v1/completions", json=body)
 
     def tokens(self, model: str, prompt: tuple[int, ...] = PROMPT) -> list[int]:
         answer = self.complete(model, prompt)

@@ -1,9 +1,11 @@
 """More adapters than the engine holds, and more than it can compute with at once."""
 
+import asyncio
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from engine.conftest import SECONDS, World
@@ -11,6 +13,8 @@ from lora_api.runtime_api import Inventory, RevisionReport, RevisionSpec, Revisi
 
 FLOOD = 64
 """Requests at once; the engine computes sixteen."""
+QUIET = 4
+"""Requests of another adapter that come after them."""
 
 NAMES = 14
 """The engine of this folder holds ten adapters, of which four can be in use at once."""
@@ -51,20 +55,41 @@ def test_a_cold_adapter_is_updated_without_a_wrong_answer(world: World, many: di
     assert world.tokens(cold) == world.reference(("b", 1.0))
 
 
-def test_one_adapters_flood_leaves_the_others_their_share(world: World, many: dict[str, RevisionSpec]) -> None:
-    def ask(name: str, tokens: int) -> None:
-        assert world.complete(name, max_tokens=tokens).status_code == 200
+async def test_one_adapters_flood_leaves_the_others_their_share(world: World, many: dict[str, RevisionSpec]) -> None:
+    flooding, quiet = "n1", "n2"
+    for name in (flooding, quiet):
+        world.tokens(name)
+    ended: list[str] = []
+    asked: asyncio.Queue[None] = asyncio.Queue()
 
-    with ThreadPoolExecutor(FLOOD + 4) as pool:
-        # Of different lengths, so that they end one after the other.
-        flood = {pool.submit(ask, "n1", 100 + 10 * (number % 20)) for number in range(FLOOD)}
-        wait(flood, return_when=FIRST_COMPLETED)
-        quiet = {pool.submit(ask, "n2", 100) for _ in range(4)}
-        wait(quiet)
-        still_waiting = sum(not request.done() for request in flood)
-        for request in (*flood, *quiet):
-            request.result()
-    assert still_waiting > FLOOD // 4, "first come, first served would end the quiet ones last"
+    async def told(event: str, _: object) -> None:
+        if event == "http11.send_request_body.complete":
+            asked.put_nowait(None)
+
+    async def ask(name: str, tokens: int) -> None:
+        body = world.completion(name, max_tokens=tokens)
+        answer = await http.post("/v1/completions", json=body, extensions={"trace": told})
+        assert answer.status_code == 200
+        ended.append(name)
+
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with (
+        httpx.AsyncClient(base_url=world.runtime.url, timeout=60, limits=limits) as http,
+        asyncio.TaskGroup() as group,
+    ):
+        # All have come before the first can end, however slow this program is.
+        with world.runtime.engine_held():
+            for number in range(FLOOD):
+                # Of different lengths, so that they end one after the other.
+                group.create_task(ask(flooding, 200 + 10 * (number % 20)))
+            for _ in range(FLOOD):
+                await asked.get()
+            for _ in range(QUIET):
+                group.create_task(ask(quiet, 100))
+            for _ in range(QUIET):
+                await asked.get()
+    last = max(place for place, name in enumerate(ended) if name == quiet)
+    assert last < FLOOD // 2, "first come, first served would end the quiet ones last"
 
 
 def test_an_adapter_that_cannot_be_loaded_is_refused_alone_reported_and_served_again_when_it_can(

@@ -8,6 +8,7 @@ import uuid
 import kopf
 
 from lora_operator import bootstrap
+from lora_operator.clients import resources
 from lora_operator.clients.clock import Clock, SystemClock, elapsed, jitter
 from lora_operator.clients.events import Events
 from lora_operator.clients.identity import Identity
@@ -30,6 +31,7 @@ from lora_operator.reconcile.child_watch import ChildWatch
 from lora_operator.reconcile.doorbell import Doorbell
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
+from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.leader import Leader, LeadershipLost
 from lora_operator.reconcile.look import Look
 from lora_operator.reconcile.model_pass import ModelPass
@@ -86,15 +88,20 @@ async def _run(
     metrics.serve(config.metrics_port)
     traces = Traces.from_environment(os.environ)
     async with asyncio.TaskGroup() as group:
-        inventories = Inventories(admin, _POLL_BACKOFF, group.create_task, queue.ring)
+        lately = Lately()
+        inventories = Inventories(
+            admin, _POLL_BACKOFF, group.create_task, queue.ring, lambda key: lately.doubt(key, resources.PODS.kind)
+        )
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
         applied, freshness = Applied(), Freshness()
         adapters = Adapters(kube, freshness)
         changes = Changes(clock, [metrics.arrived, *([traces.arrived] if traces else [])])
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
-            look=Look(kube, inventories, resolutions, applied, freshness, adapters, changes, clock),
-            act=Act(kube, admin, events, certificates, clock, inventories, resolutions, applied, adapters, metrics),
+            look=Look(kube, inventories, resolutions, applied, freshness, adapters, changes, lately),
+            act=Act(
+                kube, admin, events, certificates, clock, inventories, resolutions, applied, lately, adapters, metrics
+            ),
             certificates=certificates,
             changes=changes,
             clock=clock,
@@ -106,13 +113,18 @@ async def _run(
         metrics.waiting.set_function(lambda: queue.waiting)
         metrics.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
 
+        def look_anew(key: ModelKey) -> None:
+            lately.doubt(key)
+            applied.doubt(key)
+            queue.ring(key)
+
         async def work() -> None:
             await leader.win()
             async with asyncio.TaskGroup() as duties:
                 duties.create_task(leader.hold())
                 duties.create_task(queue.run(one_pass, config.workers))
-                duties.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, queue.ring))
-                duties.create_task(ChildWatch(kube, applied, queue.ring).run(config.watch_namespaces))
+                duties.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, look_anew))
+                duties.create_task(ChildWatch(kube, applied, lately, queue.ring).run(config.watch_namespaces))
 
         background = group.create_task(work()), group.create_task(identity.renew_for_ever())
 
@@ -123,7 +135,7 @@ async def _run(
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue, freshness, adapters, lambda: leader.leads), changes, stop)
+        await _kopf(config, kube, Doorbell(queue, freshness, lately, adapters, lambda: leader.leads), changes, stop)
         stop()
         if traces is not None:
             await asyncio.to_thread(traces.close)

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _REPORT_EVERY_SECONDS = 1.0
+_ARRIVED = frozenset({RevisionState.PREPARED, RevisionState.SERVING, RevisionState.FAILED})
 
 
 class Maker(Protocol):
@@ -99,6 +100,11 @@ class AdapterLoop:
     def report(self) -> AdapterReport:
         """What is here."""
         return AdapterReport(name=self.name, revisions=tuple(held.report() for held in self._held))
+
+    @property
+    def arrived(self) -> frozenset[tuple[str, RevisionState]]:
+        """The revisions that have come to where somebody waits for them."""
+        return frozenset((held.spec.revision, held.state) for held in self._held if held.state in _ARRIVED)
 
     def trouble(self, adapter: LoadedAdapter, message: str | None) -> None:
         """The engine could not load what is in service for a request; None: it can again."""

@@ -34,6 +34,9 @@ Clock = Callable[[], float]
 _PATIENCE_SECONDS = 30.0
 """How long a pod that starts without a document waits for one before it becomes ready with the base model alone."""
 
+_MOMENT_SECONDS = 0.1
+"""What nobody waits for is told with what comes next, or after this long: each message costs the operator a pass."""
+
 TIDY_AFTER_SECONDS = 5.0
 """Files are collected this long after a change, so that a burst of changes costs one sweep."""
 
@@ -107,6 +110,11 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._news_of = NewsOf()
         self._news = asyncio.Event()
+        self._told = 0
+        """The version that whoever waits for news was told of."""
+        self._telling: asyncio.TimerHandle | None = None
+        self._arrived: dict[str, frozenset[tuple[str, RevisionState]]] = {}
+        """By name, as it was told."""
         self._untidy = asyncio.Event()
         self._writing = asyncio.Lock()
         self._spawn(self._tidy())
@@ -212,9 +220,9 @@ class Service:
         )
 
     async def inventory_after(self, etag: str | None, wait_seconds: float, since: str | None = None) -> Inventory:
-        """What there is, as soon as it is not what `etag` names any more, or after `wait_seconds`; see `inventory`."""
+        """What there is, as soon as there is news since what `etag` names, or after `wait_seconds`; see `inventory`."""
         deadline = self._clock() + wait_seconds
-        while etag is not None and self._version_of(etag) == self._news_of.version:
+        while etag is not None and (known := self._version_of(etag)) is not None and known >= self._told:
             if (left := deadline - self._clock()) <= 0:
                 break
             try:
@@ -269,7 +277,8 @@ class Service:
         if self._unsettled is None and self._turn.engine.done():
             self._await_all()
         log.info("desired sequence=%s etag=%s adapters=%s", document.sequence, document.etag, len(wanted))
-        self._changed()
+        # Whoever sent it is told by the answer.
+        self._changed(at_once=False)
 
     def _await_all(self) -> None:
         """What is declared when the engine is there holds readiness back; what comes later does not."""
@@ -289,6 +298,7 @@ class Service:
             if loop.wanted is None:
                 break
         del self._loops[loop.name]
+        self._arrived.pop(loop.name, None)
         self._observer.forget(loop.name)
         if self._unsettled:
             self._unsettled.discard(loop.name)
@@ -310,18 +320,30 @@ class Service:
     def _loop_changed(self, name: str) -> None:
         self._settle(name)
         self._news_of.changed(name)
-        self._changed()
+        before, now = self._arrived.get(name), self._loops[name].arrived
+        self._arrived[name] = now
+        self._changed(at_once=now != before)
 
     def _settle(self, name: str) -> None:
         # One name at a time: thousands of them change thousands of times while a pod starts.
         if self._unsettled and name in self._unsettled and self._loops[name].settled():
             self._unsettled.discard(name)
 
-    def _changed(self) -> None:
+    def _changed(self, *, at_once: bool = True) -> None:
         self._news_of.next()
+        self._untidy.set()
+        if at_once:
+            self._tell()
+        elif self._telling is None:
+            self._telling = self._loop.call_later(_MOMENT_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        self._told = self._news_of.version
         news, self._news = self._news, asyncio.Event()
         news.set()
-        self._untidy.set()
 
     def _needed(self) -> Needed:
         specs = [spec for loop in self._loops.values() for spec in loop.specs]

@@ -105,8 +105,7 @@ class Cluster:
             for pod in self.pods.values()
             if pod.name in self.heard or pod.name in self.cut_off
         ]
-        fresh = self.applied.seen(KEY, self.now)
-        seen = fresh or self.applied.note_seen(KEY, self.now, {}, self.stored)
+        seen = self.applied.seen(KEY) or self.applied.note_seen(KEY, {}, self.stored)
         snapshot = a_snapshot(
             *sorted(self.adapters.values(), key=lambda adapter: adapter.meta.name),
             model=self.model,
@@ -163,7 +162,7 @@ class Cluster:
                 yield adapter.meta.uid
 
     def _torn_by(self, document: Desired) -> Iterator[str]:
-        known = self.applied.seen(KEY, self.now)
+        known = self.applied.seen(KEY)
         before = {entry.name: entry for entry in known.desired.adapters} if known and known.desired else {}
         for entry in document.adapters:
             old, adapter = before.get(entry.name), self.adapters[entry.name]

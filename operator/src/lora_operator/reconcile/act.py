@@ -35,6 +35,7 @@ from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.inventories import Inventories
+from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.look import address_of
 from lora_operator.reconcile.queue import TryAgain
 from lora_operator.reconcile.resolutions import Resolutions
@@ -66,6 +67,7 @@ class Act:
     inventories: Inventories
     resolutions: Resolutions
     applied: Applied
+    lately: Lately
     adapters: Adapters
     metrics: Metrics
 
@@ -105,8 +107,9 @@ class Act:
             await self._do(key, model, action)
             outcome = ActionOutcome.OK
         except KubeError as error:
-            if error.status == HTTPStatus.CONFLICT:
-                self.applied.doubt(key)
+            # Things are not as they were read, or whether they were written is not known.
+            self.applied.doubt(key)
+            self.lately.doubt(key)
             if isinstance(action, ApplyChild) and error.is_refusal and model is not None:
                 await self._complain(key, model, action, error)
             return str(error)
@@ -150,6 +153,7 @@ class Act:
     async def _apply_child(self, key: ModelKey, action: ApplyChild) -> None:
         kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
         manifest = _over(action.version, action.manifest)
+        self.lately.doubt(key, kind)
         stored = await self.kube.apply(resources.CHILDREN[kind], manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
 
@@ -194,6 +198,8 @@ class Act:
 
     async def _write_status(self, key: ModelKey, resource: Resource, seen: Mapping[str, str], status: ApiModel) -> bool:
         """Whether the object is still what the status was decided from."""
+        if resource is resources.MODELS:
+            self.lately.doubt(key, resource.kind)
         said = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         manifest = {
             "apiVersion": resource.api_version,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from lora_api.runtime_api import Desired
@@ -10,9 +9,6 @@ from lora_operator.domain.observed import ModelKey, Refusal
 from lora_operator.reconcile.reading import applied_hash
 
 Object = Mapping[str, Any]
-
-_FRESH = timedelta(seconds=10)
-"""How long a look is good for objects that nobody but the operator has reason to touch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,10 @@ class Seen:
 
 @dataclass(slots=True)
 class _Known:
-    read_at: datetime | None = None
+    whole: bool = False
+    """Whether all of it was read, and none of it touched since."""
+    asking: bool = False
+    """Whether it is being read, and nothing was touched meanwhile."""
     objects: dict[str, Object] = field(default_factory=dict)
     desired: Desired | None = None
     stored: Desired | None = None
@@ -39,7 +38,7 @@ class _Known:
 
 
 class Applied:
-    """Spares most passes most of their reads, and still sees and undoes what somebody else edits.
+    """Spares most passes their reads; who hears that somebody else has edited something, says so here.
 
     A child seen for the first time since the start is taken as its hash says: to apply it anew to make sure would
     make every model look as if it were rolling out, at every start of the operator.
@@ -54,10 +53,11 @@ class Applied:
     def __init__(self) -> None:
         self._models: dict[ModelKey, _Known] = {}
 
-    def seen(self, key: ModelKey, now: datetime) -> Seen | None:
-        """What was read or written lately; None when that was too long ago."""
-        known = self._models.get(key)
-        if known is None or known.read_at is None or now - known.read_at > _FRESH:
+    def seen(self, key: ModelKey) -> Seen | None:
+        """What was read or written; None when that is in doubt."""
+        known = self._models.setdefault(key, _Known())
+        if not known.whole:
+            known.asking = True
             return None
         return Seen(dict(known.objects), known.desired, known.stored)
 
@@ -67,11 +67,11 @@ class Applied:
         return known.stored if known is not None and known.stored_version == version else None
 
     def note_seen(
-        self, key: ModelKey, now: datetime, objects: Mapping[str, Object], stored: Desired | None, version: str = ""
+        self, key: ModelKey, objects: Mapping[str, Object], stored: Desired | None, version: str = ""
     ) -> Seen:
         """Takes note of all children, and of the document and its version; None when there is none to be read."""
         known = self._models.setdefault(key, _Known())
-        known.read_at, known.objects, known.stored, known.stored_version = now, dict(objects), stored, version
+        known.whole, known.objects, known.stored, known.stored_version = known.asking, dict(objects), stored, version
         if stored is not None and (known.desired is None or stored.sequence > known.desired.sequence):
             known.desired = stored
         return Seen(dict(known.objects), known.desired, known.stored)
@@ -106,7 +106,12 @@ class Applied:
     def doubt(self, key: ModelKey) -> None:
         """Somebody else has written one of the model's objects: none is as it was seen."""
         if key in self._models:
-            self._models[key].read_at = None
+            self._models[key].whole = self._models[key].asking = False
+
+    def doubt_all(self) -> None:
+        """Events of such objects may have been missed."""
+        for key in self._models:
+            self.doubt(key)
 
     def knows(self, key: ModelKey, child: str, metadata: Mapping[str, Any]) -> bool:
         """Whether `Kind/name` was seen with this metadata, or with another status at most."""

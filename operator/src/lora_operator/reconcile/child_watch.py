@@ -15,6 +15,7 @@ from lora_operator.clients import resources
 from lora_operator.clients.kube import Kube, KubeError, Resource
 from lora_operator.domain.observed import ModelKey
 from lora_operator.reconcile.applied import Applied
+from lora_operator.reconcile.lately import Lately
 
 _logger = logging.getLogger(__name__)
 
@@ -30,9 +31,10 @@ _OWN_SECONDS = 0.25
 class ChildWatch:
     """Rings for the model of each child that another hand has touched."""
 
-    def __init__(self, kube: Kube, applied: Applied, ring: Callable[[ModelKey], None]) -> None:
+    def __init__(self, kube: Kube, applied: Applied, lately: Lately, ring: Callable[[ModelKey], None]) -> None:
         self._kube = kube
         self._applied = applied
+        self._lately = lately
         self._ring = ring
 
     async def run(self, namespaces: Sequence[str]) -> None:
@@ -50,9 +52,11 @@ class ChildWatch:
                     version = await self._list(resource, namespace)
                 version = await self._watch(resource, namespace, version)
             except KubeError as error:
-                # Begun anew with a list: what was missed in between is in it, or found gone by the next sweep.
+                # Begun anew with a list: what was missed in between is in it, or is gone and rings with the next sweep.
                 if version is not None:
                     _logger.info("%s are to be watched anew: %s", resource.plural, error)
+                self._applied.doubt_all()
+                self._lately.doubt_all(resources.DEPLOYMENTS.kind)
                 version = None
                 await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -77,13 +81,17 @@ class ChildWatch:
 
     def _notice(self, resource: Resource, metadata: dict[str, Any], *, deleted: bool) -> None:
         key = ModelKey(metadata["namespace"], metadata["labels"][labels.MODEL])
+        if resource is resources.DEPLOYMENTS:
+            # Its pods come and go with it.
+            for kind in (resource.kind, resources.PODS.kind):
+                self._lately.doubt(key, kind)
 
         def look() -> None:
             if deleted or not self._applied.knows(key, f"{resource.kind}/{metadata['name']}", metadata):
                 self._applied.doubt(key)
                 self._ring(key)
             elif resource is resources.DEPLOYMENTS:
-                # Its status counts pods, and each look reads it.
+                # Its status counts pods.
                 self._ring(key)
 
         asyncio.get_running_loop().call_later(_OWN_SECONDS, look)

@@ -7,6 +7,7 @@ from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_operator.domain.observed import ModelKey
 from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.freshness import Freshness
+from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.queue import KeyedQueue
 
 
@@ -17,11 +18,17 @@ class Doorbell:
     """
 
     def __init__(
-        self, queue: KeyedQueue[ModelKey], freshness: Freshness, adapters: Adapters, at_work: Callable[[], bool]
+        self,
+        queue: KeyedQueue[ModelKey],
+        freshness: Freshness,
+        lately: Lately,
+        adapters: Adapters,
+        at_work: Callable[[], bool],
     ) -> None:
         self._at_work = at_work
         self._queue = queue
         self._freshness = freshness
+        self._lately = lately
         self._adapters = adapters
 
     def ring(self, namespace: str | None, model: str | None, kind: str, version: str | None) -> None:
@@ -30,8 +37,10 @@ class Doorbell:
         Without a name nobody is asked.
         """
         self._freshness.note(kind, version)
-        if namespace and model and self.at_work:
-            self._queue.ring(ModelKey(namespace, model))
+        if namespace and model:
+            self._lately.doubt(ModelKey(namespace, model), kind)
+            if self.at_work:
+                self._queue.ring(ModelKey(namespace, model))
 
     def adapter(self, stored: Mapping[str, Any], event: str | None) -> None:
         """A LoRAAdapter was seen, which spares its model a look at all of them."""

@@ -31,11 +31,20 @@ class _Watched:
 class Inventories:
     """The last answer of every pod of every model; rings for the model when one changes."""
 
-    def __init__(self, admin: RuntimeAdmin, backoff: Backoff, spawn: Spawn, ring: Callable[[ModelKey], None]) -> None:
+    def __init__(
+        self,
+        admin: RuntimeAdmin,
+        backoff: Backoff,
+        spawn: Spawn,
+        ring: Callable[[ModelKey], None],
+        lost: Callable[[ModelKey], None],
+    ) -> None:
+        """Takes whom to tell of news, and whom to tell first when a pod that answered does not."""
         self._admin = admin
         self._backoff = backoff
         self._spawn = spawn
         self._ring = ring
+        self._tell_lost = lost
         self._pods: dict[ModelKey, dict[PodAddress, _Watched]] = {}
 
     def watch(self, key: ModelKey, pods: Iterable[PodAddress]) -> None:
@@ -135,6 +144,7 @@ class Inventories:
         if isinstance(was, Unreachable) and was.asked:
             return  # still away, in newer words
         _logger.info("pod %s/%s is unreachable: %s", key.namespace, pod.name, answer.message)
+        self._tell_lost(key)
         self._ring(key)
 
     @staticmethod

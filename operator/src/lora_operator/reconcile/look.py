@@ -6,7 +6,6 @@ from typing import Any
 
 from lora_api import labels
 from lora_operator.clients import resources
-from lora_operator.clients.clock import Clock
 from lora_operator.clients.kube import Kube, KubeError, Resource
 from lora_operator.clients.runtime_admin import PodAddress
 from lora_operator.domain import render
@@ -22,13 +21,14 @@ from lora_operator.reconcile.applied import Applied, Seen
 from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
+from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.resolutions import Resolutions
 
 Object = Mapping[str, Any]
 
 
 class Look:
-    """Reads the API server, and adds what pods have told meanwhile."""
+    """Reads what is not known from the API server, and adds what pods have told meanwhile."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Look:
         freshness: Freshness,
         adapters: Adapters,
         changes: Changes,
-        clock: Clock,
+        lately: Lately,
     ) -> None:
         self._kube = kube
         self._adapters = adapters
@@ -48,7 +48,7 @@ class Look:
         self._applied = applied
         self._freshness = freshness
         self._changes = changes
-        self._clock = clock
+        self._lately = lately
 
     async def __call__(self, key: ModelKey) -> Snapshot:
         """The state of the model now.
@@ -57,16 +57,17 @@ class Look:
             KubeError: the API server does not answer or refuses; then nothing is known and nothing may be decided.
         """
         model, observed_adapters, pods, deployment, seen = await _all(
-            self._kube.get(resources.MODELS, key.namespace, key.name),
+            self._object(resources.MODELS, key),
             self._adapters.of(key),
-            self._list(resources.PODS, key.namespace, labels=f"{labels.MODEL}={key.name}"),
-            self._kube.get(resources.DEPLOYMENTS, key.namespace, key.name),
+            self._lately.read(key, resources.PODS, lambda: self._pods_of(key)),
+            self._object(resources.DEPLOYMENTS, key),
             self._children(key),
         )
         self._resolutions.keep(key, {adapter.meta.uid for adapter in observed_adapters})
         if model is None or "deletionTimestamp" in model["metadata"]:
             self._inventories.watch(key, ())
             self._applied.forget(key)
+            self._lately.doubt(key)
             if not observed_adapters:
                 self._adapters.forget(key)
             return Snapshot(key=key, model=None, adapters=observed_adapters)
@@ -97,19 +98,27 @@ class Look:
             conflicting=conflicting,
         )
 
-    async def _list(self, resource: Resource, namespace: str, **selector: Any) -> list[dict[str, Any]]:
-        newest = self._freshness.newest(resource.kind)
+    async def _object(self, resource: Resource, key: ModelKey) -> Object | None:
+        """The object that has the model's name."""
+        found: Object | None = await self._lately.read(
+            key, resource, lambda: self._kube.get(resource, key.namespace, key.name)
+        )
+        return found
+
+    async def _pods_of(self, key: ModelKey) -> list[dict[str, Any]]:
+        kind = resources.PODS.kind
+        newest = self._freshness.newest(kind)
+        selector = f"{labels.MODEL}={key.name}"
         try:
-            listing = await self._kube.list(resource, namespace, not_older_than=newest, **selector)
+            listing = await self._kube.list(resources.PODS, key.namespace, labels=selector, not_older_than=newest)
         except KubeError:
-            self._freshness.forget(resource.kind)
+            self._freshness.forget(kind)
             raise
-        self._freshness.note(resource.kind, listing.version)
+        self._freshness.note(kind, listing.version)
         return listing.items
 
     async def _children(self, key: ModelKey) -> Seen:
-        now = self._clock.steady()
-        seen = self._applied.seen(key, now)
+        seen = self._applied.seen(key)
         if seen is not None:
             return seen
         wanted = {
@@ -131,7 +140,7 @@ class Look:
             whole = await self._kube.get(resources.CONFIG_MAPS, key.namespace, render.desired_config_map(key.name))
             version = whole["metadata"]["resourceVersion"] if whole is not None else ""
             document = reading.read_desired(whole)
-        return self._applied.note_seen(key, now, children, document, version)
+        return self._applied.note_seen(key, children, document, version)
 
     def _pods(self, key: ModelKey, stored: list[dict[str, Any]]) -> tuple[ObservedPod, ...]:
         own = (pod for pod in stored if reading.is_of_deployment(pod, key.name))

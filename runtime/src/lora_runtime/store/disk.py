@@ -22,17 +22,22 @@ _BLOCK_BYTES = 512
 def reveal(folder: Path, target: Path) -> None:
     """Moves a complete folder to its place; if something is there already, that stays and the folder goes.
 
-    Both must be on one filesystem. What is revealed survives a power cut.
+    Both must be on one filesystem.
     """
-    for entry in folder.iterdir():
-        _sync(entry)
-    _sync(folder)
     try:
         folder.rename(target)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
         shutil.rmtree(folder)
+
+
+def reveal_for_good(folder: Path, target: Path) -> None:
+    """As `reveal`, and what is revealed survives a power cut."""
+    for entry in folder.iterdir():
+        _sync(entry)
+    _sync(folder)
+    reveal(folder, target)
     _sync(target.parent)
 
 

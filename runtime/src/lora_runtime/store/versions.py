@@ -131,6 +131,7 @@ class Versions:
 
 
 def _reveal(made: Path, folder: Path) -> None:
+    # What a power cut damages is found by its digest and made again, so that no change waits for the disk.
     (made / _DIGEST_FILE).write_text(digest_of(made), encoding="ascii")
     reveal(made, folder)
 

@@ -32,6 +32,7 @@ from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
+from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.queue import Backoff, TryAgain
 from lora_operator.reconcile.resolutions import Resolutions
 from support.builders import a_model
@@ -65,9 +66,12 @@ async def carry_out(
             events=Events(kube, clock, "operator-0"),
             certificates=Certificates(authority, timedelta(days=1)),
             clock=clock,
-            inventories=Inventories(admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None),
+            inventories=Inventories(
+                admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None, lambda key: None
+            ),
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
             applied=Applied() if applied is None else applied,
+            lately=Lately(),
             adapters=Adapters(kube, Freshness()),
             metrics=metrics or Metrics(),
         )
@@ -100,10 +104,12 @@ async def test_what_is_to_be_new_is_written_only_if_there_is_none() -> None:
 
 async def test_a_child_that_somebody_wrote_meanwhile_is_looked_at_again_before_it_is_written() -> None:
     applied = Applied()
-    applied.note_seen(KEY, datetime.now(UTC), {}, None)
+    assert applied.seen(KEY) is None
+    applied.note_seen(KEY, {}, None)
+    assert applied.seen(KEY) is not None
     with pytest.raises(TryAgain):
         await carry_out(refusing("Service", HTTPStatus.CONFLICT), SERVICE, applied=applied)
-    assert applied.seen(KEY, datetime.now(UTC)) is None
+    assert applied.seen(KEY) is None
 
 
 async def test_a_status_that_was_decided_from_an_older_object_is_not_told_and_that_is_no_failure() -> None:

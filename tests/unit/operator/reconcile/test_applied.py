@@ -1,6 +1,5 @@
 """When a child counts as applied, and how old a look may be."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lora_api import labels
@@ -11,7 +10,6 @@ from lora_operator.reconcile.freshness import Freshness
 
 KEY = ModelKey("team", "smol")
 CHILD = "Deployment/smol"
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOCUMENT = Desired(sequence=7)
 CONFIG_MAP: dict[str, Any] = {
     "metadata": {"name": "smol-desired", "uid": "u", "resourceVersion": "7"},
@@ -51,51 +49,59 @@ def test_a_refusal_is_known_until_the_child_is_taken() -> None:
 
 def test_what_was_seen_lately_is_not_read_again_and_what_was_applied_since_is_in_it() -> None:
     applied = Applied()
-    assert applied.seen(KEY, NOW) is None
-    applied.note_seen(KEY, NOW, {}, None)
+    assert applied.seen(KEY) is None
+    applied.note_seen(KEY, {}, None)
     applied.note_applied(KEY, "Service/smol", a_child())
     applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
-    lately = applied.seen(KEY, NOW + timedelta(seconds=10))
-    assert lately == Seen(
+    assert applied.seen(KEY) == Seen(
         {"Service/smol": a_child(), "ConfigMap/smol-desired": {"metadata": CONFIG_MAP["metadata"]}},
         DOCUMENT,
         stored=DOCUMENT,
     )
-    assert applied.seen(KEY, NOW + timedelta(seconds=11)) is None
 
 
 def test_a_document_whose_config_map_is_gone_is_remembered_as_last_known() -> None:
     applied = Applied()
     applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
-    assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, DOCUMENT, stored=None)
+    assert applied.note_seen(KEY, {}, None) == Seen({}, DOCUMENT, stored=None)
 
 
 def test_a_newer_document_that_was_stored_by_another_hand_is_the_one_in_force() -> None:
     applied, newer = Applied(), Desired(sequence=DOCUMENT.sequence + 1)
     applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
-    assert applied.note_seen(KEY, NOW, {}, newer) == Seen({}, newer, stored=newer)
+    assert applied.note_seen(KEY, {}, newer) == Seen({}, newer, stored=newer)
 
 
 def test_a_document_that_was_told_is_in_force_although_an_older_one_is_stored() -> None:
     applied, told = Applied(), Desired(sequence=DOCUMENT.sequence + 1)
     applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
     applied.note_told(KEY, told)
-    assert applied.seen(KEY, NOW) is None
-    assert applied.note_seen(KEY, NOW, {}, DOCUMENT) == Seen({}, told, stored=DOCUMENT)
+    assert applied.seen(KEY) is None
+    assert applied.note_seen(KEY, {}, DOCUMENT) == Seen({}, told, stored=DOCUMENT)
 
 
 def test_the_document_of_a_deleted_model_is_forgotten() -> None:
     applied = Applied()
     applied.note_stored(KEY, DOCUMENT, CONFIG_MAP)
     applied.forget(KEY)
-    assert applied.note_seen(KEY, NOW, {}, None) == Seen({}, None, stored=None)
+    assert applied.note_seen(KEY, {}, None) == Seen({}, None, stored=None)
 
 
 def test_a_look_is_no_longer_good_once_another_hand_was_noticed() -> None:
     applied = Applied()
-    applied.note_seen(KEY, NOW, {}, DOCUMENT)
+    assert applied.seen(KEY) is None
+    applied.note_seen(KEY, {}, DOCUMENT)
+    assert applied.seen(KEY) is not None
     applied.doubt(KEY)
-    assert applied.seen(KEY, NOW) is None
+    assert applied.seen(KEY) is None
+
+
+def test_what_another_hand_touched_while_it_was_being_read_is_read_again() -> None:
+    applied = Applied()
+    assert applied.seen(KEY) is None
+    applied.doubt(KEY)
+    applied.note_seen(KEY, {}, DOCUMENT)
+    assert applied.seen(KEY) is None
 
 
 def test_what_was_written_here_is_known_and_what_another_hand_did_to_it_is_not() -> None:

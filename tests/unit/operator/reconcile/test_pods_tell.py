@@ -69,7 +69,7 @@ class Rings:
 @contextlib.asynccontextmanager
 async def watching(pod: Pod, rings: Rings, backoff: Backoff = AT_ONCE) -> AsyncIterator[Inventories]:
     async with asyncio.TaskGroup() as group:
-        inventories = Inventories(pod, backoff, group.create_task, rings)
+        inventories = Inventories(pod, backoff, group.create_task, rings, lambda key: None)
         inventories.watch(KEY, [POD])
         yield inventories
         inventories.close()
