@@ -308,11 +308,19 @@ class PodFailure(common.ApiModel):
 
 
 class HistoryEntry(common.ApiModel):
-    """A revision that was served."""
+    """A revision that was wanted, and what the spec said of it: enough to go back to it."""
 
     revision: str = Field(max_length=64, description="Name of the revision, as in status.revision.")
     digest: str | None = Field(default=None, max_length=71, description="Digest of its files; unset for a blend.")
     time: str = Field(json_schema_extra={"format": "date-time"}, description="When it became wanted.")
+    source: AdapterSource | None = Field(
+        default=None, description="Where its files were, pinned as in status.resolvedSource; unset for a blend."
+    )
+    blend: Blend | None = Field(
+        default=None, description="What it was blended of; what its members were at that time is in their own history."
+    )
+    weight: Weight | None = Field(default=None, description="What spec.weight was then.")
+    precision: Precision | None = Field(default=None, description="What spec.precision was then.")
 
 
 class AdapterSummary(common.ApiModel):

@@ -54,7 +54,7 @@ def status_of(
     `known` are the facts of its own source; None for a blend. `entry` is the document's entry of this very object;
     None when its name belongs to another. `unheeded` is why a look for newer files was in vain.
     """
-    history = _history(adapter.status.history, outcome, known, now)
+    history = _history(adapter, outcome, known, now)
     delivered = _delivery(adapter, outcome, entry, history, fleet, now)
     files = _files(adapter, outcome, known)
     verdicts = tuple(_verdicts(outcome, delivered, unheeded))
@@ -155,12 +155,21 @@ def _kept_energy(adapter: ObservedAdapter, entry: DesiredAdapter | None, fleet: 
 
 
 def _history(
-    before: tuple[HistoryEntry, ...], outcome: Outcome, known: AdapterFacts | Blocked | None, now: datetime
+    adapter: ObservedAdapter, outcome: Outcome, known: AdapterFacts | Blocked | None, now: datetime
 ) -> tuple[HistoryEntry, ...]:
+    before = adapter.status.history
     if not isinstance(outcome, Wanted) or (before and before[0].revision == outcome.spec.revision):
         return before
-    digest = known.digest if isinstance(known, AdapterFacts) else None
-    newest = HistoryEntry(revision=outcome.spec.revision, digest=digest, time=conditions.timestamp(now))
+    found = known if isinstance(known, AdapterFacts) else None
+    newest = HistoryEntry(
+        revision=outcome.spec.revision,
+        digest=None if found is None else found.digest,
+        time=conditions.timestamp(now),
+        source=None if found is None else found.source,
+        blend=adapter.spec.blend,
+        weight=adapter.spec.weight,
+        precision=adapter.spec.precision,
+    )
     return (newest, *before)[:_HISTORY]
 
 

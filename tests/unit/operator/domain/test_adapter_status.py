@@ -258,10 +258,10 @@ def test_a_new_revision_goes_to_the_front_of_the_history_once() -> None:
     second = an_adapter(status=status_of(NEW, adapter=first, seconds=60))
     again = status_of(NEW, adapter=second, seconds=120)
 
-    assert again.history == (
-        HistoryEntry(revision=NEW.spec.revision, digest=a_digest("pirate"), time="2026-01-01T12:01:00Z"),
-        HistoryEntry(revision=OLD.spec.revision, digest=a_digest("pirate"), time="2026-01-01T12:00:00Z"),
-    )
+    assert [(entry.revision, entry.digest, entry.time) for entry in again.history] == [
+        (NEW.spec.revision, a_digest("pirate"), "2026-01-01T12:01:00Z"),
+        (OLD.spec.revision, a_digest("pirate"), "2026-01-01T12:00:00Z"),
+    ]
 
 
 def test_the_history_keeps_ten_revisions() -> None:
@@ -346,3 +346,22 @@ def test_a_cut_blend_tells_what_the_served_revision_keeps_also_while_no_pod_answ
 
 def test_what_cuts_nothing_tells_no_kept_energy() -> None:
     assert status_of(NEW, a_pod_with("p1", new=SERVING)).kept_energy is None
+
+
+def test_the_history_keeps_what_is_needed_to_go_back_to_a_revision() -> None:
+    adapter = an_adapter(weight=0.4, precision="BFloat16")
+
+    [entry] = status_of(NEW, adapter=adapter).history
+
+    assert (entry.revision, entry.digest) == (NEW.spec.revision, some_facts().digest)
+    assert entry.source == some_facts().source, "pinned: a branch that moves must not be gone back to"
+    assert (entry.weight, entry.precision) == (0.4, "BFloat16")
+
+
+def test_the_history_of_a_blend_keeps_its_members_and_no_place() -> None:
+    blend = a_blend("mix", {"pirate": 0.7})
+
+    [entry] = status_of(NEW, adapter=blend, known=FETCHING).history
+
+    assert entry.blend == blend.spec.blend
+    assert (entry.source, entry.digest) == (None, None)
