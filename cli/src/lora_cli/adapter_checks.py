@@ -1,0 +1,74 @@
+"""The runtime's own checks of an adapter's files, on this machine. Needs the extra `validate`: torch, transformers.
+
+The one module that imports from the runtime, and only its room `adapters`, which is pure: see ADR 18.
+"""
+
+from pathlib import Path
+
+from lora_api.error_codes import ErrorCode, code_of
+from lora_api.v1alpha1.common import HuggingFaceSource
+from lora_cli.domain.verdicts import Checked
+from lora_cli.errors import Failed
+
+_INSTALL = "pipx inject lora-operator 'lora-operator[validate]'"
+
+
+def check(folder: Path, base: Path | None, max_rank: int) -> Checked:
+    """Everything that a pod would check of these files before its engine sees them, as far as the base is known.
+
+    Raises:
+        Failed: the files do not fit, the base cannot be read, or the checks are not installed.
+    """
+    try:
+        from lora_runtime.adapters.base import load_base
+        from lora_runtime.adapters.compatibility import validate
+        from lora_runtime.adapters.errors import BaseModelUnavailable, Refused
+        from lora_runtime.adapters.inspect import check_values, inspect
+    except ImportError as error:
+        raise Failed(
+            ErrorCode.NOT_FOUND,
+            f"the checks are not installed here ({error}): they are those of the runtime, and need torch and transformers",
+            then=_INSTALL,
+        ) from error
+    try:
+        if base is None:
+            inspection = inspect(folder)
+            acts, architecture = check_values(folder, inspection), None
+        else:
+            model = load_base(base)
+            inspection = validate(folder, model, max_rank)
+            acts, architecture = inspection.acts, model.architecture
+    except Refused as refused:
+        reason = refused.refusal.reason
+        raise Failed(code_of(reason), f"{reason}: {refused}") from refused
+    except (BaseModelUnavailable, OSError) as error:
+        raise Failed(ErrorCode.NOT_FOUND, str(error)) from error
+    if inspection.rank > max_rank:
+        raise Failed(
+            ErrorCode.INCOMPATIBLE,
+            f"RankTooLarge: the adapter has rank {inspection.rank}, but the model allows {max_rank} (spec.adapters.maxRank)",
+        )
+    return Checked(inspection.rank, len(inspection.modules), acts, inspection.base_model, architecture)
+
+
+def download(source: HuggingFaceSource, patterns: tuple[str, ...]) -> Path:
+    """A folder with the files of a repository on the hub that match, read with the user's own token.
+
+    Raises:
+        Failed: they cannot be had.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise Failed(ErrorCode.NOT_FOUND, f"the hub's client is not installed here ({error})", then=_INSTALL) from error
+    prefix = f"{source.subfolder.strip('/')}/" if source.subfolder else ""
+    try:
+        folder = snapshot_download(
+            source.repo, revision=source.revision, allow_patterns=[prefix + pattern for pattern in patterns]
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise Failed(
+            ErrorCode.NOT_FOUND, f"{source.describe()} cannot be read from here with your own token: {error}"
+        ) from error
+    return Path(folder) / prefix

@@ -1,0 +1,1 @@
+"""Talking: to the API server, and through it to the pods that serve."""

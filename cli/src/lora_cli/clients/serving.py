@@ -1,0 +1,89 @@
+"""Asking a model's pods, through the API server: nothing has to be forwarded, and the user's own rights decide."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from lora_api.error_codes import ErrorCode
+from lora_cli.clients.kube import Kube, Refused
+from lora_cli.domain.objects import Json
+from lora_cli.domain.talk import Piece, pieces
+from lora_cli.errors import Failed
+
+_PATIENCE_SECONDS = 300.0
+"""For the first token: the adapter may have to be brought in, and others may be before us."""
+_PORT = "http"
+"""Name of the port in the Service that the operator makes."""
+
+
+class Transport(Protocol):
+    """A way to the serving port of a model; without a cluster it would be a URL."""
+
+    def lines(self, method: str, path: str, *, body: object = None, patience_seconds: float) -> Iterator[str]:
+        """The lines of an answer, each as soon as it arrives."""
+        ...
+
+
+class ThroughTheApiServer:
+    """The proxy of the API server to a model's Service, which leads to any ready pod."""
+
+    def __init__(self, kube: Kube, model: str) -> None:
+        self._kube, self._model = kube, model
+
+    def lines(self, method: str, path: str, *, body: object = None, patience_seconds: float) -> Iterator[str]:
+        """See Transport.
+
+        Raises:
+            Failed: the pods refuse it, or cannot be reached; says what to do.
+        """
+        service = f"/api/v1/namespaces/{self._kube.namespace}/services/{self._model}:{_PORT}/proxy"
+        try:
+            yield from self._kube.lines(method, service + path, body=body, patience_seconds=patience_seconds)
+        except Refused as refused:
+            raise self._explained(refused) from refused
+
+    def _explained(self, refused: Refused) -> Failed:
+        namespace, model = self._kube.namespace, self._model
+        describe = f"kubectl lora describe {model} -n {namespace}"
+        if "error" in refused.body:
+            return _from_the_pod(refused, describe)
+        if refused.code is ErrorCode.FORBIDDEN:
+            return Failed(
+                ErrorCode.FORBIDDEN,
+                f"you may not ask pods through the API server: {refused}",
+                then=f"kubectl auth can-i create services/proxy -n {namespace}",
+            )
+        if refused.code is ErrorCode.NOT_FOUND:
+            return Failed(ErrorCode.NOT_FOUND, f"the model {model} has no Service yet: {refused}", then=describe)
+        return Failed(
+            ErrorCode.UNREACHABLE,
+            f"no pod of {model} answers through the API server: {refused}. Either none is ready, or a NetworkPolicy "
+            f"(spec.reachableFrom of the model) keeps the API server out",
+            then=describe,
+        )
+
+
+class Serving:
+    """A served name, to talk to."""
+
+    def __init__(self, transport: Transport, name: str) -> None:
+        self._transport = transport
+        self.name = name
+
+    def chat(self, messages: list[Json], options: Mapping[str, Any]) -> Iterator[Piece]:
+        """The answer, piece by piece as the engine makes it."""
+        body = {"model": self.name, "messages": messages, "stream": True, **options}
+        yield from pieces(
+            self._transport.lines("POST", "/v1/chat/completions", body=body, patience_seconds=_PATIENCE_SECONDS)
+        )
+
+
+def _from_the_pod(refused: Refused, describe: str) -> Failed:
+    if refused.code is ErrorCode.UNAUTHORIZED:
+        return Failed(
+            ErrorCode.UNAUTHORIZED,
+            f"the model wants an API key (spec.apiKey), and the API server passes none on: {refused}. "
+            f"Ask the model's URL itself with the key",
+            then=describe,
+        )
+    code = ErrorCode.NOT_READY if refused.status == 503 else refused.code
+    return Failed(code, str(refused), then=describe)

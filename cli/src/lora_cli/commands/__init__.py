@@ -1,0 +1,1 @@
+"""One function for each command: read its words, ask, decide in `domain`, print."""

@@ -1,0 +1,137 @@
+"""`add`, `rm`, `clear`, `scale`, `blend`: what is served."""
+
+from typing import Annotated
+
+import typer
+
+from lora_api.error_codes import ErrorCode
+from lora_api.v1alpha1.adapter import BlendMethod
+from lora_cli import options, output
+from lora_cli.clients.objects import ADAPTERS
+from lora_cli.commands.finishing import WAIT_SECONDS, finish, told
+from lora_cli.domain import changes
+from lora_cli.domain.objects import adapter_of
+from lora_cli.domain.sources import FORMS, parse_source
+from lora_cli.errors import Failed
+from lora_cli.options import DryRun
+from lora_cli.session import Session
+
+
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new LoRAAdapter.")],
+    model: options.InModel,
+    source: Annotated[str, typer.Option("--from", help=f"Where its files are: {FORMS}.")],
+    weight: Annotated[float, typer.Option(help="How strongly it acts, from -10 to 10; 1 is as trained.")] = 1.0,
+    served_name: Annotated[str | None, typer.Option(help="What clients put in model=; NAME when not given.")] = None,
+    credentials: Annotated[str | None, typer.Option(help="Secret to read the files with.")] = None,
+    digest: Annotated[str | None, typer.Option(help="Refuse files with another digest.")] = None,
+    wait: options.Wait = False,
+    timeout: options.Timeout = WAIT_SECONDS,
+    dry_run: options.Try = DryRun.NONE,
+    output_format: options.Output = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Serve an adapter under a new name."""
+    spec = {
+        "source": changes.written(parse_source(source, credentials)),
+        "weight": weight,
+        "servedName": served_name,
+        "digest": digest,
+    }
+    session = Session.of(namespace, context, kubeconfig, dry_run)
+    created = session.objects.create(ADAPTERS, changes.adapter(name, model, spec))
+    finish(session, created, "added", wait=wait, timeout=timeout, form=output_format)
+
+
+def remove(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="LoRAAdapters.", autocompletion=options.adapter_names)
+    ],
+    dry_run: options.Try = DryRun.NONE,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Serve adapters no longer; requests under way end well."""
+    session = Session.of(namespace, context, kubeconfig, dry_run)
+    for name in names:
+        session.objects.delete(ADAPTERS, name)
+        output.say([told(session, name, "removed")])
+
+
+def clear(
+    model: options.InModel,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: options.Try = DryRun.NONE,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Remove all adapters of a model."""
+    session = Session.of(namespace, context, kubeconfig, dry_run)
+    names = [adapter.meta.name for adapter in session.adapters_of(model)]
+    if not names:
+        output.say([f"{model} has no adapters in namespace {session.namespace}"])
+        return
+    if not (yes or session.dry_run):
+        typer.confirm(f"Remove {len(names)} adapters of {model}: {', '.join(names)}?", abort=True)
+    for name in names:
+        session.objects.delete(ADAPTERS, name)
+        output.say([told(session, name, "removed")])
+
+
+def scale(
+    name: options.AdapterName,
+    weight: Annotated[
+        float, typer.Argument(metavar="WEIGHT", help="From -10 to 10; 0 is the base model, 1 as trained.")
+    ],
+    wait: options.Wait = False,
+    timeout: options.Timeout = WAIT_SECONDS,
+    dry_run: options.Try = DryRun.NONE,
+    output_format: options.Output = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Change how strongly an adapter acts, while it serves."""
+    session = Session.of(namespace, context, kubeconfig, dry_run)
+    scaled = session.objects.merge(ADAPTERS, name, changes.weight(weight))
+    finish(session, scaled, f"scaled to {weight:g}", wait=wait, timeout=timeout, form=output_format)
+
+
+def blend(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the blend, new or not.")],
+    members: Annotated[list[str], typer.Argument(metavar="MEMBER=WEIGHT...", help="As in pirate=0.7 formal=0.5.")],
+    method: Annotated[
+        BlendMethod, typer.Option(help="How the members are combined.", case_sensitive=False)
+    ] = BlendMethod.CONCAT,
+    rank: Annotated[int | None, typer.Option(help="Rank of the result, for SVD, TIES and DARE.")] = None,
+    density: Annotated[float | None, typer.Option(help="Share of values that TIES and DARE keep.")] = None,
+    wait: options.Wait = False,
+    timeout: options.Timeout = WAIT_SECONDS,
+    dry_run: options.Try = DryRun.NONE,
+    output_format: options.Output = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Serve a mixture of adapters of one model, or change one."""
+    shares = changes.shares(members)
+    session = Session.of(namespace, context, kubeconfig, dry_run)
+    recipe = changes.blend(shares, method, rank, density)
+    before = session.objects.find(ADAPTERS, name)
+    if before is None:
+        model = session.adapter(next(iter(shares))).model
+        manifest = changes.adapter(name, model, {"blend": changes.without_nulls(recipe)})
+        blended = session.objects.create(ADAPTERS, manifest)
+    elif adapter_of(before).spec.blend is None:
+        raise Failed(
+            ErrorCode.CONFLICT,
+            f"{name} is an adapter with files of its own, not a blend; take another name, or remove it first",
+            then=f"kubectl lora rm {name} -n {session.namespace}",
+        )
+    else:
+        blended = session.objects.merge(ADAPTERS, name, {"spec": {"blend": recipe}})
+    finish(session, blended, "blended", wait=wait, timeout=timeout, form=output_format)

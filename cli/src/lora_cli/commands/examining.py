@@ -1,0 +1,114 @@
+"""`validate` and `doctor`: whether an adapter would be served, and whether anything can be."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lora_api import labels
+from lora_api.v1alpha1.adapter import AdapterSource
+from lora_cli import adapter_checks, options, output
+from lora_cli.clients import clock
+from lora_cli.clients.cluster import ClusterFacts
+from lora_cli.clients.objects import ADAPTERS, MODELS
+from lora_cli.domain import changes, health
+from lora_cli.domain.health import Finding
+from lora_cli.domain.objects import Adapter, Model, adapter_of, is_seen, model_of
+from lora_cli.domain.sources import parse_source
+from lora_cli.domain.verdicts import Verdict
+from lora_cli.errors import EXIT_STATUS, UNDECIDED
+from lora_cli.session import Session
+
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_BASE_FILES = ("config.json",)
+
+_OPERATOR_SECONDS = 4.0
+"""In which an operator that is at work has seen an edit."""
+
+
+def validate(
+    target: Annotated[
+        str, typer.Argument(metavar="PATH|URL", help="A folder here, or a source as `add --from` takes it.")
+    ],
+    model: options.InModel,
+    base: Annotated[
+        Path | None, typer.Option(help="A copy of the base model's folder, of which config.json is read.", exists=True)
+    ] = None,
+    output_format: options.Output = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Say whether a model could serve an adapter, before anything is applied, and what could not be checked."""
+    session = Session.of(namespace, context, kubeconfig)
+    serving = model_of(session.objects.get(MODELS, model))
+    folder = Path(target) if Path(target).is_dir() else None
+    source = None if folder is not None else parse_source(target)
+    if source is not None:
+        Session.of(namespace, context, kubeconfig, options.DryRun.SERVER).objects.create(
+            ADAPTERS, changes.adapter(None, model, {"source": changes.written(source)})
+        )
+        folder = _downloaded(source)
+    base = base or _base_of(serving)
+    files = None if folder is None else adapter_checks.check(folder, base, serving.spec.adapters.max_rank)
+    verdict = Verdict(target, serving, schema=source is not None, files=files)
+    if output_format is not None:
+        output.dump(verdict.data(), output_format)
+    else:
+        output.say(verdict.lines())
+    if not verdict.decided:
+        raise typer.Exit(UNDECIDED)
+
+
+def doctor(
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Look for what stands between you and served adapters; ends with the status of the first thing that is wrong."""
+    session = Session.of(namespace, context, kubeconfig)
+    wrong = None
+    for finding in _findings(session):
+        output.say(finding.lines())
+        wrong = wrong or finding.code
+    if wrong is not None:
+        raise typer.Exit(EXIT_STATUS[wrong])
+
+
+def _downloaded(source: AdapterSource) -> Path | None:
+    """The adapter's files, if the user can read them as the pods would."""
+    if source.hugging_face is None:
+        return None
+    return adapter_checks.download(source.hugging_face, _ADAPTER_FILES)
+
+
+def _base_of(model: Model) -> Path | None:
+    """The base model's configuration, if the user can read it."""
+    hub = model.spec.source.hugging_face
+    return None if hub is None else adapter_checks.download(hub, _BASE_FILES)
+
+
+def _findings(session: Session) -> Iterator[Finding]:
+    cluster = ClusterFacts(session.kube)
+    yield Finding(f"API server {cluster.version()} answers; namespace {session.namespace}")
+    versions = cluster.group_versions()
+    yield health.of_versions(versions, cluster.schemas())
+    if labels.VERSION not in versions:
+        return
+    allowed = cluster.allowed(health.RIGHTS)
+    yield from health.of_rights(allowed, session.namespace)
+    if not all(may for right, may in allowed.items() if right.verb == "list"):
+        return
+    models, adapters = _objects(session)
+    if not all(map(is_seen, (*models, *adapters))):
+        clock.sleep(_OPERATOR_SECONDS)
+        models, adapters = _objects(session)
+    unseen = [observed.meta.name for observed in (*models, *adapters) if not is_seen(observed)]
+    yield health.of_operator(cluster.operators(), unseen, session.namespace)
+    yield from health.of_objects(models, adapters, session.namespace)
+
+
+def _objects(session: Session) -> tuple[tuple[Model, ...], tuple[Adapter, ...]]:
+    models = tuple(map(model_of, session.objects.list(MODELS)["items"]))
+    return models, tuple(map(adapter_of, session.objects.list(ADAPTERS)["items"]))

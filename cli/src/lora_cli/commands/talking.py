@@ -1,0 +1,103 @@
+"""`chat` and `compare`: what served names answer."""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import typer
+
+from lora_api.error_codes import ErrorCode
+from lora_cli import options, output
+from lora_cli.clients.serving import Serving
+from lora_cli.domain.objects import Json
+from lora_cli.domain.talk import said_by
+from lora_cli.errors import Failed
+from lora_cli.session import Session
+
+_AT_ONCE_MOST = 8
+
+MaxTokens = Annotated[int, typer.Option(min=1, help="Length of the longest answer, in tokens.")]
+Temperature = Annotated[float, typer.Option(min=0, help="0: always the likeliest token.")]
+System = Annotated[str | None, typer.Option(help="What the model is told before anything else.")]
+
+
+def chat(
+    name: options.ServedName,
+    message: Annotated[str | None, typer.Argument(help="Ask this and end; without it, a conversation.")] = None,
+    system: System = None,
+    max_tokens: MaxTokens = 512,
+    temperature: Temperature = 0.7,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Talk with an adapter; an empty line or the end of input ends it."""
+    serving = Session.of(namespace, context, kubeconfig).serving(name)
+    talk: list[Json] = [] if system is None else [{"role": "system", "content": system}]
+    for question in _questions(serving, message):
+        talk.append({"role": "user", "content": question})
+        answer = ""
+        for piece in serving.chat(talk, {"max_tokens": max_tokens, "temperature": temperature}):
+            answer += piece.text
+            sys.stdout.write(piece.text)
+            sys.stdout.flush()
+        sys.stdout.write("\n")
+        talk.append({"role": "assistant", "content": answer})
+
+
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar='NAME... "PROMPT"',
+            help="Adapters or models, and last the question to all of them.",
+            autocompletion=options.adapter_names,
+        ),
+    ],
+    system: System = None,
+    max_tokens: MaxTokens = 256,
+    temperature: Temperature = 0.0,
+    output_format: options.Output = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Ask several adapters the same, and show their answers side by side."""
+    *asked, prompt = names
+    if not 1 <= len(asked) <= _AT_ONCE_MOST:
+        raise Failed(ErrorCode.INVALID, f"name one to {_AT_ONCE_MOST} adapters, and last the question in quotes")
+    session = Session.of(namespace, context, kubeconfig)
+    talk: list[Json] = [] if system is None else [{"role": "system", "content": system}]
+    talk.append({"role": "user", "content": prompt})
+    how = {"max_tokens": max_tokens, "temperature": temperature}
+    servings = [session.serving(name) for name in asked]
+    with ThreadPoolExecutor(len(servings)) as threads:
+        answers = list(threads.map(lambda serving: said_by(serving.chat(talk, how)), servings))
+    if output_format is not None:
+        output.dump(
+            [
+                {"name": name, "answer": said.text, "finishReason": said.finish_reason}
+                for name, said in zip(asked, answers, strict=True)
+            ],
+            output_format,
+        )
+    else:
+        output.beside({name: said.text for name, said in zip(asked, answers, strict=True)})
+
+
+def _questions(serving: Serving, message: str | None) -> Iterator[str]:
+    if message is not None:
+        yield message
+        return
+    asks = sys.stdin.isatty()
+    if asks:
+        output.note(f"talking with {serving.name}; an empty line ends it")
+    while True:
+        try:
+            line = input(f"{serving.name}> " if asks else "").strip()
+        except EOFError:
+            return
+        if not line:
+            return
+        yield line

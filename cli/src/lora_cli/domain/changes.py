@@ -1,0 +1,62 @@
+"""What is sent to the API server for each wish."""
+
+from collections.abc import Iterable, Mapping
+
+from lora_api import labels
+from lora_api.error_codes import ErrorCode
+from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, LoRAAdapter
+from lora_cli.domain.objects import Json
+from lora_cli.errors import Failed
+
+_ANY_NAME = "kubectl-lora-"
+
+
+def adapter(name: str | None, model: str, spec: Json) -> Json:
+    """A new LoRAAdapter of a model, with any name if None; fields of the spec that are None are left out."""
+    return {
+        "apiVersion": labels.API_VERSION,
+        "kind": LoRAAdapter.kind,
+        "metadata": {"generateName": _ANY_NAME} if name is None else {"name": name},
+        "spec": {"modelRef": {"name": model}, **without_nulls(spec)},
+    }
+
+
+def written(source: AdapterSource) -> Json:
+    """A source as it stands in a spec: what is at its default is left out."""
+    found: Json = source.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    return found
+
+
+def weight(value: float) -> Json:
+    """A merge patch that changes how strongly an adapter acts."""
+    return {"spec": {"weight": value}}
+
+
+def blend(members: Mapping[str, float], method: BlendMethod, rank: int | None, density: float | None) -> Json:
+    """The field spec.blend; as a merge patch it replaces every field of it that can be given."""
+    listed = [{"adapterRef": {"name": name}, "weight": share} for name, share in members.items()]
+    return {"method": method.value, "rank": rank, "density": density, "members": listed}
+
+
+def without_nulls(patch: Json) -> Json:
+    """What a merge patch comes to where there is nothing yet."""
+    return {key: value for key, value in patch.items() if value is not None}
+
+
+def shares(words: Iterable[str]) -> dict[str, float]:
+    """Members of a blend from words as `pirate=0.7`; a name alone has the weight 1.
+
+    Raises:
+        Failed: a word is no such thing, or names a member again.
+    """
+    found: dict[str, float] = {}
+    for word in words:
+        name, given, value = word.partition("=")
+        try:
+            share = float(value) if given else 1.0
+        except ValueError as error:
+            raise Failed(ErrorCode.INVALID, f"{word!r} is no member and weight; write pirate=0.7") from error
+        if not name or name in found:
+            raise Failed(ErrorCode.INVALID, f"{word!r} names no member, or one that was named before")
+        found[name] = share
+    return found

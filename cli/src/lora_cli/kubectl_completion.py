@@ -1,0 +1,25 @@
+"""`kubectl_complete-lora`: what kubectl runs to complete `kubectl lora …`, in the form that it expects."""
+
+import os
+import shlex
+import sys
+
+from lora_cli.app import app
+
+_NO_FILES = ":4"
+"""Cobra's directive: offer these words and no names of files."""
+
+
+def main() -> None:
+    """The program; its arguments are the words after `kubectl lora`, the last of which is being typed."""
+    words = sys.argv[1:] or [""]
+    # What Typer's own script for bash sets.
+    os.environ |= {
+        "_LORA_COMPLETE": "complete_bash",
+        "COMP_WORDS": shlex.join(["lora", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    try:
+        app([], prog_name="lora")
+    except SystemExit:
+        sys.stdout.write(f"{_NO_FILES}\n")

@@ -1,0 +1,48 @@
+"""`kubectl lora` as a user runs it: a process of its own, with a kubeconfig."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_SECONDS = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command printed, and what it ended with."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """What it printed for programs."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """A shell of somebody who works in one namespace."""
+
+    kubeconfig: Path
+    namespace: str
+
+    def __call__(self, *words: str, stdin: str = "") -> Said:
+        """Runs a command to its end, whatever that is."""
+        done = subprocess.run(
+            [sys.executable, "-m", "lora_cli", *words, "-n", self.namespace],
+            env=os.environ | {"KUBECONFIG": str(self.kubeconfig), "HF_HUB_OFFLINE": "1"},
+            input=stdin, capture_output=True, text=True, timeout=_SECONDS,
+        )  # fmt: skip
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def does(self, *words: str, stdin: str = "") -> str:
+        """What a command prints that must succeed."""
+        said = self(*words, stdin=stdin)
+        assert said.status == 0, f"{' '.join(words)} ended with {said.status}:\n{said.out}\n{said.err}"
+        return said.out
