@@ -88,6 +88,7 @@ lint: $(ENVIRONMENT) ## Formatting, lint, spelling, types, import rules, generat
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m lora_api.crdgen --check
 	@$(PYTHON) -m grafana_dashboard --check
+	@$(PYTHON) -m lora_cli.reference --check
 
 .PHONY: format
 format: $(ENVIRONMENT) ## Format and fix what can be fixed
@@ -101,10 +102,15 @@ requirements: $(ENVIRONMENT) ## Compile the pinned requirements after editing re
 	@.venv/bin/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 requirements/operator.in -o requirements/operator.txt
 
 .PHONY: gen
-gen: $(ENVIRONMENT) ## Generate the CRDs, their copy in the chart, their reference, the dashboard, and the no-helm install
+gen: $(ENVIRONMENT) ## Generate the CRDs, their copy in the chart, both references, the dashboard, and the no-helm install
 	@$(PYTHON) -m lora_api.crdgen
+	@$(PYTHON) -m lora_cli.reference
 	@$(PYTHON) -m grafana_dashboard
 	@$(PYTHON) -m plain_install
+
+.PHONY: krew
+krew: $(ENVIRONMENT) ## The archive and the manifest of `kubectl lora` for krew, in dist/; URI says where the archive will lie
+	@$(PYTHON) -m krew_package dist "$(URI)"
 
 .PHONY: images
 images: $(ENVIRONMENT) ## Build the images of operator and CPU runtime, without Docker

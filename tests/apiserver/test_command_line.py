@@ -120,7 +120,7 @@ def test_what_is_refused_ends_with_its_code_the_words_of_the_pod_and_what_to_typ
     assert lora("add", "x", "--model", "smol", "--from", "ftp://host/x").status == INVALID
     assert lora("add", "x", "--model", "smol").status == USAGE
     found = lora("doctor")
-    assert found.status == INCOMPATIBLE, "the status of what is wrong first"
+    assert found.status == NOT_FOUND, "the status of what is wrong first"
     assert "✗ pirate is not ready: ShapeMismatch" in found.out
 
 

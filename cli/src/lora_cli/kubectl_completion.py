@@ -1,5 +1,7 @@
 """`kubectl_complete-lora`: what kubectl runs to complete `kubectl lora …`, in the form that it expects."""
 
+import contextlib
+import io
 import os
 import shlex
 import sys
@@ -19,7 +21,11 @@ def main() -> None:
         "COMP_WORDS": shlex.join(["lora", *words]),
         "COMP_CWORD": str(len(words)),
     }
-    try:
+    offered = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(offered):
         app([], prog_name="lora")
-    except SystemExit:
-        sys.stdout.write(f"{_NO_FILES}\n")
+    sys.stdout.write("\n".join([*offered.getvalue().split(), _NO_FILES]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The program as a whole, without a cluster: its reference, its completion, its words for mistakes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lora_cli import reference
+from lora_cli.app import run
+from lora_cli.errors import EXIT_STATUS, USAGE
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_reference_is_that_of_these_commands() -> None:
+    assert (ROOT / reference.PAGE).read_text(encoding="utf-8") == reference.page(), "run `make gen`"
+    assert all(f"| {status} |" in reference.page() for status in EXIT_STATUS.values())
+
+
+def test_kubectl_completes_commands_of_the_plugin() -> None:
+    words = [sys.executable, "-m", "lora_cli.kubectl_completion", "de"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["describe", ":4"]
+
+
+@pytest.mark.parametrize("words", [["scale", "pirate"], ["add", "pirate"], ["levitate"], ["status", "-o", "xml"]])
+def test_a_command_line_that_makes_no_sense_is_one(words: list[str]) -> None:
+    assert run(words) == USAGE
+
+
+def test_a_shell_gets_no_errors_while_it_completes(tmp_path: Path) -> None:
+    environment = os.environ | {"KUBECONFIG": str(tmp_path / "none")}
+    words = [sys.executable, "-m", "lora_cli.kubectl_completion", "describe", "p"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True, env=environment)
+    assert (done.stdout, done.stderr) == (":4\n", "")

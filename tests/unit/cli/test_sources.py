@@ -1,0 +1,57 @@
+import pytest
+
+from lora_api.error_codes import ErrorCode
+from lora_cli.domain.changes import written
+from lora_cli.domain.sources import parse_source
+from lora_cli.errors import Failed
+
+SHA = "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("hf://team/pirate", {"huggingFace": {"repo": "team/pirate"}}),
+        ("hf://team/pirate@v3", {"huggingFace": {"repo": "team/pirate", "revision": "v3"}}),
+        ("hf://pirate", {"huggingFace": {"repo": "pirate"}}),
+        ("hf://team/all/a/b@refs/pr/1", {"huggingFace": {"repo": "team/all", "subfolder": "a/b", "revision": "refs/pr/1"}}),
+        ("s3://bucket/pirate/v1/", {"s3": {"bucket": "bucket", "prefix": "pirate/v1"}}),
+        (
+            "s3://bucket/pirate?endpoint=https://minio:9000&region=eu-west-1",
+            {"s3": {"bucket": "bucket", "prefix": "pirate", "endpoint": "https://minio:9000", "region": "eu-west-1"}},
+        ),
+        ("gs://bucket/pirate", {"gcs": {"bucket": "bucket", "prefix": "pirate"}}),
+        ("https://files.example.com/pirate", {"http": {"url": "https://files.example.com/pirate"}}),
+        (f"https://files.example.com/p#sha256={SHA}", {"http": {"url": "https://files.example.com/p", "sha256": SHA}}),
+        ("oci://ghcr.io/team/pirate:v1", {"oci": {"reference": "ghcr.io/team/pirate:v1"}}),
+        ("oci+http://registry:5000/pirate:v1", {"oci": {"reference": "registry:5000/pirate:v1", "plainHTTP": True}}),
+        ("adapters/pirate/v1", {"volume": {"name": "adapters", "path": "pirate/v1"}}),
+        ("volume://adapters/pirate", {"volume": {"name": "adapters", "path": "pirate"}}),
+        ("adapters", {"volume": {"name": "adapters"}}),
+    ],
+)  # fmt: skip
+def test_each_form_names_the_place_that_it_looks_like(text: str, field: object) -> None:
+    assert written(parse_source(text)) == field
+
+
+def test_a_secret_goes_with_the_place() -> None:
+    assert written(parse_source("hf://team/pirate", "hub"))["credentialsRef"] == {"name": "hub"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("ftp://host/pirate", "no kind of source ftp://"),
+        ("s3://b/pirate", "s3.bucket"),
+        ("s3://bucket/p?colour=red", "colour is none of the options endpoint, region"),
+        ("https://host/p#md5=1", "only sha256=HEX"),
+        ("UPPER/pirate", "volume.name"),
+        ("oci://ghcr.io", "oci.reference"),
+    ],
+)
+def test_what_names_no_place_is_refused_with_the_forms_that_do(text: str, why: str) -> None:
+    with pytest.raises(Failed) as refused:
+        parse_source(text)
+    assert refused.value.code is ErrorCode.INVALID
+    assert why in str(refused.value)
+    assert "hf://owner/repo" in str(refused.value)
