@@ -13,7 +13,9 @@ from local_cluster import Cluster
 from lora_api.error_codes import ErrorCode
 from lora_api.runtime_api import AdapterFacts, ResolveRequest
 from lora_api.v1alpha1.conditions import Reason
-from lora_cli.errors import EXIT_STATUS, USAGE
+from lora_cli.clients.kube import Kube
+from lora_cli.clients.objects import ADAPTERS, Objects
+from lora_cli.errors import EXIT_STATUS, USAGE, Failed
 from lora_runtime.adapters.errors import incompatible, not_fetched
 from lora_runtime.workshop import Progress
 from support.command_line import CommandLine
@@ -142,6 +144,8 @@ def test_waiting_ends_in_time_and_a_dry_run_changes_nothing(team: Team, lora: Co
     tried = lora.does("add", "pirate", "--model", "smol", "--from", "models/pirate", "--dry-run=server", "--wait")
     assert tried == "loraadapter pirate added (server dry run)\n"
     assert lora("describe", "pirate").status == NOT_FOUND
+    assert lora.completions("describe", "-n", lora.namespace, "s") == [], "adapters are offered, not models"
+    assert lora.completions("add", "x", "-n", lora.namespace, "--model", "s") == ["smol"]
     late = lora("add", "pirate", "--model", "smol", "--from", "models/pirate", "--wait", "--timeout", "1")
     assert late.status == NOT_READY
     assert "the operator has not seen it yet (waited 1 s)" in late.err
@@ -152,6 +156,29 @@ def test_waiting_ends_in_time_and_a_dry_run_changes_nothing(team: Team, lora: Co
     found = lora("doctor")
     assert found.status == EXIT_STATUS[ErrorCode.UNREACHABLE]
     assert "no operator has looked at the last edits of smol, pirate" in found.out
+
+
+def test_a_patch_for_an_object_that_has_changed_is_a_conflict(team: Team, lora: CommandLine) -> None:
+    lora.does("add", "pirate", "--model", "smol", "--from", "models/pirate")
+    objects = Objects(Kube.connect(lora.kubeconfig, None, lora.namespace))
+    stale = [
+        {"op": "test", "path": "/metadata/generation", "value": 9},
+        {"op": "add", "path": "/spec/weight", "value": 2},
+    ]
+    with pytest.raises(Failed, match="has changed pirate meanwhile") as failed:
+        objects.patch(ADAPTERS, "pirate", stale)
+    assert failed.value.code is ErrorCode.CONFLICT
+
+
+def test_whoever_watches_sees_each_change(team: Team, lora: CommandLine) -> None:
+    team.create(MODEL)
+    with lora.watching("status", "--watch") as printed:
+        eventually("the model", lambda: "smol" in printed())
+        assert "no LoRAAdapters here" in printed()
+        lora.does("add", "pirate", "--model", "smol", "--from", "models/pirate")
+        eventually("the adapter", lambda: printed().splitlines()[-1].startswith("pirate"))
+        lora.does("rm", "pirate")
+        eventually("its end", lambda: printed().splitlines()[-1] == "no LoRAAdapters here")
 
 
 def test_a_reader_reads_and_is_told_what_else_is_needed(

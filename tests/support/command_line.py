@@ -2,11 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lora_cli.errors import INTERRUPTED
 
 _SECONDS = 180
 
@@ -46,3 +52,33 @@ class CommandLine:
         said = self(*words, stdin=stdin)
         assert said.status == 0, f"{' '.join(words)} ended with {said.status}:\n{said.out}\n{said.err}"
         return said.out
+
+    @contextmanager
+    def watching(self, *words: str) -> Iterator[Callable[[], str]]:
+        """Runs a command that stays, and tells what it has printed; interrupts it afterwards, as a user would."""
+        with tempfile.TemporaryFile("w+b") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lora_cli", *words, "-n", self.namespace],
+                env=os.environ | {"KUBECONFIG": str(self.kubeconfig)},
+                stdout=output, stderr=output,
+            )  # fmt: skip
+
+            def printed() -> str:
+                return os.pread(output.fileno(), 1 << 20, 0).decode()
+
+            try:
+                yield printed
+            finally:
+                process.send_signal(signal.SIGINT)
+                ended = process.wait(timeout=30)
+            assert ended == INTERRUPTED, printed()
+
+    def completions(self, *words: str) -> list[str]:
+        """What kubectl would offer for the last of these words."""
+        done = subprocess.run(
+            [sys.executable, "-m", "lora_cli.kubectl_completion", *words],
+            env=os.environ | {"KUBECONFIG": str(self.kubeconfig)},
+            capture_output=True, text=True, timeout=_SECONDS, check=True,
+        )  # fmt: skip
+        *offered, _ = done.stdout.splitlines()
+        return offered

@@ -57,7 +57,7 @@ def a_stored_model(
 
 def _stored(kind: str, name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
     meta = {
-        "name": name, "namespace": "team", "uid": f"uid-{name}", "generation": 1, "resourceVersion": "7",
+        "name": name, "namespace": "team", "uid": f"uid-{name}", "generation": 1,
         "creationTimestamp": _CREATED,
     }  # fmt: skip
     return {"kind": kind, "metadata": meta, "spec": dict(spec), "status": dict(status)}

@@ -69,6 +69,7 @@ def download(source: HuggingFaceSource, patterns: tuple[str, ...]) -> Path:
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise Failed(
-            ErrorCode.NOT_FOUND, f"{source.describe()} cannot be read from here with your own token: {error}"
+            ErrorCode.NOT_FOUND,
+            f"{source.repo}@{source.revision} cannot be read from here with your own token: {error}",
         ) from error
     return Path(folder) / prefix

@@ -2,24 +2,33 @@
 
 from collections.abc import Iterator
 
+import typer
+
 from lora_cli.clients.kube import Kube
 from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
 from lora_cli.errors import Failed
 
-
-def adapter_names(incomplete: str) -> Iterator[str]:
-    """Names of LoRAAdapters in the context's own namespace."""
-    return _names(ADAPTERS, incomplete)
+_CONNECT_SECONDS = 1.0
+"""Nobody waits longer for a word."""
 
 
-def model_names(incomplete: str) -> Iterator[str]:
-    """Names of LoRAModels in the context's own namespace."""
-    return _names(MODELS, incomplete)
+def adapter_names(ctx: typer.Context, incomplete: str) -> Iterator[str]:
+    """Names of LoRAAdapters, in the namespace that was typed or the context's own."""
+    return _names(ADAPTERS, ctx, incomplete)
 
 
-def _names(plural: str, incomplete: str) -> Iterator[str]:
+def model_names(ctx: typer.Context, incomplete: str) -> Iterator[str]:
+    """Names of LoRAModels, in the namespace that was typed or the context's own."""
+    return _names(MODELS, ctx, incomplete)
+
+
+def _names(plural: str, ctx: typer.Context, incomplete: str) -> Iterator[str]:
+    typed = ctx.params
     try:
-        listed = Objects(Kube.connect(None, None, None)).list(plural)
+        kube = Kube.connect(
+            typed.get("kubeconfig"), typed.get("context"), typed.get("namespace"), connect_seconds=_CONNECT_SECONDS
+        )
+        listed = Objects(kube).list(plural)
     except Failed:
         # A shell has no place for an error.
         return

@@ -58,7 +58,8 @@ def say(lines: Iterable[Line | str]) -> None:
     for line in lines:
         tone = line.tone if isinstance(line, Line) else Tone.PLAIN
         text = line.text if isinstance(line, Line) else line
-        out.print(Text(_MARKS.get(tone, "") + text, style=_TONES[tone]), soft_wrap=True)
+        whole = tone is Tone.COMMAND or not out.is_terminal  # to be copied, or searched
+        out.print(Text(_MARKS.get(tone, "") + text, style=_TONES[tone]), soft_wrap=whole)
 
 
 def note(text: str) -> None:

@@ -15,6 +15,9 @@ from lora_cli.domain.waiting import Progress, Standing, failure, standing
 from lora_cli.errors import Failed
 from lora_cli.options import DryRun
 
+_LOOK_SECONDS = 0.25
+"""A change takes a tenth of a second at best."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -107,6 +110,3 @@ class Session:
                     f"somebody else has changed {name} meanwhile",
                     then=f"kubectl lora describe {name}",
                 )
-
-
-_LOOK_SECONDS = 0.25

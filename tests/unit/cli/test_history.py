@@ -62,12 +62,12 @@ def test_without_one_that_is_known_it_says_so(entries: list[Json], named: str | 
     assert failed.value.then == "kubectl lora history pirate -n team"
 
 
-def test_going_back_writes_the_pinned_place_and_fails_if_the_object_was_changed() -> None:
+def test_going_back_writes_the_pinned_place_and_fails_if_the_spec_was_changed() -> None:
     adapter = remembering(entry("aaaaaaaa"), entry("bbbbbbbb", precision="BFloat16"))
 
     steps = steps_back(adapter, chosen(adapter, None))
 
-    assert steps[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    assert steps[0] == {"op": "test", "path": "/metadata/generation", "value": 1}
     assert values(steps[1:]) == {"/spec/source": COMMIT, "/spec/weight": 0.5, "/spec/precision": "BFloat16"}
 
 

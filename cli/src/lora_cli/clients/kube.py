@@ -24,7 +24,7 @@ _CONNECT_SECONDS = 10.0
 _PIECE_BYTES = 1 << 16
 """At most at once; what comes in chunks is handed on chunk by chunk."""
 
-_CODES = {
+_CODES: dict[int, ErrorCode] = {
     HTTPStatus.UNAUTHORIZED: ErrorCode.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN: ErrorCode.FORBIDDEN,
     HTTPStatus.NOT_FOUND: ErrorCode.NOT_FOUND,
@@ -38,7 +38,7 @@ class Refused(Failed):
     """An answer with an error status, and what stood in it."""
 
     def __init__(self, status: int, message: str, body: Json) -> None:
-        super().__init__(_CODES.get(HTTPStatus(status), ErrorCode.UNREACHABLE), message)
+        super().__init__(_CODES.get(status, ErrorCode.UNREACHABLE), message)
         self.status = status
         self.body = body
 
@@ -46,16 +46,23 @@ class Refused(Failed):
 class Kube:
     """One API server. Every call may raise Failed; an error status raises Refused."""
 
-    def __init__(self, configuration: Any, namespace: str) -> None:
+    def __init__(self, configuration: Any, namespace: str, connect_seconds: float = _CONNECT_SECONDS) -> None:
         # urllib3 would try for half a minute what fails at once.
         configuration.retries = False
         self._api = client.ApiClient(configuration)
         self._host = configuration.host
+        self._connect_seconds = connect_seconds
         self.namespace = namespace
         """Where the user is at home: that of the context, unless another was asked for."""
 
     @classmethod
-    def connect(cls, kubeconfig: Path | None, context: str | None, namespace: str | None) -> Self:
+    def connect(
+        cls,
+        kubeconfig: Path | None,
+        context: str | None,
+        namespace: str | None,
+        connect_seconds: float = _CONNECT_SECONDS,
+    ) -> Self:
         """Reads the kubeconfig, as kubectl would.
 
         Raises:
@@ -74,7 +81,7 @@ class Kube:
                 then="kubectl config get-contexts",
             ) from error
         used = next((found for found in contexts if found["name"] == context), active)
-        return cls(configuration, namespace or used["context"].get("namespace") or "default")
+        return cls(configuration, namespace or used["context"].get("namespace") or "default", connect_seconds)
 
     def request(
         self,
@@ -131,7 +138,7 @@ class Kube:
                 method, url, header_params={"Accept": "*/*", "Content-Type": content_type}, body=body,
                 auth_settings=["BearerToken"],
             )  # fmt: skip
-            response = self._api.call_api(*request, _request_timeout=(_CONNECT_SECONDS, read_seconds)).response
+            response = self._api.call_api(*request, _request_timeout=(self._connect_seconds, read_seconds)).response
         except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as error:
             raise Failed(
                 ErrorCode.UNREACHABLE,

@@ -95,8 +95,17 @@ class Objects:
         return self._patched(plural, name, patch, MERGE_PATCH)
 
     def patch(self, plural: str, name: str, steps: Sequence[Json]) -> Json:
-        """The object after the steps of a JSON patch, all or none."""
-        return self._patched(plural, name, steps, JSON_PATCH)
+        """The object after the steps of a JSON patch, all or none.
+
+        Raises:
+            Failed: Conflict, if what a step tests does not hold.
+        """
+        try:
+            return self._patched(plural, name, steps, JSON_PATCH)
+        except Refused as refused:
+            if "test failed" not in json.dumps(refused.body):
+                raise
+            raise Failed(ErrorCode.CONFLICT, f"somebody else has changed {name} meanwhile; try again") from refused
 
     def delete(self, plural: str, name: str) -> None:
         """Takes an object away."""

@@ -46,6 +46,8 @@ class ThroughTheApiServer:
         describe = f"kubectl lora describe {model} -n {namespace}"
         if "error" in refused.body:
             return _from_the_pod(refused, describe)
+        if refused.code is ErrorCode.UNAUTHORIZED:
+            return refused
         if refused.code is ErrorCode.FORBIDDEN:
             return Failed(
                 ErrorCode.FORBIDDEN,

@@ -1,6 +1,6 @@
 """`validate` and `doctor`: whether an adapter would be served, and whether anything can be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_cli import adapter_checks, options, output
 from lora_cli.clients import clock
 from lora_cli.clients.cluster import ClusterFacts
-from lora_cli.clients.objects import ADAPTERS, MODELS
+from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
 from lora_cli.domain import changes, health
 from lora_cli.domain.health import Finding
 from lora_cli.domain.objects import Adapter, Model, adapter_of, is_seen, model_of
@@ -46,9 +46,8 @@ def validate(
     folder = Path(target) if Path(target).is_dir() else None
     source = None if folder is not None else parse_source(target)
     if source is not None:
-        Session.of(namespace, context, kubeconfig, options.DryRun.SERVER).objects.create(
-            ADAPTERS, changes.adapter(None, model, {"source": changes.written(source)})
-        )
+        tried = changes.adapter(None, model, {"source": changes.written(source)})
+        Objects(session.kube, dry_run=True).create(ADAPTERS, tried)
         folder = _downloaded(source)
     base = base or _base_of(serving)
     files = None if folder is None else adapter_checks.check(folder, base, serving.spec.adapters.max_rank)
@@ -101,14 +100,19 @@ def _findings(session: Session) -> Iterator[Finding]:
     if not all(may for right, may in allowed.items() if right.verb == "list"):
         return
     models, adapters = _objects(session)
-    if not all(map(is_seen, (*models, *adapters))):
+    if _unseen(models, adapters):
         clock.sleep(_OPERATOR_SECONDS)
         models, adapters = _objects(session)
-    unseen = [observed.meta.name for observed in (*models, *adapters) if not is_seen(observed)]
-    yield health.of_operator(cluster.operators(), unseen, session.namespace)
+    yield health.of_operator(cluster.operators(), _unseen(models, adapters), session.namespace)
     yield from health.of_objects(models, adapters, session.namespace)
 
 
 def _objects(session: Session) -> tuple[tuple[Model, ...], tuple[Adapter, ...]]:
     models = tuple(map(model_of, session.objects.list(MODELS)["items"]))
     return models, tuple(map(adapter_of, session.objects.list(ADAPTERS)["items"]))
+
+
+def _unseen(models: Iterable[Model], adapters: Iterable[Adapter]) -> list[str]:
+    """Names of those whose last edit no operator has looked at."""
+    everything: tuple[Model | Adapter, ...] = (*models, *adapters)
+    return [observed.meta.name for observed in everything if not is_seen(observed)]

@@ -65,8 +65,8 @@ def memory(
 ) -> None:
     """Show what adapters take of disk, host and device memory in each pod, and the room there is."""
     session = Session.of(namespace, context, kubeconfig)
-    names = [item["metadata"]["name"] for item in session.objects.list(MODELS)["items"]] if model is None else [model]
-    models = [model_of(session.objects.get(MODELS, name)) for name in names]
+    stored = session.objects.list(MODELS)["items"] if model is None else [session.objects.get(MODELS, model)]
+    models = [model_of(found) for found in stored]
     adapters = {found.meta.name: session.adapters_of(found.meta.name) for found in models}
     if output_format is not None:
         output.dump([rooms.data(found, adapters[found.meta.name]) for found in models], output_format)

@@ -140,7 +140,8 @@ def of_objects(models: Sequence[Model], adapters: Sequence[Adapter], namespace: 
             notable=True,
         )
     wrong = 0
-    for observed in (*models, *adapters):
+    everything: tuple[Adapter | Model, ...] = (*models, *adapters)
+    for observed in everything:
         found = _of_standing(observed)
         if found is not None:
             wrong += 1

@@ -61,7 +61,7 @@ def chosen(adapter: Adapter, revision: str | None) -> HistoryEntry:
 
 
 def steps_back(adapter: Adapter, entry: HistoryEntry) -> list[Json]:
-    """A JSON patch that makes the spec want what it wanted then; fails if the object was changed meanwhile."""
+    """A JSON patch that makes the spec want what it wanted then; fails if the spec was changed meanwhile."""
     wanted: Json = {
         "source": None if entry.source is None else changes.written(entry.source),
         "blend": None
@@ -72,7 +72,8 @@ def steps_back(adapter: Adapter, entry: HistoryEntry) -> list[Json]:
         "digest": _pin(adapter, entry),
     }
     present = adapter.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    steps: list[Json] = [{"op": "test", "path": "/metadata/resourceVersion", "value": adapter.meta.version}]
+    # Not the resourceVersion, which every status moves.
+    steps: list[Json] = [{"op": "test", "path": "/metadata/generation", "value": adapter.meta.generation}]
     for field, value in wanted.items():
         if value is not None:
             steps.append({"op": "add", "path": f"/spec/{field}", "value": value})

@@ -24,8 +24,6 @@ class Meta:
     namespace: str
     generation: int
     created: datetime
-    version: str
-    """The resourceVersion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,6 @@ def _meta(stored: Mapping[str, Any]) -> Meta:
         namespace=meta["namespace"],
         generation=meta.get("generation", 0),
         created=datetime.fromisoformat(meta["creationTimestamp"]),
-        version=meta.get("resourceVersion", ""),
     )
 
 
