@@ -43,9 +43,9 @@ class CommandLine:
         done = subprocess.run(
             [sys.executable, "-m", "lora_cli", *words, "-n", self.namespace],
             env=os.environ | {"KUBECONFIG": str(self.kubeconfig), "HF_HUB_OFFLINE": "1"},
-            input=stdin, capture_output=True, text=True, timeout=_SECONDS,
+            input=stdin.encode(), capture_output=True, timeout=_SECONDS,
         )  # fmt: skip
-        return Said(done.returncode, done.stdout, done.stderr)
+        return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def does(self, *words: str, stdin: str = "") -> str:
         """What a command prints that must succeed."""

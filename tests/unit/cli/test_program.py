@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lora_api.error_codes import ErrorCode
 from lora_cli import reference
 from lora_cli.app import run
 from lora_cli.errors import EXIT_STATUS, USAGE
@@ -28,6 +29,12 @@ def test_kubectl_completes_commands_of_the_plugin() -> None:
 @pytest.mark.parametrize("words", [["scale", "pirate"], ["add", "pirate"], ["levitate"], ["status", "-o", "xml"]])
 def test_a_command_line_that_makes_no_sense_is_one(words: list[str]) -> None:
     assert run(words) == USAGE
+
+
+def test_a_negative_weight_is_no_option(tmp_path: Path) -> None:
+    words = ["scale", "pirate", "-3", "--kubeconfig", str(tmp_path / "none")]
+    assert run(words) == EXIT_STATUS[ErrorCode.UNREACHABLE]
+    assert run([*words, "--wiat"]) == USAGE
 
 
 def test_a_shell_gets_no_errors_while_it_completes(tmp_path: Path) -> None:

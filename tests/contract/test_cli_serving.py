@@ -1,0 +1,136 @@
+"""What `kubectl lora` makes of the answers of an API server's proxy, over real HTTP."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lora_api.error_codes import ErrorCode
+from lora_cli.clients.kube import Kube
+from lora_cli.clients.serving import Serving, ThroughTheApiServer
+from lora_cli.errors import Failed
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+PROXY = "/api/v1/namespaces/team/services/smol:http/proxy/v1/chat/completions"
+
+
+def event(text: str) -> bytes:
+    return f"data: {json.dumps({'choices': [{'delta': {'content': text}}]})}\n\n".encode()
+
+
+def with_status(status: int, body: dict[str, Any]) -> Answer:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        data = json.dumps(body).encode()
+        request.send_response(status)
+        request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        request.wfile.write(data)
+
+    return answer
+
+
+@contextmanager
+def a_pod(folder: Path, answer: Answer) -> Iterator[tuple[Serving, list[tuple[str, Any]]]]:
+    """Somebody to talk with through an API server that answers so, and what it was asked."""
+    asked: list[tuple[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            asked.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            answer(self)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        config = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "team"}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+        }  # fmt: skip
+        path = folder / "kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        try:
+            yield Serving(ThroughTheApiServer(Kube.connect(path, None, None), "smol"), "pirate"), asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def ask(serving: Serving) -> list[str]:
+    return [piece.text for piece in serving.chat([{"role": "user", "content": "Who?"}], {"max_tokens": 8})]
+
+
+def test_each_piece_is_there_before_the_next_is_made(tmp_path: Path) -> None:
+    heard = threading.Event()
+
+    def stream(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Type", "text/event-stream")
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        first = event("Ahoy")
+        # a piece may be cut anywhere
+        for part in (first[:9], first[9:]):
+            request.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        assert heard.wait(20), "the first piece was held back"
+        for part in (event("!"), b"data: [DONE]\n\n"):
+            request.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        request.wfile.write(b"0\r\n\r\n")
+
+    with a_pod(tmp_path, stream) as (serving, asked):
+        pieces = serving.chat([{"role": "user", "content": "Who?"}], {"max_tokens": 8})
+        assert next(pieces).text == "Ahoy"
+        heard.set()
+        assert [piece.text for piece in pieces] == ["!"]
+    [(path, body)] = asked
+    assert path == PROXY
+    assert body == {
+        "model": "pirate", "messages": [{"role": "user", "content": "Who?"}], "stream": True, "max_tokens": 8,
+    }  # fmt: skip
+
+
+OPENAI = {"error": {"message": "pirate is not served yet", "code": 503}}
+STATUS = {"kind": "Status", "message": 'no endpoints available for service "smol"'}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "words"),
+    [
+        (503, OPENAI, ErrorCode.NOT_READY, "pirate is not served yet"),
+        (404, {"error": {"message": "The model `x` does not exist."}}, ErrorCode.NOT_FOUND, "does not exist"),
+        (400, {"error": {"message": "too long"}}, ErrorCode.INVALID, "too long"),
+        (401, {"error": {"message": "Incorrect API key"}}, ErrorCode.UNAUTHORIZED, "wants an API key"),
+        (401, {"kind": "Status", "message": "Unauthorized"}, ErrorCode.UNAUTHORIZED, "Unauthorized"),
+        (403, {"kind": "Status", "message": "cannot create resource"}, ErrorCode.FORBIDDEN, "through the API server"),
+        (404, {"kind": "Status", "message": "services not found"}, ErrorCode.NOT_FOUND, "has no Service yet"),
+        (503, STATUS, ErrorCode.UNREACHABLE, "no endpoints available"),
+        (502, {}, ErrorCode.UNREACHABLE, "reachableFrom"),
+    ],
+)
+def test_each_refusal_has_a_code_and_says_who_refuses(
+    tmp_path: Path, status: int, body: dict[str, Any], code: ErrorCode, words: str
+) -> None:
+    with a_pod(tmp_path, with_status(status, body)) as (serving, _), pytest.raises(Failed) as failed:
+        ask(serving)
+    assert failed.value.code is code
+    assert words in str(failed.value)
+
+
+def test_an_api_server_that_is_gone_is_unreachable(tmp_path: Path) -> None:
+    with a_pod(tmp_path, with_status(200, {})) as (serving, _):
+        pass
+    with pytest.raises(Failed, match="does not answer") as failed:
+        ask(serving)
+    assert failed.value.code is ErrorCode.UNREACHABLE
