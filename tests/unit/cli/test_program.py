@@ -1,6 +1,8 @@
 """The program as a whole, without a cluster: its reference, its completion, its words for mistakes."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from lora_api.error_codes import ErrorCode
 from lora_cli import reference
 from lora_cli.app import run
+from lora_cli.domain.advice import ADVICE, NOT_SEEN
 from lora_cli.errors import EXIT_STATUS, USAGE
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,6 +32,20 @@ def test_kubectl_completes_commands_of_the_plugin() -> None:
 @pytest.mark.parametrize("words", [["scale", "pirate"], ["add", "pirate"], ["levitate"], ["status", "-o", "xml"]])
 def test_a_command_line_that_makes_no_sense_is_one(words: list[str]) -> None:
     assert run(words) == USAGE
+
+
+def documented() -> list[str]:
+    """Every command of the plugin that a page or an advice tells people to type."""
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    typed = [line for page in pages for line in re.findall(r"^kubectl lora .+$", page.read_text(), re.MULTILINE)]
+    advised = [advice.command_for(name="a", model="m", namespace="n") for advice in (*ADVICE.values(), NOT_SEEN)]
+    return sorted({*typed, *(command for command in advised if command.startswith("kubectl lora "))})
+
+
+@pytest.mark.parametrize("command", documented())
+def test_a_command_that_people_are_told_to_type_makes_sense(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command, comments=True)[2:]
+    assert run([*words, "--kubeconfig", str(tmp_path / "none")]) == EXIT_STATUS[ErrorCode.UNREACHABLE]
 
 
 def test_a_negative_weight_is_no_option(tmp_path: Path) -> None:
