@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
+import typer
 import yaml
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +13,7 @@ from rich.text import Text
 from lora_cli.domain.diagnosis import Line, Tone
 from lora_cli.domain.objects import Json
 from lora_cli.domain.tables import Mood, Row, Table
+from lora_cli.domain.talk import visible
 from lora_cli.errors import Failed
 from lora_cli.options import DataFormat
 
@@ -82,12 +84,7 @@ def dump(data: Json | list[Json], form: DataFormat) -> None:
             text = json.dumps(data, indent=2, ensure_ascii=False)
         case DataFormat.YAML:
             text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip()
-    console().print(text, markup=False, soft_wrap=True)
-
-
-def _styled(columns: tuple[str, ...], row: Row) -> Iterable[Text]:
-    for column, cell in zip(columns, row.cells, strict=True):
-        yield Text(cell, style=_MOODS[row.mood] if column in _COLOURED else "")
+    typer.echo(text)
 
 
 def beside(answers: Mapping[str, str]) -> None:
@@ -95,10 +92,15 @@ def beside(answers: Mapping[str, str]) -> None:
     out = console()
     if not out.is_terminal:
         for name, text in answers.items():
-            say([Line(name, Tone.TITLE), text.strip(), ""])
+            say([Line(name, Tone.TITLE), visible(text).strip(), ""])
         return
     made = RichTable(expand=True, show_lines=False)
     for name in answers:
         made.add_column(name, ratio=1, overflow="fold")
-    made.add_row(*(Text(text.strip()) for text in answers.values()))
+    made.add_row(*(Text(visible(text).strip()) for text in answers.values()))
     out.print(made)
+
+
+def _styled(columns: tuple[str, ...], row: Row) -> Iterable[Text]:
+    for column, cell in zip(columns, row.cells, strict=True):
+        yield Text(cell, style=_MOODS[row.mood] if column in _COLOURED else "")

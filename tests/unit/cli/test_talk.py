@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lora_api.error_codes import ErrorCode
-from lora_cli.domain.talk import Piece, pieces, said_by
+from lora_cli.domain.talk import Piece, pieces, said_by, visible
 from lora_cli.errors import Failed
 
 
@@ -30,3 +30,7 @@ def test_a_stream_that_ends_before_its_end_is_no_answer() -> None:
     with pytest.raises(Failed, match="broke off") as failed:
         list(pieces([event(delta={"content": "Ah"})]))
     assert failed.value.code is ErrorCode.UNREACHABLE
+
+
+def test_a_model_cannot_tell_the_terminal_what_to_do() -> None:
+    assert visible("Ahoy\x1b[2J\x07,\r\n\tmatey \u2620\ufe0f\x9b1m") == "Ahoy[2J,\n\tmatey \u2620\ufe0f1m"

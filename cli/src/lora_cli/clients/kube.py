@@ -1,5 +1,6 @@
 """A connection to the API server with the user's own kubeconfig: plain JSON in and out, and lines of what streams."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 import urllib3
+import yaml
 from kubernetes import client, config
 
 from lora_api.error_codes import ErrorCode
@@ -73,7 +75,7 @@ class Kube:
         try:
             contexts, active = config.list_kube_config_contexts(config_file=file)
             config.load_kube_config(config_file=file, context=context, client_configuration=configuration)
-        except (config.ConfigException, OSError) as error:
+        except (config.ConfigException, OSError, yaml.YAMLError) as error:
             where = file or os.environ.get("KUBECONFIG") or "~/.kube/config"
             raise Failed(
                 ErrorCode.UNREACHABLE,
@@ -94,9 +96,8 @@ class Kube:
     ) -> Json:
         """One question and its whole answer."""
         response = self._send(method, path, query, body, content_type, _TIMEOUT_SECONDS)
-        data = response.read(decode_content=True)
-        response.release_conn()
-        answer: Json = json.loads(data)
+        with self._reaching():
+            answer: Json = json.loads(_read(response))
         return answer
 
     def lines(
@@ -111,16 +112,12 @@ class Kube:
         """The lines of an answer, each as soon as it arrives; silence for longer than the patience is an error."""
         response = self._send(method, path, query, body, JSON, patience_seconds)
         rest = b""
-        try:
+        with self._reaching(), contextlib.closing(response):
             for piece in response.stream(_PIECE_BYTES, decode_content=True):
                 *whole, rest = (rest + piece).split(b"\n")
                 yield from (line.decode(errors="replace") for line in whole)
             if rest:
                 yield rest.decode(errors="replace")
-        except urllib3.exceptions.HTTPError as error:
-            raise Failed(ErrorCode.UNREACHABLE, f"the answer broke off: {error}") from error
-        finally:
-            response.close()
 
     def _send(
         self,
@@ -133,23 +130,33 @@ class Kube:
     ) -> Any:
         asked = {key: value for key, value in (query or {}).items() if value is not None}
         url = f"{path}?{urlencode(asked)}" if asked else path
-        try:
+        with self._reaching():
             request = self._api.param_serialize(
                 method, url, header_params={"Accept": "*/*", "Content-Type": content_type}, body=body,
                 auth_settings=["BearerToken"],
             )  # fmt: skip
             response = self._api.call_api(*request, _request_timeout=(self._connect_seconds, read_seconds)).response
-        except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as error:
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise Refused(response.status, *_told(_read(response)))
+        return response
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """What goes wrong on the way, in words."""
+        try:
+            yield
+        except (urllib3.exceptions.HTTPError, client.ApiException, OSError, json.JSONDecodeError) as error:
             raise Failed(
                 ErrorCode.UNREACHABLE,
-                f"the API server at {self._host} does not answer: {error}",
+                f"the API server at {self._host} does not answer, or not to the end: {error}",
                 then="kubectl lora doctor",
             ) from error
-        if response.status >= HTTPStatus.BAD_REQUEST:
-            data = response.read(decode_content=True)
-            response.release_conn()
-            raise Refused(response.status, *_told(data))
-        return response
+
+
+def _read(response: Any) -> bytes:
+    data: bytes = response.read(decode_content=True)
+    response.release_conn()
+    return data
 
 
 def _told(data: bytes) -> tuple[str, Json]:

@@ -11,7 +11,7 @@ from lora_api.error_codes import ErrorCode
 from lora_cli import options, output
 from lora_cli.clients.serving import Serving
 from lora_cli.domain.objects import Json
-from lora_cli.domain.talk import said_by
+from lora_cli.domain.talk import said_by, visible
 from lora_cli.errors import Failed
 from lora_cli.session import Session
 
@@ -40,7 +40,7 @@ def chat(
         answer = ""
         for piece in serving.chat(talk, {"max_tokens": max_tokens, "temperature": temperature}):
             answer += piece.text
-            sys.stdout.write(piece.text)
+            sys.stdout.write(visible(piece.text) if sys.stdout.isatty() else piece.text)
             sys.stdout.flush()
         sys.stdout.write("\n")
         talk.append({"role": "assistant", "content": answer})

@@ -1,6 +1,7 @@
 """What a served name answers: the events of a stream, as text."""
 
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -44,3 +45,8 @@ def said_by(answer: Iterable[Piece]) -> Piece:
     found = list(answer)
     reasons = [piece.finish_reason for piece in found if piece.finish_reason is not None]
     return Piece("".join(piece.text for piece in found), reasons[-1] if reasons else None)
+
+
+def visible(text: str) -> str:
+    """The text without control characters, which a terminal would obey; lines and tabs stay."""
+    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) != "Cc")
