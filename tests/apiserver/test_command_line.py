@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from lora_api.runtime_api import AdapterFacts, ResolveRequest
 from lora_api.v1alpha1.conditions import Reason
 from lora_cli.clients.kube import Kube
 from lora_cli.clients.objects import ADAPTERS, Objects
-from lora_cli.errors import EXIT_STATUS, USAGE, Failed
+from lora_cli.errors import EXIT_STATUS, UNDECIDED, USAGE, Failed
 from lora_runtime.adapters.errors import incompatible, not_fetched
 from lora_runtime.workshop import Progress
 from support.command_line import CommandLine
 from support.custom_resources import MODEL
+from support.hub import running_hub
+from support.models import tiny_adapter, tiny_base
 from support.operated import Operator, Team, eventually
 from support.stand_in import EverySourceExists
 
@@ -158,6 +161,30 @@ def test_waiting_ends_in_time_and_a_dry_run_changes_nothing(team: Team, lora: Co
     assert "no operator has looked at the last edits of smol, pirate" in found.out
 
 
+def test_an_adapter_on_the_hub_is_held_against_a_base_model_on_the_hub(
+    team: Team, lora: CommandLine, tmp_path: Path
+) -> None:
+    base = tiny_base(tmp_path / "base")
+    team.create(MODEL)
+    with running_hub() as hub:
+        hub.repo("team/smol").commit(base)
+        hub.repo("team/pirate").commit(tiny_adapter(tmp_path / "pirate", base, seed=1), subfolder="v1")
+        reading = replace(lora, more={"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub")})
+
+        fits = reading.does("validate", "hf://team/pirate/v1", "--model", "smol")
+        assert fits.startswith("✓ hf://team/pirate/v1 fits smol")
+        assert "checked: the API server takes the object, from you" in fits
+        missing = reading("validate", "hf://team/nothing", "--model", "smol")
+        assert (missing.status, "team/nothing@main cannot be read from here" in missing.err) == (NOT_FOUND, True)
+
+        hub.repo("team/smol").token = "secret"
+        newcomer = replace(reading, more={**reading.more, "HF_HOME": str(tmp_path / "empty")})
+        undecided = newcomer("validate", str(tmp_path / "pirate"), "--model", "smol", "-o", "json")
+        assert (undecided.status, undecided.data["verdict"]) == (UNDECIDED, "Undecided")
+        assert "team/smol@main cannot be read from here" in undecided.err
+    assert lora("status", "-o", "json").data["items"][1:] == [], "nothing was applied"
+
+
 def test_a_patch_for_an_object_that_has_changed_is_a_conflict(team: Team, lora: CommandLine) -> None:
     lora.does("add", "pirate", "--model", "smol", "--from", "models/pirate")
     objects = Objects(Kube.connect(lora.kubeconfig, None, lora.namespace))
@@ -168,6 +195,9 @@ def test_a_patch_for_an_object_that_has_changed_is_a_conflict(team: Team, lora: 
     with pytest.raises(Failed, match="has changed pirate meanwhile") as failed:
         objects.patch(ADAPTERS, "pirate", stale)
     assert failed.value.code is ErrorCode.CONFLICT
+    with pytest.raises(Failed, match="should be less than or equal to 10") as failed:
+        objects.patch(ADAPTERS, "pirate", [{"op": "add", "path": "/spec/weight", "value": 11}])
+    assert failed.value.code is ErrorCode.INVALID
 
 
 def test_whoever_watches_sees_each_change(team: Team, lora: CommandLine) -> None:

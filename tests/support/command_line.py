@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,18 @@ class CommandLine:
 
     kubeconfig: Path
     namespace: str
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Further variables of its environment."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"KUBECONFIG": str(self.kubeconfig), **self.more}
 
     def __call__(self, *words: str, stdin: str = "") -> Said:
         """Runs a command to its end, whatever that is."""
         done = subprocess.run(
             [sys.executable, "-m", "lora_cli", *words, "-n", self.namespace],
-            env=os.environ | {"KUBECONFIG": str(self.kubeconfig), "HF_HUB_OFFLINE": "1"},
+            env=self.environment,
             input=stdin.encode(), capture_output=True, timeout=_SECONDS,
         )  # fmt: skip
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -59,7 +65,7 @@ class CommandLine:
         with tempfile.TemporaryFile("w+b") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "lora_cli", *words, "-n", self.namespace],
-                env=os.environ | {"KUBECONFIG": str(self.kubeconfig)},
+                env=self.environment,
                 stdout=output, stderr=output,
             )  # fmt: skip
 
@@ -77,7 +83,7 @@ class CommandLine:
         """What kubectl would offer for the last of these words."""
         done = subprocess.run(
             [sys.executable, "-m", "lora_cli.kubectl_completion", *words],
-            env=os.environ | {"KUBECONFIG": str(self.kubeconfig)},
+            env=self.environment,
             capture_output=True, text=True, timeout=_SECONDS, check=True,
         )  # fmt: skip
         *offered, _ = done.stdout.splitlines()

@@ -59,7 +59,12 @@ def download(source: HuggingFaceSource, patterns: tuple[str, ...]) -> Path:
     """
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
     except ImportError as error:
         raise Failed(ErrorCode.NOT_FOUND, f"the hub's client is not installed here ({error})", then=_INSTALL) from error
     prefix = f"{source.subfolder.strip('/')}/" if source.subfolder else ""
@@ -67,9 +72,18 @@ def download(source: HuggingFaceSource, patterns: tuple[str, ...]) -> Path:
         folder = snapshot_download(
             source.repo, revision=source.revision, allow_patterns=[prefix + pattern for pattern in patterns]
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, OSError) as error:
+        match error:
+            case GatedRepoError():
+                code = ErrorCode.UNAUTHORIZED
+            case RepositoryNotFoundError() | RevisionNotFoundError():
+                code = ErrorCode.NOT_FOUND
+            case _:
+                code = ErrorCode.UNREACHABLE
+        why = str(error).strip().splitlines()[0]
         raise Failed(
-            ErrorCode.NOT_FOUND,
-            f"{source.repo}@{source.revision} cannot be read from here with your own token: {error}",
+            code,
+            f"{source.repo}@{source.revision} cannot be read from here: {why}",
+            then="hf auth whoami",
         ) from error
     return Path(folder) / prefix

@@ -2,7 +2,8 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 
 from rich.console import Group
 from rich.live import Live
@@ -12,6 +13,7 @@ from lora_cli.clients import clock
 from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
 from lora_cli.domain import tables
 from lora_cli.domain.objects import Json, adapter_of, model_of
+from lora_cli.domain.seen import LISTED, Seen, after, listed
 from lora_cli.errors import Failed
 
 _REFRESH_SECONDS = 1.0
@@ -27,29 +29,28 @@ def follow(objects: Objects, models: Json, adapters: Json, namespace: str | None
     Raises:
         Failed: the API server can no longer be heard.
     """
-    out = output.console()
-    seen = {MODELS: _by_uid(models), ADAPTERS: _by_uid(adapters)}
-    drawn = _drawn(seen, everywhere=namespace is not None)
-    changes = _heard(objects, {MODELS: models, ADAPTERS: adapters}, namespace)
+    out, everywhere = output.console(), namespace is not None
+    seen = {MODELS: listed(models["items"]), ADAPTERS: listed(adapters["items"])}
+    drawn = _drawn(seen, everywhere=everywhere)
     if not out.is_terminal:
         out.print(drawn)
-        for change in changes:
+    with Live(drawn, console=out, auto_refresh=False) if out.is_terminal else nullcontext() as live:
+        for change in _heard(objects, {MODELS: models, ADAPTERS: adapters}, namespace):
             if change is not None:
-                _fold(seen, change)
-                out.print(_drawn(seen, everywhere=namespace is not None))
-        return
-    with Live(drawn, console=out, auto_refresh=False) as live:
-        for change in changes:
-            if change is not None:
-                _fold(seen, change)
-            live.update(_drawn(seen, everywhere=namespace is not None), refresh=True)
+                plural, event, stored = change
+                seen[plural] = after(seen[plural], event, stored)
+            drawn = _drawn(seen, everywhere=everywhere)
+            if live is not None:
+                live.update(drawn, refresh=True)
+            elif change is not None:
+                out.print(drawn)
 
 
 def _heard(objects: Objects, lists: dict[str, Json], namespace: str | None) -> Iterator[_Change | None]:
     """Each change; None whenever there was none for a while."""
     found: queue.Queue[_Change | Failed] = queue.Queue()
-    for plural, listed in lists.items():
-        threading.Thread(target=_listen, args=(objects, plural, listed, namespace, found), daemon=True).start()
+    for plural, first in lists.items():
+        threading.Thread(target=_listen, args=(objects, plural, first, namespace, found), daemon=True).start()
     while True:
         try:
             heard = found.get(timeout=_REFRESH_SECONDS)
@@ -62,38 +63,20 @@ def _heard(objects: Objects, lists: dict[str, Json], namespace: str | None) -> I
 
 
 def _listen(
-    objects: Objects, plural: str, listed: Json, namespace: str | None, found: "queue.Queue[_Change | Failed]"
+    objects: Objects, plural: str, last: Json, namespace: str | None, found: "queue.Queue[_Change | Failed]"
 ) -> None:
     try:
         while True:
-            for event, stored in objects.watch(plural, listed["metadata"]["resourceVersion"], namespace=namespace):
+            for event, stored in objects.watch(plural, last["metadata"]["resourceVersion"], namespace=namespace):
                 found.put((plural, event, stored))
-            # The API server ends every watch after some minutes; what was missed is in the list.
-            before, listed = listed, objects.list(plural, namespace=namespace)
-            for stored in listed["items"]:
-                found.put((plural, "MODIFIED", stored))
-            kept = _by_uid(listed)
-            for uid, stored in _by_uid(before).items():
-                if uid not in kept:
-                    found.put((plural, "DELETED", stored))
+            # The API server ends every watch after some minutes.
+            last = objects.list(plural, namespace=namespace)
+            found.put((plural, LISTED, last))
     except Failed as failed:
         found.put(failed)
 
 
-def _by_uid(listed: Json) -> dict[str, Json]:
-    return {stored["metadata"]["uid"]: stored for stored in listed["items"]}
-
-
-def _fold(seen: dict[str, dict[str, Json]], change: _Change) -> None:
-    plural, event, stored = change
-    uid = stored["metadata"]["uid"]
-    if event == "DELETED":
-        seen[plural].pop(uid, None)
-    else:
-        seen[plural][uid] = stored
-
-
-def _drawn(seen: dict[str, dict[str, Json]], *, everywhere: bool) -> Group:
+def _drawn(seen: Mapping[str, Seen], *, everywhere: bool) -> Group:
     now = clock.now()
     models = tables.models(map(model_of, seen[MODELS].values()), now, everywhere=everywhere)
     adapters = tables.adapters(map(adapter_of, seen[ADAPTERS].values()), now, everywhere=everywhere)

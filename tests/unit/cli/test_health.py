@@ -65,6 +65,7 @@ def test_what_is_refused_is_wrong_and_what_passes_is_only_told() -> None:
     wrong, passing = health.of_objects([a_stored_model()], objects, "team")
     assert (wrong.code, passing.code) == (ErrorCode.INCOMPATIBLE, None)
     assert wrong.then == "kubectl edit loramodel smol -n team"
+    assert list(health.of_objects([a_stored_model()], [a_stored_adapter(seen=False)], "team")) == []
 
 
 def test_what_is_often_not_meant_is_told() -> None:

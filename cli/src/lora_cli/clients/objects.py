@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from lora_api import labels
@@ -67,24 +68,27 @@ class Objects:
             if page["continue"] is None:
                 return answer | {"items": items}
 
-    def watch(
-        self, plural: str, version: str, *, namespace: str | None = None, name: str | None = None
-    ) -> Iterator[tuple[str, Json]]:
-        """Each change after a version, as (ADDED, MODIFIED or DELETED, object), until the API server ends it."""
+    def watch(self, plural: str, version: str, *, namespace: str | None = None) -> Iterator[tuple[str, Json]]:
+        """Each change after a version, as (ADDED, MODIFIED or DELETED, object), until the API server ends it.
+
+        That includes a version that is too old by now: whoever watches looks again.
+        """
         query = {
             "watch": "true",
             "resourceVersion": version,
             "allowWatchBookmarks": "true",
-            "fieldSelector": None if name is None else f"metadata.name={name}",
         }
         path = self._path(plural, namespace=namespace)
-        for line in self._kube.lines("GET", path, query=query, patience_seconds=_SILENCE_SECONDS):
-            event = json.loads(line)
-            if event["type"] == "ERROR":
-                # The version is too old by now: whoever watches looks again.
-                return
-            if event["type"] != "BOOKMARK":
-                yield event["type"], event["object"]
+        try:
+            for line in self._kube.lines("GET", path, query=query, patience_seconds=_SILENCE_SECONDS):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                if event["type"] != "BOOKMARK":
+                    yield event["type"], event["object"]
+        except Refused as refused:
+            if refused.status != HTTPStatus.GONE:
+                raise
 
     def create(self, plural: str, manifest: Mapping[str, Any]) -> Json:
         """A new object, as it is stored."""
@@ -103,7 +107,8 @@ class Objects:
         try:
             return self._patched(plural, name, steps, JSON_PATCH)
         except Refused as refused:
-            if "test failed" not in json.dumps(refused.body):
+            # The API server does not say that a test failed, but of what is invalid it says where.
+            if refused.status != HTTPStatus.UNPROCESSABLE_ENTITY or (refused.body.get("details") or {}).get("causes"):
                 raise
             raise Failed(ErrorCode.CONFLICT, f"somebody else has changed {name} meanwhile; try again") from refused
 

@@ -17,7 +17,7 @@ from lora_cli.domain.health import Finding
 from lora_cli.domain.objects import Adapter, Model, adapter_of, is_seen, model_of
 from lora_cli.domain.sources import parse_source
 from lora_cli.domain.verdicts import Verdict
-from lora_cli.errors import EXIT_STATUS, UNDECIDED
+from lora_cli.errors import EXIT_STATUS, UNDECIDED, Failed
 from lora_cli.session import Session
 
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -85,7 +85,13 @@ def _downloaded(source: AdapterSource) -> Path | None:
 def _base_of(model: Model) -> Path | None:
     """The base model's configuration, if the user can read it."""
     hub = model.spec.source.hugging_face
-    return None if hub is None else adapter_checks.download(hub, _BASE_FILES)
+    if hub is None:
+        return None
+    try:
+        return adapter_checks.download(hub, _BASE_FILES)
+    except Failed as failed:
+        output.note(str(failed))
+        return None
 
 
 def _findings(session: Session) -> Iterator[Finding]:

@@ -7,10 +7,10 @@ from lora_api import labels
 from lora_api.error_codes import ErrorCode, code_of
 from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_api.v1alpha1.model import LoRAModel, ReachableFrom
-from lora_cli.domain.advice import NOT_SEEN, advice_for
+from lora_cli.domain.advice import advice_for
 from lora_cli.domain.diagnosis import Line, Tone
 from lora_cli.domain.objects import Adapter, Json, Model
-from lora_cli.domain.waiting import Progress, standing
+from lora_cli.domain.waiting import Progress, Standing, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +139,9 @@ def of_objects(models: Sequence[Model], adapters: Sequence[Adapter], namespace: 
             then="kubectl get loramodels -A",
             notable=True,
         )
-    wrong = 0
     everything: tuple[Adapter | Model, ...] = (*models, *adapters)
-    for observed in everything:
-        found = _of_standing(observed)
-        if found is not None:
-            wrong += 1
-            yield found
-    if models and not wrong:
+    yield from (_unready(observed, seen) for observed, seen in _unready_ones(everything))
+    if models and all(standing(observed).progress is Progress.DONE for observed in everything):
         yield Finding(f"{len(models)} models and {len(adapters)} adapters are ready")
     for adapter in adapters:
         if adapter.spec.weight == 0:
@@ -159,18 +154,22 @@ def of_objects(models: Sequence[Model], adapters: Sequence[Adapter], namespace: 
         yield from _of_model(model, sum(adapter.model == model.meta.name for adapter in adapters))
 
 
-def _of_standing(observed: Adapter | Model) -> Finding | None:
-    seen = standing(observed)
-    if seen.progress is Progress.DONE:
-        return None
-    advice = NOT_SEEN if seen.progress is Progress.UNSEEN else advice_for(seen.reason)
-    name, namespace = observed.meta.name, observed.meta.namespace
+def _unready_ones(everything: Iterable[Adapter | Model]) -> Iterator[tuple[Adapter | Model, Standing]]:
+    """Those that an operator has looked at; whether it has is a finding of its own."""
+    for observed in everything:
+        seen = standing(observed)
+        if seen.progress in (Progress.UNDER_WAY, Progress.REFUSED):
+            yield observed, seen
+
+
+def _unready(observed: Adapter | Model, seen: Standing) -> Finding:
+    name = observed.meta.name
     model = observed.model if isinstance(observed, Adapter) else name
     refused = seen.progress is Progress.REFUSED
     return Finding(
         f"{name} is not ready: {seen.reason}: {seen.message}",
         code_of(seen.reason) if refused else None,
-        advice.command_for(name=name, model=model, namespace=namespace),
+        advice_for(seen.reason).command_for(name=name, model=model, namespace=observed.meta.namespace),
         notable=not refused,
     )
 
