@@ -37,7 +37,7 @@ def _exit_statuses() -> str:
     ]
     table = "\n".join(("| status | code | reasons of conditions, or what it means |", "|---|---|---|", *rows))
     return (
-        "## Exit statuses\n\nThe code is the first word of the error message, and the same in answers over HTTP.\n"
+        "## Exit statuses\n\nThe code is the first word of the error message.\n"
         f"What each reason means: [troubleshooting](../troubleshooting.md).\n\n{table}\n"
     )
 

@@ -1,4 +1,4 @@
-"""What went wrong, in one stable word: the same in answers over HTTP, exit statuses of the command line, and conditions."""
+"""What went wrong, in one stable word: for exit statuses, answers over HTTP, and whoever reads conditions."""
 
 from collections.abc import Mapping
 from enum import StrEnum

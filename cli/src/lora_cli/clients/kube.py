@@ -23,6 +23,7 @@ JSON_PATCH = "application/json-patch+json"
 
 _TIMEOUT_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
+_CONNECTIONS = 16
 _PIECE_BYTES = 1 << 16
 """At most at once; what comes in chunks is handed on chunk by chunk."""
 
@@ -51,6 +52,7 @@ class Kube:
     def __init__(self, configuration: Any, namespace: str, connect_seconds: float = _CONNECT_SECONDS) -> None:
         # urllib3 would try for half a minute what fails at once.
         configuration.retries = False
+        configuration.connection_pool_maxsize = _CONNECTIONS
         self._api = client.ApiClient(configuration)
         self._host = configuration.host
         self._connect_seconds = connect_seconds

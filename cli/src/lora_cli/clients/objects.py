@@ -91,8 +91,22 @@ class Objects:
                 raise
 
     def create(self, plural: str, manifest: Mapping[str, Any]) -> Json:
-        """A new object, as it is stored."""
-        return self._kube.request("POST", self._path(plural), query=self._written, body=manifest)
+        """A new object, as it is stored.
+
+        Raises:
+            Failed: Conflict, if there is one of this name.
+        """
+        try:
+            return self._kube.request("POST", self._path(plural), query=self._written, body=manifest)
+        except Refused as refused:
+            if refused.code is not ErrorCode.CONFLICT:
+                raise
+            name, kind = manifest["metadata"]["name"], manifest["kind"]
+            raise Failed(
+                ErrorCode.CONFLICT,
+                f"there is a {kind} {name} already; change it, or take another name",
+                then=f"kubectl edit {kind.lower()} {name} -n {self._kube.namespace}",
+            ) from refused
 
     def merge(self, plural: str, name: str, patch: Mapping[str, Any]) -> Json:
         """The object after a merge patch."""

@@ -47,7 +47,7 @@ def add(
 
 def remove(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="LoRAAdapters.", autocompletion=options.adapter_names)
+        list[str], typer.Argument(metavar="NAME", help="LoRAAdapters.", autocompletion=options.adapter_names)
     ],
     dry_run: options.Try = DryRun.NONE,
     namespace: options.Namespace = None,
@@ -103,7 +103,7 @@ def scale(
 
 def blend(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the blend, new or not.")],
-    members: Annotated[list[str], typer.Argument(metavar="MEMBER=WEIGHT...", help="As in pirate=0.7 formal=0.5.")],
+    members: Annotated[list[str], typer.Argument(metavar="MEMBER=WEIGHT", help="As in pirate=0.7 formal=0.5.")],
     method: Annotated[
         BlendMethod, typer.Option(help="How the members are combined.", case_sensitive=False)
     ] = BlendMethod.CONCAT,

@@ -50,7 +50,7 @@ def compare(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar='NAME... "PROMPT"',
+            metavar="NAME... PROMPT",
             help="Adapters or models, and last the question to all of them.",
             autocompletion=options.adapter_names,
         ),
