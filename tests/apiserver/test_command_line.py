@@ -1,6 +1,7 @@
 """`kubectl lora` against a real API server and operator, with stand-ins for the pods."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from support.stand_in import EverySourceExists
 
 pytestmark = pytest.mark.apiserver
 
+ROOT = Path(__file__).resolve().parents[2]
 NOT_FOUND, FORBIDDEN = EXIT_STATUS[ErrorCode.NOT_FOUND], EXIT_STATUS[ErrorCode.FORBIDDEN]
 INVALID, CONFLICT = EXIT_STATUS[ErrorCode.INVALID], EXIT_STATUS[ErrorCode.CONFLICT]
 INCOMPATIBLE, NOT_READY = EXIT_STATUS[ErrorCode.INCOMPATIBLE], EXIT_STATUS[ErrorCode.NOT_READY]
@@ -211,11 +213,19 @@ def test_whoever_watches_sees_each_change(team: Team, lora: CommandLine) -> None
         eventually("its end", lambda: printed().splitlines()[-1] == "no LoRAAdapters here")
 
 
+READER = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader}
+rules: [{apiGroups: [lora-operator.io], resources: [loramodels, loraadapters], verbs: [get, list, watch]}]
+"""
+
+
 def test_a_reader_reads_and_is_told_what_else_is_needed(
     api_server: Cluster, team: Team, lora: CommandLine, tmp_path: Path
 ) -> None:
     team.create(MODEL)
-    reader = CommandLine(login(api_server, lora.namespace, tmp_path), lora.namespace)
+    reader = CommandLine(login(api_server, lora.namespace, READER, tmp_path), lora.namespace)
     assert "smol" in reader.does("status")
     refused = reader("add", "pirate", "--model", "smol", "--from", "models/pirate")
     assert (refused.status, "cannot create resource" in refused.err) == (FORBIDDEN, True)
@@ -225,28 +235,37 @@ def test_a_reader_reads_and_is_told_what_else_is_needed(
     assert "✗ you may not patch loraadapters.lora-operator.io" in found.out
 
 
+def test_the_role_in_the_documentation_is_enough(
+    api_server: Cluster, team: Team, lora: CommandLine, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "how-to" / "kubectl-lora.md").read_text(encoding="utf-8")
+    [role] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    user = CommandLine(login(api_server, lora.namespace, role, tmp_path), lora.namespace)
+    team.create(MODEL)
+    user.does("add", "pirate", "--model", "smol", "--from", "models/pirate")
+    user.does("scale", "pirate", "0.5")
+    user.does("describe", "pirate")
+    user.does("rm", "pirate")
+    assert "✓ you may do all that the commands need" in user("doctor").out
+
+
 def test_a_kubeconfig_that_is_not_there_or_leads_nowhere_is_said(tmp_path: Path) -> None:
     nowhere = CommandLine(tmp_path / "none", "default")("status")
     assert (nowhere.status, "--kubeconfig" in nowhere.err) == (EXIT_STATUS[ErrorCode.UNREACHABLE], True)
 
 
-def login(cluster: Cluster, namespace: str, folder: Path) -> Path:
-    """A kubeconfig of somebody who may look at LoRAModels and LoRAAdapters, and do nothing."""
-    for words in (
-        ("create", "serviceaccount", "reader"),
-        ("create", "role", "reader", "--verb=get,list,watch", "--resource=loramodels,loraadapters"),
-        ("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={namespace}:reader"),
-    ):
-        cluster.kubectl("-n", namespace, *words)
-    token = cluster.kubectl("create", "token", "reader", "-n", namespace).strip()
+def login(cluster: Cluster, namespace: str, role: str, folder: Path) -> Path:
+    """A kubeconfig of somebody who has this Role and nothing else."""
+    name: str = yaml.safe_load(role)["metadata"]["name"]
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=role)
+    cluster.kubectl("-n", namespace, "create", "serviceaccount", name)
+    cluster.kubectl(
+        "-n", namespace, "create", "rolebinding", name, f"--role={name}", f"--serviceaccount={namespace}:{name}"
+    )
+    token = cluster.kubectl("create", "token", name, "-n", namespace).strip()
     config = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
     config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
-    path = folder / "reader"
+    path = folder / name
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    eventually(
-        "the role",
-        lambda: (
-            "yes" in cluster.kubectl("--kubeconfig", str(path), "auth", "can-i", "list", "loramodels", "-n", namespace)
-        ),
-    )
+    eventually("the role", lambda: CommandLine(path, namespace)("status").status == 0)
     return path

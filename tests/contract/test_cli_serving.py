@@ -56,7 +56,11 @@ def a_pod(folder: Path, answer: Answer) -> Iterator[tuple[Serving, list[tuple[st
         config = {
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
             "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "team"}}],
+            "contexts": [
+                {"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "team"}},
+                {"name": "other", "context": {"cluster": "c", "user": "u", "namespace": "others"}},
+                {"name": "homeless", "context": {"cluster": "c", "user": "u"}},
+            ],
             "users": [{"name": "u", "user": {"token": "t"}}],
         }  # fmt: skip
         path = folder / "kubeconfig"
@@ -134,3 +138,20 @@ def test_an_api_server_that_is_gone_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="does not answer, or not to the end") as failed:
         ask(serving)
     assert failed.value.code is ErrorCode.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("context", "asked", "namespace"),
+    [(None, None, "team"), ("other", None, "others"), ("homeless", None, "default"), ("other", "mine", "mine")],
+)
+def test_the_namespace_is_that_of_the_context_unless_one_is_named(
+    tmp_path: Path, context: str | None, asked: str | None, namespace: str
+) -> None:
+    with a_pod(tmp_path, with_status(200, {})):
+        assert Kube.connect(tmp_path / "kubeconfig", context, asked).namespace == namespace
+
+
+def test_a_context_that_does_not_exist_is_said(tmp_path: Path) -> None:
+    with a_pod(tmp_path, with_status(200, {})), pytest.raises(Failed, match="nowhere") as failed:
+        Kube.connect(tmp_path / "kubeconfig", "nowhere", None)
+    assert failed.value.then == "kubectl config get-contexts"
