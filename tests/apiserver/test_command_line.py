@@ -84,6 +84,12 @@ def test_an_adapter_is_added_scaled_blended_rolled_back_and_removed(served: Team
     assert lora("scale", "pirate", "11").status == INVALID
     assert lora("scale", "nobody", "1").status == NOT_FOUND
 
+    lora.does("add", "pirate", "--model", "smol", "--from", "hf://team/pirate@v2", "--replace", "--wait")
+    assert (spec_of(lora, "pirate")["source"]["huggingFace"]["revision"], spec_of(lora, "pirate")["weight"]) == (
+        "v2",
+        0.8,
+    )
+    assert lora("add", "pirate", "--model", "other", "--from", "hf://team/pirate", "--replace").status == INVALID
     lora.does("add", "formal", "--model", "smol", "--from", "s3://bucket/formal?region=eu-west-1")
     lora.does("blend", "mix", "pirate=0.7", "formal=0.5", "--wait")
     lora.does("blend", "mix", "pirate=0.3", "formal", "--wait")
@@ -97,8 +103,8 @@ def test_an_adapter_is_added_scaled_blended_rolled_back_and_removed(served: Team
     assert yaml.safe_load(lora.does("status", "-o", "yaml")) == listed
 
     history = lora("history", "pirate", "-o", "json").data
-    assert [entry["weight"] for entry in history] == [0.8, 0.5]
-    assert first in lora.does("rollback", "pirate", "--wait")
+    assert [entry["weight"] for entry in history] == [0.8, 0.8, 0.5]
+    assert first in lora.does("rollback", "pirate", "--to", first, "--wait")
     assert served.status("loraadapters", "pirate")["revision"] == first
     assert spec_of(lora, "pirate")["weight"] == 0.5
     assert lora("rollback", "pirate", "--to", "ffffffff").status == NOT_FOUND

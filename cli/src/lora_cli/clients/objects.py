@@ -104,8 +104,8 @@ class Objects:
             name, kind = manifest["metadata"]["name"], manifest["kind"]
             raise Failed(
                 ErrorCode.CONFLICT,
-                f"there is a {kind} {name} already; change it, or take another name",
-                then=f"kubectl edit {kind.lower()} {name} -n {self._kube.namespace}",
+                f"there is a {kind} {name} already; take another name, or see what it is, and --replace it",
+                then=f"kubectl lora describe {name} -n {self._kube.namespace}",
             ) from refused
 
     def merge(self, plural: str, name: str, patch: Mapping[str, Any]) -> Json:

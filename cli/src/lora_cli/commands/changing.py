@@ -21,10 +21,16 @@ def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new LoRAAdapter.")],
     model: options.InModel,
     source: Annotated[str, typer.Option("--from", help=f"Where its files are: {FORMS}.")],
-    weight: Annotated[float, typer.Option(help="How strongly it acts, from -10 to 10; 1 is as trained.")] = 1.0,
+    weight: Annotated[
+        float | None, typer.Option(help="How strongly it acts, from -10 to 10; 1, as trained, when not given.")
+    ] = None,
     served_name: Annotated[str | None, typer.Option(help="What clients put in model=; NAME when not given.")] = None,
     credentials: Annotated[str | None, typer.Option(help="Secret to read the files with.")] = None,
     digest: Annotated[str | None, typer.Option(help="Refuse files with another digest.")] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="If there is one of this name, serve it from here; what is not given stays."),
+    ] = False,
     wait: options.Wait = False,
     timeout: options.Timeout = WAIT_SECONDS,
     dry_run: options.Try = DryRun.NONE,
@@ -33,7 +39,7 @@ def add(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Serve an adapter under a new name."""
+    """Serve an adapter under a new name, or other files under one that there is."""
     spec = {
         "source": changes.written(parse_source(source, credentials)),
         "weight": weight,
@@ -41,8 +47,12 @@ def add(
         "digest": digest,
     }
     session = Session.of(namespace, context, kubeconfig, dry_run)
-    created = session.objects.create(ADAPTERS, changes.adapter(name, model, spec))
-    finish(session, created, "added", wait=wait, timeout=timeout, form=output_format)
+    before = session.objects.find(ADAPTERS, name) if replace else None
+    if before is None:
+        changed = session.objects.create(ADAPTERS, changes.adapter(name, model, spec))
+    else:
+        changed = session.objects.patch(ADAPTERS, name, changes.replacement(adapter_of(before), model, spec))
+    finish(session, changed, "added" if before is None else "replaced", wait=wait, timeout=timeout, form=output_format)
 
 
 def remove(

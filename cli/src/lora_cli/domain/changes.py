@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from lora_api import labels
 from lora_api.error_codes import ErrorCode
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, LoRAAdapter
-from lora_cli.domain.objects import Json
+from lora_cli.domain.objects import Adapter, Json
 from lora_cli.errors import Failed
 
 _ANY_NAME = "kubectl-lora-"
@@ -36,6 +36,28 @@ def blend(members: Mapping[str, float], method: BlendMethod, rank: int | None, d
     """The field spec.blend; as a merge patch it replaces every field of it that can be given."""
     listed = [{"adapterRef": {"name": name}, "weight": share} for name, share in members.items()]
     return {"method": method.value, "rank": rank, "density": density, "members": listed}
+
+
+def replacement(present: Adapter, model: str, spec: Json) -> list[Json]:
+    """A JSON patch that has an adapter served from another place; what is not given stays, but for a pin of other files."""
+    wanted = {"modelRef": {"name": model}, "source": spec["source"], "blend": None, "digest": spec["digest"]}
+    return steps(present, wanted | without_nulls(spec))
+
+
+def steps(present: Adapter, wanted: Json) -> list[Json]:
+    """A JSON patch that gives fields of the spec these values, or takes those away that are None.
+
+    It fails if the spec was changed meanwhile.
+    """
+    there = present.spec.model_dump(by_alias=True, exclude_none=True)
+    # Not the resourceVersion, which every status moves.
+    made: list[Json] = [{"op": "test", "path": "/metadata/generation", "value": present.meta.generation}]
+    for field, value in wanted.items():
+        if value is not None:
+            made.append({"op": "add", "path": f"/spec/{field}", "value": value})
+        elif field in there:
+            made.append({"op": "remove", "path": f"/spec/{field}"})
+    return made
 
 
 def without_nulls(patch: Json) -> Json:

@@ -62,24 +62,14 @@ def chosen(adapter: Adapter, revision: str | None) -> HistoryEntry:
 
 def steps_back(adapter: Adapter, entry: HistoryEntry) -> list[Json]:
     """A JSON patch that makes the spec want what it wanted then; fails if the spec was changed meanwhile."""
+    blend = entry.blend
     wanted: Json = {
         "source": None if entry.source is None else changes.written(entry.source),
-        "blend": None
-        if entry.blend is None
-        else changes.without_nulls(entry.blend.model_dump(mode="json", by_alias=True)),
-        "weight": entry.weight,
-        "precision": None if entry.precision is None else entry.precision.value,
+        "blend": None if blend is None else changes.without_nulls(blend.model_dump(mode="json", by_alias=True)),
         "digest": _pin(adapter, entry),
     }
-    present = adapter.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    # Not the resourceVersion, which every status moves.
-    steps: list[Json] = [{"op": "test", "path": "/metadata/generation", "value": adapter.meta.generation}]
-    for field, value in wanted.items():
-        if value is not None:
-            steps.append({"op": "add", "path": f"/spec/{field}", "value": value})
-        elif field in present and field in ("source", "blend", "digest"):
-            steps.append({"op": "remove", "path": f"/spec/{field}"})
-    return steps
+    kept = {"weight": entry.weight, "precision": None if entry.precision is None else entry.precision.value}
+    return changes.steps(adapter, wanted | changes.without_nulls(kept))
 
 
 def remarks(adapter: Adapter, entry: HistoryEntry) -> Iterator[str]:
