@@ -182,6 +182,8 @@ def test_an_adapter_on_the_hub_is_held_against_a_base_model_on_the_hub(
         fits = reading.does("validate", "hf://team/pirate/v1", "--model", "smol")
         assert fits.startswith("✓ hf://team/pirate/v1 fits smol")
         assert "checked: the API server takes the object, from you" in fits
+        absent = reading("validate", "./nothing", "--model", "smol")
+        assert (absent.status, "nothing" in absent.err) == (NOT_FOUND, True)
         missing = reading("validate", "hf://team/nothing", "--model", "smol")
         assert (missing.status, "team/nothing@main cannot be read from here" in missing.err) == (NOT_FOUND, True)
 

@@ -43,14 +43,15 @@ def validate(
     """Say whether a model could serve an adapter, before anything is applied, and what could not be checked."""
     session = Session.of(namespace, context, kubeconfig)
     serving = model_of(session.objects.get(MODELS, model))
-    folder = Path(target) if Path(target).is_dir() else None
-    source = None if folder is not None else parse_source(target)
+    source = None if _is_folder(target) else parse_source(target)
+    folder: Path | None = Path(target)
     if source is not None:
         tried = changes.adapter(None, model, {"source": changes.written(source)})
         Objects(session.kube, dry_run=True).create(ADAPTERS, tried)
         folder = _downloaded(source)
-    base = base or _base_of(serving)
-    files = None if folder is None else adapter_checks.check(folder, base, serving.spec.adapters.max_rank)
+    files = None
+    if folder is not None:
+        files = adapter_checks.check(folder, base or _base_of(serving), serving.spec.adapters.max_rank)
     verdict = Verdict(target, serving, schema=source is not None, files=files)
     if output_format is not None:
         output.dump(verdict.data(), output_format)
@@ -73,6 +74,11 @@ def doctor(
         wrong = wrong or finding.code
     if wrong is not None:
         raise typer.Exit(EXIT_STATUS[wrong])
+
+
+def _is_folder(target: str) -> bool:
+    """Whether a word names a folder of this machine, there or not."""
+    return Path(target).is_dir() or target.startswith((".", "/", "~"))
 
 
 def _downloaded(source: AdapterSource) -> Path | None:
