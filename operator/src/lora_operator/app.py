@@ -124,7 +124,9 @@ async def _run(
                 duties.create_task(leader.hold())
                 duties.create_task(queue.run(one_pass, config.workers))
                 duties.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, look_anew))
-                duties.create_task(ChildWatch(kube, applied, lately, queue.ring).run(config.watch_namespaces))
+                duties.create_task(
+                    ChildWatch(kube, applied, lately, queue.ring, adapters.in_doubt.set).run(config.watch_namespaces)
+                )
 
         background = group.create_task(work()), group.create_task(identity.renew_for_ever())
 

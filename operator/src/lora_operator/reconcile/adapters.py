@@ -25,6 +25,8 @@ class _Known:
     stored: Object | None
     """As it came, until somebody looks."""
     version: int
+    name: tuple[str, str]
+    """Its namespace, and its name there."""
     read: ObservedAdapter | None = None
 
 
@@ -40,8 +42,10 @@ class Adapters:
         """Models of which nothing is missing."""
         self._gone: OrderedDict[str, None] = OrderedDict()
         """UIDs."""
-        self._begun_with: set[str] = set()
-        """UIDs that the watch began with."""
+        self._holders: dict[tuple[str, str], tuple[ModelKey, str]] = {}
+        """The model and UID of the object that has a namespace's name, as of which there is one at a time."""
+        self._heard: set[str] = set()
+        """UIDs of which the watch has told."""
         self.in_doubt = asyncio.Event()
         """Set when something may be left over."""
         self.newest = 0
@@ -71,11 +75,11 @@ class Adapters:
         """
         key, uid = _key(stored), stored["metadata"]["uid"]
         if kind is None:
-            if uid in self._begun_with:
+            if uid in self._heard:
                 # A watch has begun anew: what was deleted in between, it does not tell.
-                self._begun_with.clear()
+                self._heard.clear()
                 self.in_doubt.set()
-            self._begun_with.add(uid)
+        self._heard.add(uid)
         if kind == "DELETED" or "deletionTimestamp" in stored["metadata"]:
             if self._drop(key, uid):
                 self._doubtful.setdefault(key, {})[uid] = stored["metadata"]["name"]
@@ -98,6 +102,7 @@ class Adapters:
         if int(listing.version) < newest:
             # Versions never go back, but where etcd was restored: whatever is known is of another past.
             self._models.clear()
+            self._holders.clear()
             self._gone.clear()
             self._doubtful.clear()
             self.newest, known = 0, set(self._listed)
@@ -168,11 +173,27 @@ class Adapters:
         self.newest = max(self.newest, version)
         known = self._models.setdefault(key, {}).get(metadata["uid"])
         if known is None:
-            self._models[key][metadata["uid"]] = _Known(stored, version)
+            name = metadata["namespace"], metadata["name"]
+            if not self._succeeds(key, metadata["uid"], name, version):
+                return False
+            self._models[key][metadata["uid"]] = _Known(stored, version, name)
         elif known.version >= version:
             return False
         else:
             known.stored, known.version = stored, version
+        return True
+
+    def _succeeds(self, key: ModelKey, uid: str, name: tuple[str, str], version: int) -> bool:
+        """Gives an object its name, whose last holder is gone, also if no event said so; False if itself is gone."""
+        before = self._holders.get(name)
+        held = None if before is None else self._models.get(before[0], {}).get(before[1])
+        if before is not None and held is not None:
+            if held.version > version:
+                return False
+            self._drop(*before)
+            if before[0] != key:
+                self.in_doubt.set()
+        self._holders[name] = key, uid
         return True
 
     def _drop(self, key: ModelKey, uid: str) -> bool:
@@ -180,7 +201,10 @@ class Adapters:
         self._gone[uid] = None
         if len(self._gone) > _GONE_KEPT:
             self._gone.popitem(last=False)
-        return self._models.get(key, {}).pop(uid, None) is not None
+        known = self._models.get(key, {}).pop(uid, None)
+        if known is not None and self._holders.get(known.name) == (key, uid):
+            del self._holders[known.name]
+        return known is not None
 
 
 def _read(known: _Known) -> ObservedAdapter:

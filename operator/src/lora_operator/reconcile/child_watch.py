@@ -31,7 +31,16 @@ _OWN_SECONDS = 0.25
 class ChildWatch:
     """Rings for the model of each child that another hand has touched."""
 
-    def __init__(self, kube: Kube, applied: Applied, lately: Lately, ring: Callable[[ModelKey], None]) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        applied: Applied,
+        lately: Lately,
+        ring: Callable[[ModelKey], None],
+        interrupted: Callable[[], None],
+    ) -> None:
+        """Takes whom to ring for, and whom to tell that a watch was cut: others may have been with it."""
+        self._interrupted = interrupted
         self._kube = kube
         self._applied = applied
         self._lately = lately
@@ -55,6 +64,7 @@ class ChildWatch:
                 # Begun anew with a list: what was missed in between is in it, or is gone and rings with the next sweep.
                 if version is not None:
                     _logger.info("%s are to be watched anew: %s", resource.plural, error)
+                    self._interrupted()
                 self._applied.doubt_all()
                 self._lately.doubt_all(resources.DEPLOYMENTS.kind)
                 version = None

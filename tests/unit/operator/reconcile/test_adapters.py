@@ -174,6 +174,31 @@ async def test_a_watch_that_began_anew_leaves_doubt() -> None:
     assert adapters.in_doubt.is_set()
 
 
+async def test_a_watch_that_began_anew_without_anything_of_its_first_list_leaves_doubt() -> None:
+    adapters = known_to(ApiServer())
+    adapters.seen(stored("a", 11), "ADDED")
+    adapters.seen(stored("a", 12), None)
+    assert adapters.in_doubt.is_set()
+
+
+async def test_a_name_belongs_to_the_last_object_although_nothing_told_of_the_end_of_the_one_before() -> None:
+    adapters = known_to(ApiServer(stored("a", 3, uid="first")))
+    await adapters.of(KEY)
+    adapters.seen(stored("a", 12, uid="second", weight=0.5), None)
+    assert [(a.meta.uid, a.spec.weight) for a in await adapters.of(KEY)] == [("second", 0.5)]
+    adapters.seen(stored("a", 5, uid="first"), "MODIFIED")
+    assert [a.meta.uid for a in await adapters.of(KEY)] == ["second"]
+
+
+async def test_a_name_that_went_to_another_model_leaves_doubt_about_the_model_that_had_it() -> None:
+    adapters, other = known_to(ApiServer(stored("a", 3, uid="first"))), ModelKey("team", "tall")
+    await adapters.of(KEY)
+    moved = mutated(stored("a", 12, uid="second"), {"spec.modelRef.name": other.name})
+    adapters.seen(moved, "ADDED")
+    assert await adapters.of(KEY) == ()
+    assert adapters.in_doubt.is_set()
+
+
 async def test_after_etcd_was_restored_everything_is_looked_at_anew() -> None:
     server = ApiServer(stored("a", 900), version=1000)
     adapters = known_to(server)
