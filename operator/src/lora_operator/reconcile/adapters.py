@@ -74,11 +74,10 @@ class Adapters:
             kind: of the event, as the API server says it; None for one of a list from which a watch begins.
         """
         key, uid = _key(stored), stored["metadata"]["uid"]
-        if kind is None:
-            if uid in self._heard:
-                # A watch has begun anew: what was deleted in between, it does not tell.
-                self._heard.clear()
-                self.in_doubt.set()
+        if kind is None and uid in self._heard:
+            # A watch has begun anew: what was deleted in between, it does not tell.
+            self._heard.clear()
+            self.in_doubt.set()
         self._heard.add(uid)
         if kind == "DELETED" or "deletionTimestamp" in stored["metadata"]:
             if self._drop(key, uid):
