@@ -73,8 +73,8 @@ class Guard:
                 raise
             finally:
                 # Still inside: an adapter is not gone before its last request is counted.
-                if request.asked is not None:
-                    self._traffic.ended(request.asked, outcome)
+                for name in request.asked:
+                    self._traffic.ended(name, outcome)
 
 
 def is_public(path: str) -> bool:

@@ -169,7 +169,7 @@ class _Cursor:
             self.skip(self.number("<Q", name), name)
 
     def _form(self, kind: int, name: str) -> str:
-        form = _FORMATS.get(kind)  # type: ignore[call-overload]  # an IntEnum's members are found by their numbers
+        form = _FORMATS.get(kind)
         if form is None:
             raise malformed(f"{WHAT} has the field {name} of the unknown type {kind}")
         return str(form)
@@ -196,13 +196,13 @@ def _aligned(position: int, alignment: int) -> int:
     return -(-position // alignment) * alignment
 
 
-def _stored(name: str, data_start: int, size: int, shape: Shape, kind: int, offset: int) -> StoredTensor:
+def _stored(name: str, data_start: int, size: int, shape: Shape, number: int, offset: int) -> StoredTensor:
     try:
-        kind = GGMLQuantizationType(kind)
+        kind = GGMLQuantizationType(number)
         block, block_bytes = GGML_QUANT_SIZES[kind]
         dequantize(np.zeros((1, block_bytes), np.uint8), kind)
     except (ValueError, KeyError) as error:
-        raise malformed(f"tensor {name} has the unknown element type {kind}") from error
+        raise malformed(f"tensor {name} has the unknown element type {number}") from error
     except NotImplementedError as error:
         raise unsupported(
             f"tensor {name} has element type {kind.name}, which cannot be de-quantised; convert the adapter with "

@@ -27,6 +27,10 @@ class ServedModels:
         """What clients call the plain base model."""
         return str(self._models.base_model_paths[0].name)
 
+    def is_base(self, name: str) -> bool:
+        """Whether clients call the plain base model so."""
+        return any(path.name == name for path in self._models.base_model_paths)
+
     def name_of(self, lora_request: LoRARequest | None = None) -> str:
         """What clients call an adapter; the base model for None."""
         return self.base if lora_request is None else names.served_name(lora_request)
