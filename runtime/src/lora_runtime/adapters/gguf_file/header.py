@@ -8,6 +8,7 @@ import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -200,14 +201,13 @@ def _stored(name: str, data_start: int, size: int, shape: Shape, number: int, of
     try:
         kind = GGMLQuantizationType(number)
         block, block_bytes = GGML_QUANT_SIZES[kind]
-        dequantize(np.zeros((1, block_bytes), np.uint8), kind)
     except (ValueError, KeyError) as error:
         raise malformed(f"tensor {name} has the unknown element type {number}") from error
-    except NotImplementedError as error:
+    if not _can_be_read(kind):
         raise unsupported(
             f"tensor {name} has element type {kind.name}, which cannot be de-quantised; convert the adapter with "
             f"--outtype f32, f16, bf16 or q8_0"
-        ) from error
+        )
     elements = 1
     for dimension in shape:
         elements *= dimension
@@ -220,6 +220,16 @@ def _stored(name: str, data_start: int, size: int, shape: Shape, number: int, of
             f"byte {start + size_bytes}, and the file has {size}"
         )
     return StoredTensor(shape, kind.name, start, size_bytes)
+
+
+@cache
+def _can_be_read(kind: GGMLQuantizationType) -> bool:
+    """The library does not list what it can de-quantise."""
+    try:
+        dequantize(np.zeros((1, GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _refuse_overlaps(tensors: Mapping[str, StoredTensor]) -> None:

@@ -41,7 +41,7 @@ _WRONG_KEYS = ("InvalidToken", "ExpiredToken", "XAdminUserNotFound")
 
 @dataclass(frozen=True, slots=True)
 class S3Objects:
-    """Reads `s3://<bucket>/<prefix>/`; both files are pinned by their ETags."""
+    """Reads `s3://<bucket>/<prefix>/`, or the GGUF file `s3://<bucket>/<prefix>`; pinned by ETags."""
 
     web: Web
     credentials_root: Path
@@ -63,7 +63,7 @@ class S3Objects:
 
 @dataclass(frozen=True, slots=True)
 class GCSObjects:
-    """Reads `gs://<bucket>/<prefix>/`; both files are pinned by their ETags."""
+    """Reads `gs://<bucket>/<prefix>/`, or the GGUF file `gs://<bucket>/<prefix>`; pinned by ETags."""
 
     web: Web
     credentials_root: Path
