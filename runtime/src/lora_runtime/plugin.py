@@ -73,5 +73,5 @@ class LoRAEndpointPlugin:
         engine.observe_generations(lambda plain: observed(plain, in_flight, metrics.traffic, name_of, time.monotonic))
         give_each_prompt_its_adapter(engine_client, in_flight)
         end_requests_first(engine_client, state)
-        observe_lookups(engine.models, engine.leases, in_flight, service.not_ready)
+        observe_lookups(engine.models, engine.leases, in_flight, service.not_ready, service.compose)
         self._core.attach_engine(engine)

@@ -8,6 +8,7 @@ from vllm.lora.request import LoRARequest
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.engine.protocol import LoadedAdapter
 from lora_runtime.engine.tiers import Lease, Tiers
+from lora_runtime.engine.vllm import names
 from lora_runtime.engine.vllm.served_models import ServedModels
 
 
@@ -71,7 +72,8 @@ class Leases:
         if lora_request is None:
             return await self._tiers.enter(self._models.base, None)
         adapter = self._known[lora_request.lora_name]
-        return await self._tiers.enter(adapter.served_name, adapter)
+        # Compositions share the turns of the name that they were asked of.
+        return await self._tiers.enter(names.served_name(lora_request), adapter)
 
     async def _add_request(self, *args: Any, lora_request: LoRARequest | None = None, **kwargs: Any) -> Any:
         """Stands before AsyncLLM.add_request: each generation of a client takes a lease until the engine is done."""
