@@ -88,12 +88,13 @@ def give_each_prompt_its_adapter(client: Any, in_flight: InFlight) -> None:
     generate = client.generate
 
     @wraps(generate)
-    def wrapped(prompt: Any, params: Any, request_id: str, *, lora_request: Any = None, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, lora_request: Any = None, **kwargs: Any) -> Any:
         request = in_flight.current
         if request is not None and request.by_prompt:
-            # the handler numbers the prompts of a call: cmpl-…-0, cmpl-…-1
+            # The handler of completions passes the prompt, its parameters and an id, which ends with the prompt's number.
+            _, _, request_id = args
             lora_request = request.by_prompt[int(request_id.rpartition("-")[2])]
-        return generate(prompt, params, request_id, lora_request=lora_request, **kwargs)
+        return generate(*args, lora_request=lora_request, **kwargs)
 
     client.generate = wrapped
 
