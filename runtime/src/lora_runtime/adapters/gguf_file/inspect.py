@@ -39,7 +39,8 @@ def inspect_gguf(path: Path, base: BaseModel, max_header_bytes: int = MAX_HEADER
     alpha = _alpha(header)
     modules = _modules(header, architecture, base, alpha)
     trained_on = header.fields.get(_BASE_NAME)
-    config = AdapterConfig(
+    # checked here, and its rank together with the others'
+    config = AdapterConfig.model_construct(
         r=max(module.rank for module in modules),
         lora_alpha=alpha,
         base_model_name_or_path=trained_on[:512] if isinstance(trained_on, str) else None,
