@@ -11,30 +11,36 @@ from lora_runtime.adapters.base import BaseModel
 from lora_runtime.adapters.errors import Refused, incompatible, shown, unsupported
 from lora_runtime.adapters.header import Shape
 from lora_runtime.adapters.inspect import PREFIX, Inspection, ModuleKind, inspect
-from lora_runtime.adapters.layout import GGUF_FILE
+from lora_runtime.adapters.layout import gguf_at
 from lora_runtime.adapters.tensors import check_values
 
 _NAMED_AT_MOST = 3
 
 
-def validate(folder: Path, base: BaseModel, max_rank: int) -> Inspection:
+def validate(place: Path, base: BaseModel, max_rank: int) -> Inspection:
     """Everything that must hold before an engine sees these files; reads every tensor once.
+
+    Args:
+        place: A folder as the store has it, or a GGUF file.
+        base: What they must fit.
+        max_rank: What the engine was started for.
 
     Raises:
         Refused: with the first thing that does not hold.
     """
-    inspection = _inspected(folder, base)
+    inspection = _inspected(place, base)
     check(inspection, base, max_rank)
-    return replace(inspection, acts=check_values(folder, inspection))
+    return replace(inspection, acts=check_values(place, inspection))
 
 
-def _inspected(folder: Path, base: BaseModel) -> Inspection:
-    if not (folder / GGUF_FILE).exists():
-        return inspect(folder)
+def _inspected(place: Path, base: BaseModel) -> Inspection:
+    file = gguf_at(place)
+    if file is None:
+        return inspect(place)
     # its library takes part of a second to import; only a pod that is given such adapters pays for it
     from lora_runtime.adapters.gguf_file.inspect import inspect_gguf
 
-    return inspect_gguf(folder / GGUF_FILE, base)
+    return inspect_gguf(file, base)
 
 
 def check(inspection: Inspection, base: BaseModel, max_rank: int) -> None:

@@ -53,13 +53,18 @@ def split(path: str) -> tuple[str, str | None]:
 
 def files_in(folder: Path) -> tuple[str, ...]:
     """Names of the files of an adapter in the store, sorted."""
-    return (GGUF_FILE,) if (folder / GGUF_FILE).exists() else tuple(sorted(ADAPTER_FILES))
+    return tuple(sorted(ADAPTER_FILES)) if gguf_at(folder) is None else (GGUF_FILE,)
 
 
 def tensors_in(folder: Path) -> Path:
     """The file with the tensors of an adapter in the store."""
-    gguf = folder / GGUF_FILE
-    return gguf if gguf.exists() else folder / TENSORS_FILE
+    return gguf_at(folder) or folder / TENSORS_FILE
+
+
+def gguf_at(place: Path) -> Path | None:
+    """The GGUF file of a folder as the store has it, or the file itself; None where PEFT's files are."""
+    file = place if place.suffix == GGUF_ENDING else place / GGUF_FILE
+    return file if file.is_file() else None
 
 
 def _listed(names: list[str]) -> str:

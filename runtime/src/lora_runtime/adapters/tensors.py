@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from lora_runtime.adapters.errors import TENSORS_FILE, malformed
 from lora_runtime.adapters.inspect import Inspection, ModuleKind, ModuleTensors
-from lora_runtime.adapters.layout import GGUF_FILE
+from lora_runtime.adapters.layout import gguf_at
 
 _LARGEST_VALUE = 65504.0
 """The largest of float16."""
@@ -26,24 +26,25 @@ class Tensors(Protocol):
 
 
 @contextmanager
-def open_tensors(folder: Path) -> Iterator[Tensors]:
-    """The tensors in a folder whose inspection was accepted."""
-    if (folder / GGUF_FILE).exists():
-        with (folder / GGUF_FILE).open("rb") as file:
-            yield _GGUF(file)
+def open_tensors(place: Path) -> Iterator[Tensors]:
+    """The tensors in a folder as the store has it, or in a GGUF file, whose inspection was accepted."""
+    gguf = gguf_at(place)
+    if gguf is not None:
+        with gguf.open("rb") as opened:
+            yield _GGUF(opened)
     else:
-        with safe_open(folder / TENSORS_FILE, framework="pt") as file:
+        with safe_open(place / TENSORS_FILE, framework="pt") as file:
             yield _Safetensors(file)
 
 
-def check_values(folder: Path, inspection: Inspection) -> bool:
+def check_values(place: Path, inspection: Inspection) -> bool:
     """Reads every LoRA matrix of an inspected adapter once; returns whether any module changes anything.
 
     Raises:
         Refused: a tensor holds NaN, infinity, or what no training leaves.
     """
     acts = False
-    with open_tensors(folder) as tensors:
+    with open_tensors(place) as tensors:
         for module in inspection.modules:
             strongest = [_largest(module.stored_as(matrix), tensors.read(module, matrix)) for matrix in "AB"]
             acts = acts or (min(strongest) > 0 and module.scaling != 0)
