@@ -58,6 +58,10 @@ bench-overhead: $(ENVIRONMENT) ## The runtime against bare vLLM with static adap
 bench-tiers: $(ENVIRONMENT) ## Thousands of registered adapters on one engine
 	@cd tests && ../$(PYTHON) -m bench.tiers $(ARGS)
 
+.PHONY: bench-batch
+bench-batch: $(ENVIRONMENT) ## One call with prompts for several adapters, against one call for each
+	@cd tests && ../$(PYTHON) -m bench.batch $(ARGS)
+
 .PHONY: bench-control
 bench-control: $(ENVIRONMENT) ## From a changed custom resource to every pod, on a real node with two pods
 	@cd tests && ../$(PYTHON) -m bench.control $(ARGS)

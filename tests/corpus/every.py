@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from corpus import configs, headers, places, tensors
+from corpus import configs, ggufs, headers, places, tensors
 from corpus.hostile import Hostile
 
-CORPUS: tuple[Hostile, ...] = tensors.CASES + configs.CASES + headers.CASES + places.CASES
+CORPUS: tuple[Hostile, ...] = tensors.CASES + configs.CASES + headers.CASES + ggufs.CASES + places.CASES
 
 
 def write(volume: Path, base: Path) -> None:

@@ -162,6 +162,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     environment = {
         # A variable that turns vLLM's /metrics into something else: what is in a pod's environment must not hide ours.
         "PROMETHEUS_MULTIPROC_DIR": str(folder / "prometheus"),
+        "LORA_COMPOSITION": '{"maxKept": 3, "perMinute": 40}',
         # The servers of tests are on loopback, which only an administrator can allow.
         "LORA_EGRESS": '{"allowedAddresses": ["127.0.0.0/8"]}',
     }

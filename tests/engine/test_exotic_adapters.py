@@ -12,7 +12,9 @@ from engine.conftest import PROMPT, TOKENS, World
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.adapters.layout import GGUF_FILE
 from support.edits import edit_config, edit_tensors
+from support.gguf_adapters import write_gguf
 from support.models import reference, tiny_adapter, tiny_base
 from support.runtime_process import start_runtime
 
@@ -72,6 +74,14 @@ def assert_answers_as_peft(world: World, name: str, weight: float = 1.0) -> None
 def test_it_answers_as_peft_does(world: World, name: str) -> None:
     write(world.adapter(f"exotic-{name}"), world.base, EXOTIC[name])
     assert_answers_as_peft(world, f"exotic-{name}")
+
+
+def test_a_gguf_file_answers_as_peft_does_with_what_it_was_converted_from(world: World) -> None:
+    original = write(world.adapter("exotic-original"), world.base, {"target_modules": LINEAR})
+    world.adapter("exotic-gguf").mkdir()
+    write_gguf(original, world.base, world.adapter("exotic-gguf") / GGUF_FILE)
+    world.serve(x=world.spec(("exotic-gguf", 0.7)))
+    assert world.tokens("x") == world.reference(("exotic-original", 0.7)) != world.reference()
 
 
 def test_targets_may_be_a_word(world: World) -> None:

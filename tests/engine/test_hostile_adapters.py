@@ -11,6 +11,7 @@ from engine.test_process import engine_of
 from lora_api.runtime_api import DesiredAdapter, Inventory, Part, ResolveState, RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
+from lora_runtime.adapters.layout import files_in
 from lora_runtime.store.digest import digest_of
 from support.models import tiny_adapter
 
@@ -71,12 +72,12 @@ def recipe(world: World, path: str) -> RevisionSpec:
 
 
 def digest(volume: Path, path: str) -> str:
-    """The true one where the volume has two files of a size to read, so that only their content can be refused.
+    """The true one where the volume has files of a size to read, so that only their content can be refused.
 
     Sound files that a link leads to have the digest of what is already in the pod, which needs no source.
     """
     folder = (volume / path).resolve()
-    files = (folder / "adapter_config.json", folder / "adapter_model.safetensors")
+    files = [folder / name for name in files_in(folder)]
     if folder.is_relative_to(volume) and all(
         file.is_file() and not file.is_symlink() and file.stat().st_size < READ_AT_MOST for file in files
     ):

@@ -37,6 +37,17 @@ async def test_a_tag_is_pinned_to_its_digest(registry: Registry, store: ContentS
     assert resolved.source.describe() == f"oci://{registry.host}/team/pirate:v1@{digest}"
 
 
+async def test_the_layer_titled_as_a_gguf_file_is_an_adapter(
+    registry: Registry, store: ContentStore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "gguf"
+    folder.mkdir()
+    (folder / "pirate.gguf").write_bytes(b"GGUF of a pirate")
+    registry.push(folder, "team/gguf")
+    (found,) = (await store.resolve(from_oci(registry, "team/gguf:v1"))).folder.iterdir()
+    assert found.read_bytes() == b"GGUF of a pirate"
+
+
 async def test_a_moved_tag_stays_pinned(registry: Registry, store: ContentStore, pirate: Path, tmp_path: Path) -> None:
     registry.push(pirate, tag="moving")
     pinned = await store.resolve(from_oci(registry, "team/pirate:moving"))

@@ -10,6 +10,7 @@ from lora_api.egress import Egress
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import Refused
+from lora_runtime.adapters.layout import GGUF_FILE
 from lora_runtime.store.content import ContentStore
 from lora_runtime.store.digest import digest_of
 from support.cutting import cutting
@@ -37,6 +38,18 @@ async def test_objects_are_fetched_and_pinned_to_their_etags(
     assert resolved.source.describe() == (
         f"s3://{BUCKET}/a folder/pirate+v1 at {s3.endpoint}@{resolved.source.s3.etags.tensors}"
     )
+
+
+async def test_the_key_of_a_gguf_file_is_that_one_object(s3: S3, store: ContentStore, tmp_path: Path) -> None:
+    folder = tmp_path / "gguf"
+    folder.mkdir()
+    (folder / GGUF_FILE).write_bytes(b"GGUF of a pirate" * 4096)
+    s3.put(folder, "a folder")
+    resolved = await store.resolve(from_s3(s3, tmp_path, f"a folder/{GGUF_FILE}"))
+    assert resolved.digest == digest_of(folder)
+    assert resolved.source.s3 is not None
+    assert resolved.source.s3.etags is not None
+    assert resolved.source.s3.etags.config is None
 
 
 async def test_the_names_that_amazons_tools_use_are_keys_too(

@@ -10,11 +10,17 @@ from lora_api.v1alpha1.common import HuggingFaceSource
 from lora_cli.domain.verdicts import Checked
 from lora_cli.errors import Failed
 
+_GGUF_ENDING = ".gguf"
 _INSTALL = "pipx inject lora-operator 'lora-operator[validate]'"
 
 
-def check(folder: Path, base: Path | None, max_rank: int) -> Checked:
+def check(place: Path, base: Path | None, max_rank: int) -> Checked:
     """Everything that a pod would check of these files before its engine sees them, as far as the base is known.
+
+    Args:
+        place: A folder, or a GGUF file.
+        base: The base model's folder, if it is known.
+        max_rank: What the model allows.
 
     Raises:
         Failed: the files do not fit, the base cannot be read, or the checks are not installed.
@@ -22,8 +28,10 @@ def check(folder: Path, base: Path | None, max_rank: int) -> Checked:
     try:
         from lora_runtime.adapters.base import load_base
         from lora_runtime.adapters.compatibility import validate
-        from lora_runtime.adapters.errors import BaseModelUnavailable, Refused
-        from lora_runtime.adapters.inspect import check_values, inspect
+        from lora_runtime.adapters.errors import BaseModelUnavailable, Refused, list_files
+        from lora_runtime.adapters.inspect import inspect
+        from lora_runtime.adapters.layout import GGUF_FILE, choose
+        from lora_runtime.adapters.tensors import check_values
     except ImportError as error:
         raise Failed(
             ErrorCode.NOT_FOUND,
@@ -31,12 +39,21 @@ def check(folder: Path, base: Path | None, max_rank: int) -> Checked:
             then=_INSTALL,
         ) from error
     try:
+        gguf = place.suffix == _GGUF_ENDING
+        if not gguf and (chosen := choose(f"folder {place}", list_files(place)).get(GGUF_FILE)) is not None:
+            place, gguf = place / chosen, True
+        if base is None and gguf:
+            raise Failed(
+                ErrorCode.NOT_FOUND,
+                f"{place} can only be understood together with its base model, which cannot be read from here: give its "
+                f"folder with --base",
+            )
         if base is None:
-            inspection = inspect(folder)
-            acts, architecture = check_values(folder, inspection), None
+            inspection = inspect(place)
+            acts, architecture = check_values(place, inspection), None
         else:
             model = load_base(base)
-            inspection = validate(folder, model, max_rank)
+            inspection = validate(place, model, max_rank)
             acts, architecture = inspection.acts, model.architecture
     except Refused as refused:
         reason = refused.refusal.reason
@@ -68,6 +85,8 @@ def download(source: HuggingFaceSource, patterns: tuple[str, ...]) -> Path:
     except ImportError as error:
         raise Failed(ErrorCode.NOT_FOUND, f"the hub's client is not installed here ({error})", then=_INSTALL) from error
     prefix = f"{source.subfolder.strip('/')}/" if source.subfolder else ""
+    if prefix.endswith(f"{_GGUF_ENDING}/"):
+        prefix, patterns = prefix.rstrip("/"), ("",)
     try:
         folder = snapshot_download(
             source.repo, revision=source.revision, allow_patterns=[prefix + pattern for pattern in patterns]

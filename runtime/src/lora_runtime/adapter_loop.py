@@ -88,6 +88,11 @@ class AdapterLoop:
         return self._wanted
 
     @property
+    def serving(self) -> RevisionSpec | None:
+        """The recipe of what answers new requests now. Any thread may ask."""
+        return next((held.spec for held in self._held if held.state is RevisionState.SERVING), None)
+
+    @property
     def specs(self) -> tuple[RevisionSpec, ...]:
         """Every recipe whose files must stay: what the engine may read again, and what is under way."""
         return tuple(held.spec for held in self._held)

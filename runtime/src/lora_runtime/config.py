@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lora_api.egress import Egress
 from lora_api.v1alpha1.common import ModelSource
+from lora_api.v1alpha1.model import Composition
 
 
 class Settings(BaseSettings):
@@ -41,5 +42,7 @@ class Settings(BaseSettings):
     """The hub, or a mirror of it."""
     max_adapter_bytes: int = 16 * 2**30
     """Largest adapter that is fetched, in bytes."""
+    composition: Composition | None = None
+    """What clients may compose in their requests, as JSON; unset: nothing."""
     egress: Egress = Egress()
     """Which servers the sources of adapters may lead to, as JSON."""

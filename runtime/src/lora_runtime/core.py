@@ -101,6 +101,7 @@ async def _main(settings: Settings, started: "Future[Core]") -> None:
         state_folder=settings.store,
         clock=time.monotonic,
         observer=metrics,
+        composition=settings.composition,
     )
     metrics.read(
         service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit, lambda: store.fill

@@ -32,6 +32,18 @@ class Outcome(StrEnum):
     """The client left before the end of the answer."""
 
 
+class Composed(StrEnum):
+    """What became of a request that composes."""
+
+    REUSED = "reused"
+    """It was there."""
+    MADE = "made"
+    LIMITED = "limited"
+    """Answered with 429 or 503: there were too many, or it was not made in time."""
+    REFUSED = "refused"
+    """Answered with 400 or 404."""
+
+
 class Observer(Protocol):
     """Told what happens to adapters. Every call returns at once."""
 
@@ -47,6 +59,10 @@ class Observer(Protocol):
         """A served name is gone, and no request uses it."""
         ...
 
+    def composed(self, outcome: Composed, kept: int) -> None:
+        """A request that composes was decided; so many compositions are kept now."""
+        ...
+
 
 class Nobody:
     """Takes no notice."""
@@ -59,3 +75,6 @@ class Nobody:
 
     def forget(self, name: str) -> None:
         """See Observer.forget."""
+
+    def composed(self, outcome: Composed, kept: int) -> None:
+        """See Observer.composed."""

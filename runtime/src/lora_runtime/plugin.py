@@ -61,6 +61,7 @@ class LoRAEndpointPlugin:
         from lora_runtime.engine.vllm.ending import end_requests_first
         from lora_runtime.engine.vllm.engine import VllmEngine
         from lora_runtime.engine.vllm.lookups import observe_lookups
+        from lora_runtime.engine.vllm.mixed_batch import give_each_prompt_its_adapter
         from lora_runtime.engine.vllm.requirements import Unsupported
 
         if engine_client is None:
@@ -70,6 +71,7 @@ class LoRAEndpointPlugin:
         await engine.measure()
         name_of = engine.models.name_of
         engine.observe_generations(lambda plain: observed(plain, in_flight, metrics.traffic, name_of, time.monotonic))
+        give_each_prompt_its_adapter(engine_client, in_flight)
         end_requests_first(engine_client, state)
-        observe_lookups(engine.models, engine.leases, in_flight, service.not_ready)
+        observe_lookups(engine.models, engine.leases, in_flight, service.not_ready, service.compose)
         self._core.attach_engine(engine)

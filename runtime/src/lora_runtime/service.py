@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import logging
 import os
@@ -18,9 +19,13 @@ from lora_api.runtime_api import (
     Mismatch,
     ResolveRequest,
     ResolveResponse,
+    RevisionSpec,
     RevisionState,
 )
+from lora_api.v1alpha1.model import Composition
 from lora_runtime.adapter_loop import AdapterLoop, EngineTurn, Maker
+from lora_runtime.composing import Wish
+from lora_runtime.compositions import Compositions
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, Tier
 from lora_runtime.news import NewsOf
 from lora_runtime.observer import Nobody, Observer
@@ -80,6 +85,7 @@ class Service:
         clock: Clock,
         tidy_after_seconds: float = TIDY_AFTER_SECONDS,
         observer: Observer = Nobody(),  # noqa: B008  (holds nothing)
+        composition: Composition | None = None,
     ) -> None:
         """Must be called on the loop it will live on.
 
@@ -91,6 +97,7 @@ class Service:
             clock: monotonic time in seconds.
             tidy_after_seconds: how long after a change files are collected.
             observer: told what happens to adapters.
+            composition: what requests may compose; None: nothing.
         """
         self._observer = observer
         self._tidy_after_seconds = tidy_after_seconds
@@ -117,6 +124,9 @@ class Service:
         """By name, as it was told."""
         self._untidy = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._compositions = Compositions(
+            composition, workshop, self._turn, clock, observer, served=self._serving, spawn=self._spawn
+        )
         self._spawn(self._tidy())
 
     def attach_engine(self, engine: Engine) -> None:
@@ -139,6 +149,15 @@ class Service:
                 loop.trouble(adapter, message)
 
         self._loop.call_soon_threadsafe(tell)
+
+    async def compose(self, model: str, wish: Wish) -> str:
+        """Any event loop: see Compositions.serve."""
+        work = asyncio.run_coroutine_threadsafe(self._compositions.serve(model, wish), self._loop)
+        return await asyncio.wrap_future(work)
+
+    def _serving(self, name: str) -> RevisionSpec | None:
+        loop = self._loops.get(name)
+        return None if loop is None else loop.serving
 
     def not_ready(self, name: str) -> str | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
@@ -299,6 +318,7 @@ class Service:
                 break
         del self._loops[loop.name]
         self._arrived.pop(loop.name, None)
+        self._compositions.review()
         self._observer.forget(loop.name)
         if self._unsettled:
             self._unsettled.discard(loop.name)
@@ -306,7 +326,8 @@ class Service:
         self._changed()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        # In no context: none of them works for the request in which it may have been begun.
+        task = asyncio.create_task(work, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -318,6 +339,7 @@ class Service:
             os._exit(70)
 
     def _loop_changed(self, name: str) -> None:
+        self._compositions.review()
         self._settle(name)
         self._news_of.changed(name)
         before, now = self._arrived.get(name), self._loops[name].arrived
@@ -347,6 +369,7 @@ class Service:
 
     def _needed(self) -> Needed:
         specs = [spec for loop in self._loops.values() for spec in loop.specs]
+        specs += self._compositions.specs
         for adapter in self._desired.adapters if self._desired is not None else ():
             specs += [spec for spec in (adapter.serve, adapter.prepare) if spec is not None]
         return Needed(tuple(self._resolutions.digests), specs)

@@ -8,6 +8,7 @@ from lora_api.error_codes import ErrorCode
 from lora_cli.adapter_checks import check
 from lora_cli.domain.verdicts import Checked, Verdict
 from lora_cli.errors import Failed
+from support.gguf_adapters import write_gguf
 from support.models import tiny_adapter, tiny_base
 from support.stored import a_stored_model
 
@@ -25,6 +26,16 @@ def test_an_adapter_that_fits_is_known_by_the_files_of_both(base: Path, tmp_path
     assert (found.rank, found.modules, found.acts) == (8, 4, True)
     assert found.architecture == "LlamaForCausalLM"
     assert check(adapter, None, 64).architecture is None
+
+
+def test_a_gguf_file_is_held_against_its_base_and_cannot_be_without(base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gguf"
+    folder.mkdir()
+    file = write_gguf(tiny_adapter(tmp_path / "adapter", base, seed=1), base, folder / "pirate.gguf")
+    for place in (file, folder):
+        assert (check(place, base, 64).rank, check(place, base, 64).modules) == (8, 4)
+        with pytest.raises(Failed, match="give its folder with --base"):
+            check(place, None, 64)
 
 
 def test_one_that_does_not_fit_is_refused_in_the_words_of_a_pod(base: Path, tmp_path: Path) -> None:

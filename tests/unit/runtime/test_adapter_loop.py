@@ -61,7 +61,7 @@ class ScriptedMaker:
         return Published(folder=Path("/versions") / spec.revision, rank=8, size_bytes=100, elements=20)
 
 
-class Told:
+class Told(observer.Nobody):
     """Writes down what an observer is told."""
 
     def __init__(self) -> None:

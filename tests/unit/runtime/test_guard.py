@@ -113,7 +113,7 @@ async def test_what_a_generation_says_comes_before_the_status() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = server.in_flight.current
         assert request is not None
-        request.asked, request.outcome = "a", Outcome.FAILED
+        request.asked, request.outcome = ("a",), Outcome.FAILED
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body"})
 

@@ -20,7 +20,7 @@ from lora_cli.domain.verdicts import Verdict
 from lora_cli.errors import EXIT_STATUS, UNDECIDED, Failed
 from lora_cli.session import Session
 
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "*.gguf")
 _BASE_FILES = ("config.json",)
 
 _OPERATOR_SECONDS = 4.0
@@ -29,7 +29,8 @@ _OPERATOR_SECONDS = 4.0
 
 def validate(
     target: Annotated[
-        str, typer.Argument(metavar="PATH|URL", help="A folder here, or a source as `add --from` takes it.")
+        str,
+        typer.Argument(metavar="PATH|URL", help="A folder or GGUF file here, or a source as `add --from` takes it."),
     ],
     model: options.InModel,
     base: Annotated[

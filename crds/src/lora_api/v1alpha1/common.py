@@ -53,7 +53,10 @@ class HuggingFaceSource(ApiModel):
     subfolder: str | None = Field(
         default=None,
         max_length=512,
-        description="Folder inside the repository that holds the files; the repository's root when unset.",
+        description=(
+            "Folder inside the repository that holds the files, or of a LoRAAdapter a file that ends with .gguf; the "
+            "repository's root when unset."
+        ),
         json_schema_extra=cel(
             (
                 "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
@@ -71,7 +74,7 @@ class VolumeSource(ApiModel):
         default=".",
         min_length=1,
         max_length=1024,
-        description="Folder inside the volume that holds the files.",
+        description="Folder inside the volume that holds the files, or of a LoRAAdapter a file that ends with .gguf.",
         json_schema_extra=cel(
             (
                 "!self.startsWith('/') && !self.split('/').exists(part, part == '..')",

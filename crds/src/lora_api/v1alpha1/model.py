@@ -91,6 +91,26 @@ class Engine(common.ApiModel):
     )
 
 
+class Composition(common.ApiModel):
+    """How much clients may compose by themselves."""
+
+    max_kept: int = Field(
+        default=8,
+        ge=1,
+        le=1024,
+        description=(
+            "Compositions that each pod keeps ready; the one that was not asked for the longest goes first. Each takes its "
+            "turn in maxCached and room on the disk as an adapter does."
+        ),
+    )
+    per_minute: int = Field(
+        default=30,
+        ge=1,
+        le=6000,
+        description="New compositions that each pod makes within a minute, over all clients; more are answered with 429.",
+    )
+
+
 class AdapterLimits(common.ApiModel):
     """Room for adapters in each pod. A change restarts the pods, one by one."""
 
@@ -114,6 +134,13 @@ class AdapterLimits(common.ApiModel):
         description=(
             "Adapters kept in the engine's host memory. More may be declared: the others wait on the pod's disk and are "
             "loaded when a request wants them."
+        ),
+    )
+    composition: Composition | None = Field(
+        default=None,
+        description=(
+            "Lets requests carry `lora: {weight}` or `lora: {blend}`: an adapter at another weight, or a sum of several, "
+            "made for them. Off when unset."
         ),
     )
 

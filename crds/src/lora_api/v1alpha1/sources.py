@@ -16,7 +16,10 @@ Prefix = Annotated[
     str,
     Field(
         max_length=1024,
-        description="Folder inside the bucket that holds adapter_config.json and adapter_model.safetensors; the bucket's root when empty.",
+        description=(
+            "Folder inside the bucket that holds adapter_config.json and adapter_model.safetensors, or the key of a file "
+            "that ends with .gguf; the bucket's root when empty."
+        ),
         json_schema_extra=common.cel(
             (
                 "!self.startsWith('/') && !self.contains('//') && !self.split('/').exists(part, part == '..' || part == '.')",
@@ -28,10 +31,12 @@ Prefix = Annotated[
 
 
 class ETags(common.ApiModel):
-    """The version of both files, as their server names it."""
+    """The version of the files, as their server names it."""
 
-    config: ETag = Field(description="ETag that the server gives adapter_config.json.")
-    tensors: ETag = Field(description="ETag that the server gives adapter_model.safetensors.")
+    config: ETag | None = Field(
+        default=None, description="ETag that the server gives adapter_config.json; unset for a GGUF file."
+    )
+    tensors: ETag = Field(description="ETag that the server gives adapter_model.safetensors, or the GGUF file.")
 
 
 _ETAGS = (
@@ -113,11 +118,14 @@ class HTTPSource(common.ApiModel):
     url: str = Field(
         max_length=2048,
         pattern=rf"^https?://{_HOST}(/[!-~]*)?$",
-        description="URL of the folder that holds adapter_config.json and adapter_model.safetensors.",
+        description=(
+            "URL of the folder that holds adapter_config.json and adapter_model.safetensors, or of a file that ends "
+            "with .gguf."
+        ),
         json_schema_extra=common.cel(
             (
                 "!self.contains('?') && !self.contains('#')",
-                "must be the URL of a folder, without '?' and '#'; keep secrets in the Secret of credentialsRef",
+                "must be the URL of a folder or file, without '?' and '#'; keep secrets in the Secret of credentialsRef",
             )
         ),
     )
@@ -125,7 +133,7 @@ class HTTPSource(common.ApiModel):
         default=None,
         max_length=64,
         pattern=r"^[a-f0-9]{64}$",
-        description="What `sha256sum adapter_model.safetensors` prints; any other file is refused.",
+        description="What `sha256sum` prints for adapter_model.safetensors or the GGUF file; any other file is refused.",
     )
     etags: ETags | None = Field(default=None, description=_ETAGS)
 

@@ -32,6 +32,11 @@ class BaseModel:
     """By path in the Hugging Face class, which is what PEFT writes into an adapter."""
     others: Mapping[str, str] = field(default_factory=dict)
     """Paths of all other modules, which no LoRA can adapt, to the name of their class."""
+    layers: int = 0
+    heads: int = 0
+    """Of the attention: parts of q_proj's output."""
+    key_value_heads: int = 0
+    """Parts of k_proj's output."""
 
 
 def load_base(folder: Path) -> BaseModel:
@@ -58,7 +63,22 @@ def load_base(folder: Path) -> BaseModel:
         ) from error
     modules = dict(_modules(model, Conv1D))
     others = {name: type(module).__name__ for name, module in model.named_modules() if name not in modules}
-    return BaseModel(type(model).__name__, MappingProxyType(modules), MappingProxyType(others))
+    text = config.get_text_config()
+    layers, heads = _number(text, "num_hidden_layers"), _number(text, "num_attention_heads")
+    return BaseModel(
+        type(model).__name__,
+        MappingProxyType(modules),
+        MappingProxyType(others),
+        layers=layers,
+        heads=heads,
+        key_value_heads=_number(text, "num_key_value_heads") or heads,
+    )
+
+
+def _number(config: Any, name: str) -> int:
+    """0 where a model has none, or one for each layer."""
+    found = getattr(config, name, None)
+    return found if isinstance(found, int) else 0
 
 
 def _modules(model: torch.nn.Module, transposed_linear: type[Any]) -> Iterator[tuple[str, BaseModule]]:

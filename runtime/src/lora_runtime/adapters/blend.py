@@ -18,6 +18,7 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, Refused, incompatible
 from lora_runtime.adapters.factors import Energy, Factors, concat, merge, seed_of, svd
 from lora_runtime.adapters.inspect import Inspection
+from lora_runtime.adapters.tensors import Tensors, open_tensors
 
 _DTYPES = {
     Precision.AUTO: torch.float32,
@@ -118,9 +119,7 @@ def blend(recipe: Recipe, files: Mapping[Digest, Files], precision: Precision) -
     energy = Energy()
     with ExitStack() as stack:
         opened = {
-            digest: _Opened(
-                stack.enter_context(safe_open(found.folder / TENSORS_FILE, framework="pt")), found.inspection
-            )
+            digest: _Opened(stack.enter_context(open_tensors(found.folder)), found.inspection)
             for digest, found in files.items()
         }
         for name in sorted(modules):
@@ -139,15 +138,15 @@ def blend(recipe: Recipe, files: Mapping[Digest, Files], precision: Precision) -
 class _Opened:
     """The tensors of one trained adapter."""
 
-    def __init__(self, file: Any, inspection: Inspection) -> None:
-        self._file = file
+    def __init__(self, tensors: Tensors, inspection: Inspection) -> None:
+        self._tensors = tensors
         self._modules = {module.name: module for module in inspection.modules}
 
     def factors(self, name: str) -> Factors | None:
         module = self._modules.get(name)
         if module is None:
             return None
-        a, b = (self._file.get_tensor(module.key(matrix)).float() for matrix in "AB")
+        a, b = (self._tensors.read(module, matrix).float() for matrix in "AB")
         return Factors(a, b, module.scaling)
 
 

@@ -10,26 +10,37 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.adapters.errors import Refused, incompatible, shown, unsupported
 from lora_runtime.adapters.header import Shape
-from lora_runtime.adapters.inspect import (
-    PREFIX,
-    Inspection,
-    ModuleKind,
-    check_values,
-    inspect,
-)
+from lora_runtime.adapters.inspect import PREFIX, Inspection, ModuleKind, inspect
+from lora_runtime.adapters.layout import gguf_at
+from lora_runtime.adapters.tensors import check_values
 
 _NAMED_AT_MOST = 3
 
 
-def validate(folder: Path, base: BaseModel, max_rank: int) -> Inspection:
+def validate(place: Path, base: BaseModel, max_rank: int) -> Inspection:
     """Everything that must hold before an engine sees these files; reads every tensor once.
+
+    Args:
+        place: A folder as the store has it, or a GGUF file.
+        base: What they must fit.
+        max_rank: What the engine was started for.
 
     Raises:
         Refused: with the first thing that does not hold.
     """
-    inspection = inspect(folder)
+    inspection = _inspected(place, base)
     check(inspection, base, max_rank)
-    return replace(inspection, acts=check_values(folder, inspection))
+    return replace(inspection, acts=check_values(place, inspection))
+
+
+def _inspected(place: Path, base: BaseModel) -> Inspection:
+    file = gguf_at(place)
+    if file is None:
+        return inspect(place)
+    # its library takes part of a second to import; only a pod that is given such adapters pays for it
+    from lora_runtime.adapters.gguf_file.inspect import inspect_gguf
+
+    return inspect_gguf(file, base)
 
 
 def check(inspection: Inspection, base: BaseModel, max_rank: int) -> None:
@@ -146,7 +157,7 @@ def _wrong_shapes(inspection: Inspection, base: BaseModel) -> Iterator[Refused]:
         if module.kind is not target.kind:
             yield incompatible(
                 Reason.SHAPE_MISMATCH,
-                f"tensor {module.key('A')} adapts {_words(module.kind)}, but {module.name} of the base model is "
+                f"tensor {module.stored_as('A')} adapts {_words(module.kind)}, but {module.name} of the base model is "
                 f"{_words(target.kind)}",
             )
             continue
@@ -155,7 +166,7 @@ def _wrong_shapes(inspection: Inspection, base: BaseModel) -> Iterator[Refused]:
             ("B", module.b_shape, (target.out_features, module.rank)),
         ):
             if found != needed:
-                yield _shape_mismatch(module.key(matrix), found, needed, inspection)
+                yield _shape_mismatch(module.stored_as(matrix), found, needed, inspection)
     for name, shape in inspection.saved_embeddings:
         table = base.modules.get(name)
         if table is None:

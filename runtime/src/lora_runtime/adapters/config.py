@@ -22,7 +22,7 @@ A key in both maps for each of 500 modules takes a second.
 _PATTERNS_AT_MOST = 4096
 _LONGEST_PATTERN = 256
 _REPEATED_GROUPS_AT_MOST = 4
-_STRONGEST = 1e9
+STRONGEST = 1e9
 """Largest lora_alpha: far beyond what trains, far below what overflows."""
 
 _PLAIN_INITS = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
@@ -46,7 +46,7 @@ _UNSUPPORTED = {
 }
 
 Rank = Annotated[int, Field(gt=0, le=1 << 20)]
-Alpha = Annotated[float, Field(ge=-_STRONGEST, le=_STRONGEST)]
+Alpha = Annotated[float, Field(ge=-STRONGEST, le=STRONGEST)]
 
 
 class AdapterConfig(BaseModel):

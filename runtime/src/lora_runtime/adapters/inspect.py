@@ -1,14 +1,10 @@
 """What an adapter is, read from its configuration and the header of its tensors."""
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-
-import torch
-from safetensors import safe_open
 
 from lora_runtime.adapters.config import AdapterConfig, Scaling, read_config
 from lora_runtime.adapters.errors import (
@@ -21,6 +17,7 @@ from lora_runtime.adapters.errors import (
     shown,
     unsupported,
 )
+from lora_runtime.adapters.gguf_file.pair import GGUFPair
 from lora_runtime.adapters.header import Entry, Shape, read_header
 
 PREFIX = "base_model.model."
@@ -31,8 +28,6 @@ _KEY = re.compile(
 )
 _SAVED_EMBEDDING = re.compile(rf"{re.escape(PREFIX)}(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
-_LARGEST_VALUE = 65504.0
-"""The largest of float16."""
 
 
 class ModuleKind(StrEnum):
@@ -63,9 +58,15 @@ class ModuleTensors:
     """`[out, rank]`; for an embedding `[dimension, rank]`."""
     rank: int
     scaling: float
+    gguf: GGUFPair | None = None
+    """Where they lie, if not under PEFT's names in a file of safetensors."""
+
+    def stored_as(self, matrix: str) -> str:
+        """Name of the tensor in the file that it comes from, for messages; `matrix` is `A` or `B`."""
+        return self.key(matrix) if self.gguf is None else self.gguf.key(matrix)
 
     def key(self, matrix: str) -> str:
-        """Name of the tensor in the file; `matrix` is `A` or `B`."""
+        """PEFT's name of the tensor; `matrix` is `A` or `B`."""
         if self.kind is ModuleKind.EMBEDDING:
             return f"{PREFIX}{self.name}.lora_embedding_{matrix}"
         return f"{PREFIX}{self.name}.lora_{matrix}.weight"
@@ -109,36 +110,6 @@ def inspect(folder: Path, limits: Limits = Limits()) -> Inspection:
         config=config,
         modules=_modules(header, Scaling(config)),
         saved_embeddings=tuple(_saved_embeddings(header)),
-    )
-
-
-def check_values(folder: Path, inspection: Inspection) -> bool:
-    """Reads every LoRA matrix of an inspected adapter once; returns whether any module changes anything.
-
-    Raises:
-        Refused: a tensor holds NaN, infinity, or what no training leaves.
-    """
-    acts = False
-    with safe_open(folder / TENSORS_FILE, framework="pt") as file:
-        for module in inspection.modules:
-            strongest = [_largest(key, file.get_tensor(key)) for key in (module.key("A"), module.key("B"))]
-            acts = acts or (min(strongest) > 0 and module.scaling != 0)
-    return acts
-
-
-def _largest(key: str, tensor: torch.Tensor) -> float:
-    low, high = (float(end) for end in tensor.aminmax())
-    largest = max(-low, high)
-    if largest <= _LARGEST_VALUE:  # false for NaN, too
-        return largest
-    if math.isfinite(largest):
-        raise malformed(
-            f"tensor {key} holds values up to {largest:.3g}; no training leaves values beyond {_LARGEST_VALUE:.0f}, "
-            f"and engines in float16 cannot hold them; use an earlier checkpoint"
-        )
-    bad = int((~torch.isfinite(tensor)).sum())
-    raise malformed(
-        f"tensor {key} holds {bad} values that are NaN or infinite; the training run diverged, use an earlier checkpoint"
     )
 
 

@@ -18,8 +18,8 @@ class HttpRequest:
 
     began: float | None
     """When it came, in monotonic seconds; None once a generation has taken it for its own beginning."""
-    asked: str | None = None
-    """The served name it asked for; None if it is not for a model."""
+    asked: tuple[str, ...] = ()
+    """The served names it asked for, each once; none if it is not for a model."""
     outcome: Outcome | None = None
     """How the first of its generations ended that did not end well."""
     engine_names: set[str] = field(default_factory=set)
@@ -29,6 +29,8 @@ class HttpRequest:
     """Of these the one that its first generation will take."""
     chosen: dict[str, Any] = field(default_factory=dict)
     """What each model name meant when it was looked up first: it means the same to the end of the request."""
+    by_prompt: tuple[Any, ...] = ()
+    """What each prompt is for, if it is a call with prompts for several names: an adapter of the engine, or None for the base."""
 
 
 class InFlight:
@@ -60,11 +62,11 @@ class InFlight:
                 lease.release()
             self._changed.set()
 
-    def asks(self, name: str) -> None:
-        """The request under way in this context is for this served name."""
+    def asks(self, *names: str) -> None:
+        """The request under way in this context is for these served names."""
         request = self._current.get()
         if request is not None:
-            request.asked = name
+            request.asked = tuple(dict.fromkeys(names))
 
     def uses(self, engine_name: str) -> None:
         """The request under way in this context uses this adapter, whatever it asks for next."""

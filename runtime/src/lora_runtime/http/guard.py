@@ -73,8 +73,8 @@ class Guard:
                 raise
             finally:
                 # Still inside: an adapter is not gone before its last request is counted.
-                if request.asked is not None:
-                    self._traffic.ended(request.asked, outcome)
+                for name in request.asked:
+                    self._traffic.ended(name, outcome)
 
 
 def is_public(path: str) -> bool:
@@ -108,7 +108,7 @@ def _header(scope: Scope, name: bytes) -> str:
 
 
 class Exchange:
-    """One request and its answer: notes how it ends, and tells clients when to come again after a 503."""
+    """One request and its answer: notes how it ends, and tells clients when to come again after a 429 or 503."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
@@ -127,7 +127,7 @@ class Exchange:
         """See ASGI."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            if self._status == 503:
+            if self._status in (429, 503):
                 message = _with_retry_after(message)
         elif message["type"] == "websocket.accept":
             self._status = 101

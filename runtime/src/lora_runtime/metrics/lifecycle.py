@@ -1,9 +1,9 @@
 """What happens to adapters inside the pod, and what the operator asks for."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from lora_api.v1alpha1.conditions import Reason
-from lora_runtime.observer import Stage
+from lora_runtime.observer import Composed, Stage
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -31,6 +31,15 @@ class Lifecycle:
         self._failures = Counter(
             "lora_runtime_failures", "Preparations of a revision that failed, by reason.", ["reason"], registry=registry
         )
+        self._compositions = Counter(
+            "lora_runtime_compositions",
+            "Requests that compose adapters, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in Composed:
+            self._compositions.labels(outcome.value)
+        self._kept = Gauge("lora_runtime_compositions_kept", "Compositions that are kept ready.", registry=registry)
         self._admin = Counter(
             "lora_runtime_admin_requests", "Requests on the admin port.", ["path", "code"], registry=registry
         )
@@ -42,6 +51,11 @@ class Lifecycle:
     def failed(self, reason: Reason) -> None:
         """See Observer.failed."""
         self._failures.labels(reason.value).inc()
+
+    def composed(self, outcome: Composed, kept: int) -> None:
+        """See Observer.composed."""
+        self._compositions.labels(outcome.value).inc()
+        self._kept.set(kept)
 
     def loaded(self, seconds: float) -> None:
         """An adapter was loaded into the engine."""

@@ -11,7 +11,7 @@ from lora_runtime.metrics.inventory import InventoryCollector
 from lora_runtime.metrics.labels import AdapterLabels
 from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.metrics.traffic import Traffic
-from lora_runtime.observer import Stage
+from lora_runtime.observer import Composed, Stage
 from lora_runtime.store.budget import Fill
 
 ADAPTERS = 100
@@ -48,6 +48,10 @@ class Metrics:
     def failed(self, reason: Reason) -> None:
         """See Observer.failed."""
         self.lifecycle.failed(reason)
+
+    def composed(self, outcome: Composed, kept: int) -> None:
+        """See Observer.composed."""
+        self.lifecycle.composed(outcome, kept)
 
     def forget(self, name: str) -> None:
         """See Observer.forget."""

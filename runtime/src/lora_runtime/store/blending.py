@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from lora_api.runtime_api import Digest, Refusal, RevisionSpec
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_runtime.adapters import blend
+from lora_runtime.adapters.blend import Files, publish
 from lora_runtime.adapters.errors import Refused
-from lora_runtime.adapters.inspect import inspect
 from lora_runtime.store.disk import disk_refused
 
 _NICENESS = 10
@@ -41,7 +40,7 @@ class _Job(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     spec: RevisionSpec
-    folders: dict[Digest, Path]
+    files: dict[Digest, Files]
     made: Path
 
 
@@ -58,18 +57,18 @@ class BlendProcess:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
-    async def publish(self, spec: RevisionSpec, folders: Mapping[Digest, Path], made: Path) -> None:
+    async def publish(self, spec: RevisionSpec, files: Mapping[Digest, Files], made: Path) -> None:
         """Writes a revision into a folder; see adapters/blend.py.
 
         Args:
             spec: What to make.
-            folders: Those of all its leaves, which were checked.
+            files: Those of all its leaves.
             made: Empty, inside the store.
 
         Raises:
             Refused: a value does not fit the precision, the disk is full, or the process was ended.
         """
-        job = _Job(spec=spec, folders=dict(folders), made=made)
+        job = _Job(spec=spec, files=dict(files), made=made)
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -107,8 +106,7 @@ def main() -> int:
     job = _Job.model_validate_json(sys.stdin.buffer.read())
     try:
         with disk_refused(job.made):
-            files = {digest: blend.Files(folder, inspect(folder)) for digest, folder in job.folders.items()}
-            blend.publish(job.spec, files, job.made)
+            publish(job.spec, job.files, job.made)
     except Refused as refused:
         sys.stdout.write(refused.refusal.model_dump_json() + "\n")
         return _REFUSED

@@ -1,6 +1,6 @@
 """The adapters on this pod, by the digest of their bytes.
 
-    <root>/sha256/<hex>/      the two files of an adapter, verified
+    <root>/sha256/<hex>/      the files of an adapter, verified
     <root>/versions/<name>/   what engines read, and the digest of it
     <root>/incoming/<key>/    downloads that are not complete; they survive a restart, to be gone on with
     <root>/scratch/           whatever is being made or removed; emptied at start
@@ -25,8 +25,9 @@ from lora_api.runtime_api import RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.blend import Files
-from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
+from lora_runtime.adapters.errors import Refused, not_fetched
 from lora_runtime.adapters.inspect import Inspection
+from lora_runtime.adapters.layout import tensors_in
 from lora_runtime.store.budget import Fill
 from lora_runtime.store.digest import digest_of, digests_of_parts, hex_of
 from lora_runtime.store.disk import disk_refused, reveal_for_good
@@ -139,7 +140,7 @@ class ContentStore:
         self._not_recent(digest)
         self._recent.append(digest)
         folder = self._folder(digest)
-        size = (folder / TENSORS_FILE).stat().st_size
+        size = tensors_in(folder).stat().st_size
         return Resolved(pinned, digest, folder, size)
 
     async def ensure(self, source: AdapterSource, digest: str, progress: Progress | None = None) -> Path:

@@ -4,19 +4,19 @@ import hashlib
 from pathlib import Path
 
 from lora_api.runtime_api import Digest, RevisionSpec
-from lora_runtime.adapters.errors import ADAPTER_FILES
+from lora_runtime.adapters.layout import files_in
 
 _ALGORITHM = "sha256:"
 
 
 def digest_of(folder: Path) -> str:
-    """Digest over name, size and SHA-256 of the two files of an adapter, as `sha256:<64 hex>`.
+    """Digest over name, size and SHA-256 of the files of an adapter, as `sha256:<64 hex>`.
 
     Raises:
         OSError: a file is missing or cannot be read.
     """
     manifest = hashlib.sha256()
-    for name in sorted(ADAPTER_FILES):
+    for name in files_in(folder):
         path = folder / name
         manifest.update(f"{name} {path.stat().st_size} {sha256_of(path)}\n".encode())
     return _ALGORITHM + manifest.hexdigest()

@@ -126,7 +126,7 @@ class Versions:
             if process is None:
                 await asyncio.to_thread(publish, spec, files, made)
             else:
-                await process.publish(spec, {digest: found.folder for digest, found in files.items()}, made)
+                await process.publish(spec, files, made)
             await asyncio.to_thread(_reveal, made, folder)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lora_api.egress import DEFAULT, Egress
-from lora_api.v1alpha1.model import AcceleratorType, LoRAModelSpec, LoRAModelStatus
+from lora_api.v1alpha1.model import AcceleratorType, Composition, LoRAModelSpec, LoRAModelStatus
 from lora_operator.domain import render
 from lora_operator.domain.observed import ObjectMeta, ObservedModel
 
@@ -166,6 +166,15 @@ def test_the_runtime_is_told_where_sources_may_lead_only_when_the_administrator_
     chosen = Egress.model_validate({"allowedHosts": ["*.example.com"], "allowedAddresses": ["127.0.0.0/8"]})
     assert told(DEFAULT) == []
     assert [Egress.model_validate_json(text) for text in told(chosen)] == [chosen]
+
+
+def test_the_runtime_lets_requests_compose_only_when_the_model_says_so() -> None:
+    def told(spec: dict[str, Any]) -> list[str]:
+        return [entry["value"] for entry in runtime(rendered_pod(spec))["env"] if entry["name"] == "LORA_COMPOSITION"]
+
+    assert told({}) == []
+    (text,) = told({"adapters": {"composition": {"maxKept": 3}}})
+    assert Composition.model_validate_json(text) == Composition(max_kept=3, per_minute=30)
 
 
 def test_who_may_be_shown_a_secret_restarts_no_pods() -> None:

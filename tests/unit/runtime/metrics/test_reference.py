@@ -15,7 +15,7 @@ from lora_operator.config import Config
 from lora_operator.domain.render.engine_flags import SERVING_PORT
 from lora_runtime.engine.protocol import Tier
 from lora_runtime.metrics.runtime import ADAPTERS
-from lora_runtime.observer import Outcome, Stage
+from lora_runtime.observer import Composed, Outcome, Stage
 from lora_runtime.store.usage import KINDS
 from support import series
 
@@ -51,7 +51,9 @@ def test_every_series_is_in_the_reference_with_its_type_and_labels_and_no_other(
 
 
 @pytest.mark.parametrize(
-    "values", [Outcome, Stage, RevisionState, Tier, KINDS, PassOutcome, PassStage, ActionOutcome], ids=lambda v: str(v)
+    "values",
+    [Outcome, Stage, Composed, RevisionState, Tier, KINDS, PassOutcome, PassStage, ActionOutcome],
+    ids=lambda v: str(v),
 )
 def test_every_value_of_a_label_is_in_the_reference(values: Iterable[str]) -> None:
     words = set(re.findall(r"`(\w+)`", REFERENCE.read_text()))

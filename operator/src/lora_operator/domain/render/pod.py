@@ -155,6 +155,7 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
         "LORA_ADMIN_PORT": str(ADMIN_PORT),
         **({"LORA_API_KEYS_FILE": mounts.API_KEYS_FILE} if spec.api_key is not None else {}),
         **_state_limit(spec),
+        **_composition(spec),
         **({"VLLM_PLUGINS": ",".join(profile.plugins)} if profile.plugins else {}),
         **profile.env,
     }
@@ -168,6 +169,11 @@ def _state_limit(spec: LoRAModelSpec) -> dict[str, str]:
     limit = 0 if spec.cache.size_limit is None else quantity_bytes(spec.cache.size_limit)
     # Zero is no limit to the kubelet either.
     return {"LORA_STATE": mounts.STATE, "LORA_STATE_LIMIT_BYTES": str(limit)} if limit else {}
+
+
+def _composition(spec: LoRAModelSpec) -> dict[str, str]:
+    allowed = spec.adapters.composition
+    return {} if allowed is None else {"LORA_COMPOSITION": allowed.model_dump_json(by_alias=True)}
 
 
 def _check(template: Mapping[str, Any], model: str) -> None:

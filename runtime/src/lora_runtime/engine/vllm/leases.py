@@ -8,6 +8,7 @@ from vllm.lora.request import LoRARequest
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.engine.protocol import LoadedAdapter
 from lora_runtime.engine.tiers import Lease, Tiers
+from lora_runtime.engine.vllm import names
 from lora_runtime.engine.vllm.served_models import ServedModels
 
 
@@ -46,18 +47,33 @@ class Leases:
         request = self._in_flight.current
         if request is None or request.admitted is not None:
             return
-        chosen = self._models.adapter(model)
-        if chosen is not None:
+        request.admitted = await self._enter(self.choose(model))
+        request.leases.append(request.admitted)
+
+    def choose(self, model: str) -> LoRARequest | None:
+        """What a served name means for the HTTP request under way, now and to its end; None for the base model."""
+        request = self._in_flight.current
+        chosen = None if request is None else request.chosen.get(model)
+        if chosen is None:
+            chosen = self._models.adapter(model)
+        if request is not None and chosen is not None:
             self._in_flight.uses(chosen.lora_name)
             request.chosen[model] = chosen
-        request.admitted = await self._enter(chosen)
-        request.leases.append(request.admitted)
+        return chosen
+
+    def give_back(self) -> None:
+        """Gives up what the HTTP request under way was admitted for."""
+        request = self._in_flight.current
+        if request is not None and request.admitted is not None:
+            request.admitted.release()
+            request.admitted = None
 
     async def _enter(self, lora_request: LoRARequest | None) -> Lease:
         if lora_request is None:
             return await self._tiers.enter(self._models.base, None)
         adapter = self._known[lora_request.lora_name]
-        return await self._tiers.enter(adapter.served_name, adapter)
+        # Compositions share the turns of the name that they were asked of.
+        return await self._tiers.enter(names.served_name(lora_request), adapter)
 
     async def _add_request(self, *args: Any, lora_request: LoRARequest | None = None, **kwargs: Any) -> Any:
         """Stands before AsyncLLM.add_request: each generation of a client takes a lease until the engine is done."""
@@ -65,8 +81,10 @@ class Leases:
         if request is None:
             return await self._enqueue(*args, lora_request=lora_request, **kwargs)
         wanted = None if lora_request is None else lora_request.lora_name
-        lease, request.admitted = request.admitted, None
-        if lease is None or lease.adapter != wanted:
+        lease = request.admitted
+        if lease is not None and lease.adapter == wanted:
+            request.admitted = None
+        else:
             lease = await self._enter(lora_request)
             request.leases.append(lease)
         collector = await self._enqueue(*args, lora_request=lora_request, **kwargs)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import wraps
-from http import HTTPStatus
 from typing import Any
 
 from vllm.entrypoints.generate.base.serving import GenerateBaseServing
@@ -10,13 +9,20 @@ from vllm.entrypoints.serve.engine.serving import BaseServing
 
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.engine.protocol import LoadFailed
+from lora_runtime.engine.vllm.composed import Compose, Composer, asks_for
 from lora_runtime.engine.vllm.leases import Leases
+from lora_runtime.engine.vllm.mixed_batch import MixedBatches, mapping_of
+from lora_runtime.engine.vllm.refusals import not_found, unavailable
 from lora_runtime.engine.vllm.served_models import ServedModels
 from lora_runtime.observer import UNKNOWN
 
 
 def observe_lookups(
-    models: ServedModels, leases: Leases, in_flight: InFlight, not_ready: Callable[[str], str | None]
+    models: ServedModels,
+    leases: Leases,
+    in_flight: InFlight,
+    not_ready: Callable[[str], str | None],
+    compose: Compose,
 ) -> None:
     """Hooks both; once in a process.
 
@@ -25,26 +31,36 @@ def observe_lookups(
         leases: given to each request that generates.
         in_flight: told which adapter each request uses.
         not_ready: for a name that is declared but not served, why; None for any other name.
+        compose: has a composition served.
     """
     check_model, get_adapters = BaseServing._check_model, BaseServing._maybe_get_adapters
+    batches = MixedBatches(models, leases, in_flight, not_ready)
+    composer = Composer(models, in_flight, not_ready, compose)
 
     @wraps(check_model)
     async def _check_model(self: Any, request: Any) -> Any:
         error = await check_model(self, request)
+        if models.is_hidden(request.model):
+            error = not_found(self, "", "model")
         if error is None:
             if not isinstance(self, GenerateBaseServing):
                 return None
+            if (said := asks_for(request)) is not None:
+                if (refused := await composer.choose(self, request, said)) is not None:
+                    return refused
+            elif (mapping := mapping_of(request)) is not None:
+                return await batches.admit(self, request, mapping)
             in_flight.asks(request.model or self.models.model_name())
             try:
                 await leases.admit(request.model)
             except LoadFailed as failed:
-                return _unavailable(self, f"The adapter `{request.model}` cannot be loaded now: {failed}.")
+                return unavailable(self, f"The adapter `{request.model}` cannot be loaded now: {failed}.")
             return None
         if not request.model:
             return error
         if (why := not_ready(request.model)) is not None:
             in_flight.asks(request.model)
-            return _unavailable(self, why)
+            return unavailable(self, why)
         in_flight.asks(UNKNOWN)
         # vLLM names the base model alone, as if no adapter were served.
         error.error.message = f"The model `{request.model}` does not exist. {models.listed()}"
@@ -61,12 +77,3 @@ def observe_lookups(
         return found
 
     BaseServing._check_model, BaseServing._maybe_get_adapters = _check_model, _maybe_get_adapters
-
-
-def _unavailable(serving: Any, why: str) -> Any:
-    return serving.create_error_response(
-        message=why,
-        err_type="ServiceUnavailableError",
-        status_code=HTTPStatus.SERVICE_UNAVAILABLE,
-        param="model",
-    )

@@ -2,6 +2,7 @@
 
 from vllm.lora.request import LoRARequest
 
+from lora_runtime.composing import MARK
 from lora_runtime.engine.protocol import LoadedAdapter
 
 SEPARATOR = "@"
@@ -14,8 +15,8 @@ def engine_name(served_name: str, revision: str, lora_id: int) -> str:
 
 
 def served_name(lora_request: LoRARequest) -> str:
-    """The name that clients ask for."""
-    return str(lora_request.lora_name.partition(SEPARATOR)[0])
+    """The name that clients ask for, also when it is something composed for them that answers."""
+    return str(lora_request.lora_name.partition(SEPARATOR)[0].partition(MARK)[0])
 
 
 def lora_request(adapter: LoadedAdapter) -> LoRARequest:

@@ -6,6 +6,7 @@ from vllm.entrypoints.openai.models.serving import OpenAIServingModels
 from vllm.entrypoints.serve.engine.protocol import ModelCard
 from vllm.lora.request import LoRARequest
 
+from lora_runtime.composing import MARK
 from lora_runtime.engine.protocol import LoadedAdapter
 from lora_runtime.engine.vllm import names
 
@@ -27,6 +28,10 @@ class ServedModels:
         """What clients call the plain base model."""
         return str(self._models.base_model_paths[0].name)
 
+    def is_base(self, name: str) -> bool:
+        """Whether clients call the plain base model so."""
+        return any(path.name == name for path in self._models.base_model_paths)
+
     def name_of(self, lora_request: LoRARequest | None = None) -> str:
         """What clients call an adapter; the base model for None."""
         return self.base if lora_request is None else names.served_name(lora_request)
@@ -37,7 +42,15 @@ class ServedModels:
 
     def adapter(self, name: str) -> LoRARequest | None:
         """What answers for a served name now."""
-        return self._models.lora_requests.get(name)
+        return None if self.is_hidden(name) else self._models.lora_requests.get(name)
+
+    def composed(self, hidden_name: str) -> LoRARequest | None:
+        """A composition, while it is there."""
+        return self._models.lora_requests.get(hidden_name)
+
+    def is_hidden(self, name: str | None) -> bool:
+        """Whether it is the name of a composition, which clients do not ask for."""
+        return name is not None and MARK in name and not self.is_base(name)
 
     def publish(self, adapter: LoadedAdapter) -> None:
         """Makes new requests use it."""
@@ -50,7 +63,7 @@ class ServedModels:
 
     def listed(self) -> str:
         """The first names, for who asked for one that does not exist."""
-        found = [path.name for path in self._models.base_model_paths] + sorted(self._models.lora_requests)
+        found = [path.name for path in self._models.base_model_paths] + self._names()
         more = f" and {len(found) - _NAMED} more, see /v1/models" if len(found) > _NAMED else ""
         return f"Served here: {', '.join(found[:_NAMED])}{more}."
 
@@ -59,7 +72,8 @@ class ServedModels:
         shown = await self._models.registry.show_available_models()
         for card in shown.data:
             card.root = card.id
-        shown.data.extend(
-            ModelCard(id=name, root=name, parent=self.base) for name in sorted(self._models.lora_requests)
-        )
+        shown.data.extend(ModelCard(id=name, root=name, parent=self.base) for name in self._names())
         return shown
+
+    def _names(self) -> list[str]:
+        return sorted(name for name in self._models.lora_requests if not self.is_hidden(name))

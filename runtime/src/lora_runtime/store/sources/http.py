@@ -1,14 +1,16 @@
-"""Adapters in a folder of a web server."""
+"""Adapters on a web server: a folder, or a GGUF file."""
 
 import asyncio
 import base64
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import HTTPSource
 from lora_runtime.adapters.errors import TENSORS_FILE, Refused, not_fetched
+from lora_runtime.adapters.layout import split, tensors_in
 from lora_runtime.store.digest import sha256_of
 from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.credentials import no_credentials, read_key
@@ -21,7 +23,7 @@ _MISSING = (404, 410)
 
 @dataclass(frozen=True, slots=True)
 class HTTPFiles:
-    """Reads `<url>/adapter_config.json` and `<url>/adapter_model.safetensors`; both are pinned by their ETags."""
+    """Reads `<url>/adapter_config.json` and `<url>/adapter_model.safetensors`, or the GGUF file at `<url>`; pinned by ETags."""
 
     web: Web
     credentials_root: Path
@@ -38,7 +40,7 @@ class HTTPFiles:
         await fetch_files(self.web, self._folder(source), http.etags, into, progress)
         if http.sha256 is None:
             return
-        found = await asyncio.to_thread(sha256_of, into / TENSORS_FILE)
+        found = await asyncio.to_thread(sha256_of, tensors_in(into))
         if found != http.sha256:
             raise _other_bytes(http, found)
 
@@ -57,8 +59,13 @@ class _WebFolder:
     def where(self) -> str:
         return self.url
 
+    @property
+    def gguf(self) -> str | None:
+        return _split(self.url)[1]
+
     def place(self, name: str) -> Place:
-        return Place(f"{self.url}/{name}", f"{name} at {self.url}", self._authorization())
+        folder, _ = _split(self.url)
+        return Place(f"{folder}/{name}", f"{name} at {folder}", self._authorization())
 
     def lacks(self, answer: Answered) -> bool:
         return answer.status in _MISSING
@@ -85,15 +92,21 @@ class _WebFolder:
         return {"Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"}
 
 
+def _split(url: str) -> tuple[str, str | None]:
+    """See layout.split; the name of a server is not the name of a file."""
+    return split(url) if urlsplit(url).path.strip("/") else (url, None)
+
+
 def _http(source: AdapterSource) -> HTTPSource:
     assert source.http is not None  # noqa: S101  (chosen by Sources.of)
     return source.http
 
 
 def _other_bytes(source: HTTPSource, found: str) -> Refused:
+    folder, gguf = _split(source.url.rstrip("/"))
     return not_fetched(
         Reason.DIGEST_MISMATCH,
-        f"{TENSORS_FILE} at {source.url.rstrip('/')} has the SHA-256 {found}, but source.http.sha256 is {source.sha256}; "
+        f"{gguf or TENSORS_FILE} at {folder} has the SHA-256 {found}, but source.http.sha256 is {source.sha256}; "
         f"correct source.http.sha256 or put the right file there, and change the annotation lora-operator.io/refresh",
         retryable=False,
     )

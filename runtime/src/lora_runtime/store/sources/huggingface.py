@@ -15,7 +15,7 @@ from huggingface_hub.utils import build_hf_headers, disable_progress_bars
 
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import HuggingFaceSource
-from lora_runtime.adapters.errors import ADAPTER_FILES, incomplete
+from lora_runtime.adapters.layout import choose, split
 from lora_runtime.store.digest import sha256_of
 from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.credentials import read_token
@@ -63,34 +63,36 @@ class HuggingFaceHub:
         """Downloads the files; goes on where an interrupted download of the same commit stopped."""
         await in_thread(lambda tell: self._download(source, into, tell), progress)
 
-    def _look_up(self, source: AdapterSource) -> tuple[str, list[HubFile]]:
+    def _look_up(self, source: AdapterSource) -> tuple[str, dict[str, HubFile]]:
+        """The commit, and the files by their names in the store."""
         hub = _hub(source)
         with self._explained(source):
             # `False`, not None: a token that happens to lie in the image's home folder is never sent
             info = HfApi(endpoint=self.endpoint, token=self._token(source) or False).model_info(
                 hub.repo, revision=hub.revision, files_metadata=True, timeout=_API_TIMEOUT_SECONDS
             )
-        prefix = f"{hub.subfolder.strip('/')}/" if hub.subfolder else ""
+        subfolder, named = split((hub.subfolder or "").strip("/"))
+        prefix = f"{subfolder}/" if subfolder else ""
         found = {
             file.name.removeprefix(prefix): file
             for file in map(_file, info.siblings or ())
             if file.name.startswith(prefix)
         }
-        problem = incomplete(f"{source.describe()} on {self.endpoint}", [name for name in found if "/" not in name])
-        if problem is not None:
-            raise problem
-        files = [found[name] for name in ADAPTER_FILES]
-        size = sum(file.size or 0 for file in files)
+        where = f"{source.describe()} on {self.endpoint}"
+        chosen = choose(where, [name for name in found if "/" not in name], named)
+        files = {name: found[there] for name, there in chosen.items()}
+        size = sum(file.size or 0 for file in files.values())
         if size > self.max_bytes:
             raise too_large(source.describe(), size, self.max_bytes)
         return str(info.sha), files
 
     def _download(self, source: AdapterSource, into: Path, progress: Progress) -> None:
         commit, files = self._look_up(source)
-        total = None if any(file.size is None for file in files) else sum(file.size or 0 for file in files)
+        sizes = [file.size for file in files.values()]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
         meter = Meter(self.max_bytes, source.describe(), progress, total)
-        for file in files:
-            target = into / file.name.rsplit("/", 1)[-1]
+        for name, file in files.items():
+            target = into / name
             if target.exists():
                 if _is_whole(target, file):
                     meter.add(target.stat().st_size)

@@ -20,6 +20,7 @@ from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import GCSSource, S3Source
 from lora_runtime.adapters.errors import Refused, not_fetched
+from lora_runtime.adapters.layout import split
 from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.credentials import no_credentials, read_key, read_text
 from lora_runtime.store.sources.server_folder import ServerFolder, fetch_files, pin_etags
@@ -40,7 +41,7 @@ _WRONG_KEYS = ("InvalidToken", "ExpiredToken", "XAdminUserNotFound")
 
 @dataclass(frozen=True, slots=True)
 class S3Objects:
-    """Reads `s3://<bucket>/<prefix>/`; both files are pinned by their ETags."""
+    """Reads `s3://<bucket>/<prefix>/`, or the GGUF file `s3://<bucket>/<prefix>`; pinned by ETags."""
 
     web: Web
     credentials_root: Path
@@ -62,7 +63,7 @@ class S3Objects:
 
 @dataclass(frozen=True, slots=True)
 class GCSObjects:
-    """Reads `gs://<bucket>/<prefix>/`; both files are pinned by their ETags."""
+    """Reads `gs://<bucket>/<prefix>/`, or the GGUF file `gs://<bucket>/<prefix>`; pinned by ETags."""
 
     web: Web
     credentials_root: Path
@@ -92,8 +93,12 @@ class _S3Folder:
     def where(self) -> str:
         return self.source.model_copy(update={"etags": None}).describe()
 
+    @property
+    def gguf(self) -> str | None:
+        return split(self.source.prefix)[1]
+
     def place(self, name: str) -> Place:
-        key = "/".join(filter(None, (self.source.prefix.strip("/"), name)))
+        key = "/".join(filter(None, (split(self.source.prefix)[0].strip("/"), name)))
         keys = self._keys()
         try:
             # given as keys, they would be joined by AWS_SESSION_TOKEN of the pod's environment
@@ -161,8 +166,12 @@ class _GCSFolder:
     def where(self) -> str:
         return self.source.model_copy(update={"etags": None}).describe()
 
+    @property
+    def gguf(self) -> str | None:
+        return split(self.source.prefix)[1]
+
     def place(self, name: str) -> Place:
-        key = "/".join(filter(None, (self.source.prefix.strip("/"), name)))
+        key = "/".join(filter(None, (split(self.source.prefix)[0].strip("/"), name)))
         endpoint = self.source.server
         where = f"{name} in {self.where}"
         if self.secret is None:

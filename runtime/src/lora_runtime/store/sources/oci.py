@@ -13,7 +13,8 @@ from pydantic.alias_generators import to_camel
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import OCISource
-from lora_runtime.adapters.errors import ADAPTER_FILES, incomplete, not_fetched
+from lora_runtime.adapters.errors import not_fetched
+from lora_runtime.adapters.layout import choose
 from lora_runtime.store.digest import sha256_of
 from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.meter import Meter
@@ -106,7 +107,7 @@ class _Artifact:
     remedy: str
 
     async def manifest(self) -> tuple[str, dict[str, _Layer]]:
-        """The manifest's digest, and the layer of each file."""
+        """The manifest's digest, and the layer of each file by its name in the store."""
 
         async def read(place: Place) -> bytes:
             return await self.session.read(place, _MANIFEST_BYTES, {"Accept": ", ".join(_MANIFEST_TYPES)})
@@ -147,10 +148,7 @@ def _layers(where: str, body: bytes) -> dict[str, _Layer]:
             retryable=True,
         ) from error
     by_title = {layer.title: layer for layer in layers}
-    problem = incomplete(where, list(by_title))
-    if problem is not None:
-        raise problem
-    return {name: by_title[name] for name in ADAPTER_FILES}
+    return {name: by_title[title] for name, title in choose(where, by_title).items()}
 
 
 def _is_whole(path: Path, digest: str) -> bool:

@@ -1,9 +1,10 @@
-"""The two files of an adapter in a folder of a server that names versions by ETags: HTTP, S3, Google Cloud Storage."""
+"""The files of an adapter on a server that names versions by ETags and lists nothing: HTTP, S3, Google Cloud Storage."""
 
 import asyncio
 from pathlib import Path
 from typing import Protocol
 
+from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.sources import ETags
 from lora_runtime.adapters.errors import (
     ADAPTER_FILES,
@@ -12,7 +13,9 @@ from lora_runtime.adapters.errors import (
     TENSORS_FILE,
     Refused,
     incomplete,
+    not_fetched,
 )
+from lora_runtime.adapters.layout import GGUF_FILE
 from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.meter import Meter
 from lora_runtime.store.sources.source import too_large
@@ -31,6 +34,11 @@ class ServerFolder(Protocol):
         """The folder in words."""
         ...
 
+    @property
+    def gguf(self) -> str | None:
+        """Name of the GGUF file that the source leads to; None for PEFT's two files."""
+        ...
+
     def place(self, name: str) -> Place:
         """A file of the folder, with credentials read and signed now."""
         ...
@@ -45,12 +53,14 @@ class ServerFolder(Protocol):
 
 
 async def pin_etags(web: Web, folder: ServerFolder) -> ETags | None:
-    """The versions of both files as they are now; None when the server does not name them.
+    """The versions of the files as they are now; None when the server does not name them.
 
     Raises:
-        Refused: they are not both there, cannot be read, or are too large.
+        Refused: they are not all there, cannot be read, or are too large.
     """
     async with web.session() as session:
+        if folder.gguf is not None:
+            return await _pin_gguf(session, folder, folder.gguf, web.max_bytes)
         found = {name: await _look(session, folder, name) for name in ADAPTER_FILES}
         if found[TENSORS_FILE] is None:
             found |= {name: await _look(session, folder, name) for name in PICKLES[:1]}
@@ -64,8 +74,17 @@ async def pin_etags(web: Web, folder: ServerFolder) -> ETags | None:
     return ETags(config=config, tensors=tensors) if config and tensors else None
 
 
+async def _pin_gguf(session: Session, folder: ServerFolder, name: str, max_bytes: int) -> ETags | None:
+    file = await _look(session, folder, name)
+    if file is None:
+        raise not_fetched(Reason.SOURCE_NOT_FOUND, f"{folder.where} is not there; correct the source", retryable=True)
+    if (file.size or 0) > max_bytes:
+        raise too_large(folder.where, file.size or 0, max_bytes)
+    return ETags(tensors=file.etag) if file.etag else None
+
+
 async def fetch_files(web: Web, folder: ServerFolder, etags: ETags | None, into: Path, progress: Progress) -> None:
-    """Downloads both files; goes on where an interrupted download of the same versions stopped.
+    """Downloads the files; goes on where an interrupted download of the same versions stopped.
 
     Raises:
         Refused: they cannot be read, or are other versions.
@@ -74,9 +93,12 @@ async def fetch_files(web: Web, folder: ServerFolder, etags: ETags | None, into:
     meter = Meter(web.max_bytes, folder.where, progress)
     async with web.session() as session:
         # the large one first: from then on the total is known, but for some hundred bytes
-        for name in (TENSORS_FILE, CONFIG_FILE):
-            etag = None if etags is None else etags.tensors if name == TENSORS_FILE else etags.config
-            place = folder.place(name)
+        names = (
+            {TENSORS_FILE: TENSORS_FILE, CONFIG_FILE: CONFIG_FILE} if folder.gguf is None else {GGUF_FILE: folder.gguf}
+        )
+        for name, there in names.items():
+            etag = None if etags is None else etags.config if name == CONFIG_FILE else etags.tensors
+            place = folder.place(there)
             resume = etag is not None and not etag.startswith("W/")
             try:
                 await session.download(place, into / name, meter, etag=etag, resume=resume)

@@ -22,7 +22,7 @@ class Source(Protocol):
         ...
 
     async def fetch(self, source: AdapterSource, into: Path, progress: Progress) -> None:
-        """Copies the two files of a pinned source into an existing folder.
+        """Copies the files of a pinned source into an existing folder, under their names in the store.
 
         What an interrupted call left in the folder may be used to go on from there, once it is known to be whole.
 

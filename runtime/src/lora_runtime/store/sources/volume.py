@@ -1,4 +1,4 @@
-"""Adapters in a folder of a volume that the pod mounts read-only."""
+"""Adapters in a volume that the pod mounts read-only: a folder, or a GGUF file."""
 
 import asyncio
 import os
@@ -10,7 +10,8 @@ from pathlib import Path
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import Reason
-from lora_runtime.adapters.errors import ADAPTER_FILES, Refused, incomplete, list_files, not_fetched
+from lora_runtime.adapters.errors import Refused, list_files, not_fetched
+from lora_runtime.adapters.layout import choose, split
 from lora_runtime.store.progress import Progress
 from lora_runtime.store.sources.source import too_large
 from lora_runtime.store.threads import in_thread
@@ -36,12 +37,15 @@ class VolumeFiles:
         await in_thread(lambda tell: self._copy(source, into, tell), progress)
 
     def _copy(self, source: AdapterSource, into: Path, progress: Progress) -> None:
-        files = self._files(source)
+        found = self._files(source)
+        names, files = list(found), list(found.values())
         before = [_stamp(file) for file in files]
         total, done = sum(size for size, _ in before), 0
         progress(done, total)
-        for file, (size, _) in zip(files, before, strict=True):
-            with (into / file.name).open("wb") as copy:
+        for left in into.iterdir():
+            left.unlink()  # the folder may have had other files when an earlier attempt was cut
+        for name, file, (size, _) in zip(names, files, before, strict=True):
+            with (into / name).open("wb") as copy:
                 for chunk in _chunks(file, size, source):
                     copy.write(chunk)
                     done += len(chunk)
@@ -49,22 +53,23 @@ class VolumeFiles:
         if [_stamp(file) for file in files] != before:
             raise _changing(source)
 
-    def _files(self, source: AdapterSource) -> list[Path]:
+    def _files(self, source: AdapterSource) -> dict[str, Path]:
         assert source.volume is not None  # noqa: S101  (chosen by Sources.of)
         with _readable(source.volume):
             return self._checked(source, source.volume)
 
-    def _checked(self, source: AdapterSource, place: VolumeSource) -> list[Path]:
+    def _checked(self, source: AdapterSource, place: VolumeSource) -> dict[str, Path]:
+        """By name in the store."""
+        path, named = split(place.path)
+        place = place.model_copy(update={"path": path or "."})
         folder = find_folder(self.volumes_root, place)
-        problem = incomplete(folder_name(place), list_files(folder))
-        if problem is not None:
-            raise problem
+        chosen = choose(folder_name(place), list_files(folder), named)
         volume = (self.volumes_root / place.name).resolve()
-        files = [folder / name for name in ADAPTER_FILES]
-        for file in files:
+        files = {name: folder / there for name, there in chosen.items()}
+        for file in files.values():
             if not file.resolve().is_relative_to(volume):
                 raise _outside(place, file.name)
-        size = sum(file.stat().st_size for file in files)
+        size = sum(file.stat().st_size for file in files.values())
         if size > self.max_bytes:
             raise too_large(source.describe(), size, self.max_bytes)
         return files

@@ -1,0 +1,5 @@
+"""`python -m bench.batch`."""
+
+from bench.batch.command import app
+
+app()
