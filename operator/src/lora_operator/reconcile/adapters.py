@@ -40,6 +40,8 @@ class Adapters:
         """By UID."""
         self._listed: set[ModelKey] = set()
         """Models of which nothing is missing."""
+        self._stale: set[ModelKey] = set()
+        """Those of which something may be left over, and which are listed anew before anybody looks."""
         self._gone: OrderedDict[str, None] = OrderedDict()
         """UIDs."""
         self._holders: dict[tuple[str, str], tuple[ModelKey, str]] = {}
@@ -60,7 +62,7 @@ class Adapters:
             KubeError: they are not known yet, and the API server does not tell.
             pydantic.ValidationError: one does not fit the schema; the API server would have refused it.
         """
-        if key not in self._listed:
+        if key not in self._listed or key in self._stale:
             await self._list(key)
         if key in self._doubtful:
             await self._make_sure(key)
@@ -75,8 +77,10 @@ class Adapters:
         """
         key, uid = _key(stored), stored["metadata"]["uid"]
         if kind is None and uid in self._heard:
-            # A watch has begun anew: what was deleted in between, it does not tell.
+            # A watch has begun anew: what was deleted in between, it does not tell. What it does tell must not be taken together
+            # with that: a blend could be made of members that never were at the same time.
             self._heard.clear()
+            self._stale |= self._listed
             self.in_doubt.set()
         self._heard.add(uid)
         if kind == "DELETED" or "deletionTimestamp" in stored["metadata"]:
@@ -106,6 +110,7 @@ class Adapters:
             self._doubtful.clear()
             self.newest, known = 0, set(self._listed)
             self._listed.clear()
+            self._stale.clear()
             return known
         by_model: dict[ModelKey, list[Object]] = {}
         for stored in listing.items:
@@ -116,16 +121,19 @@ class Adapters:
     def forget(self, key: ModelKey) -> None:
         """Nobody asks for this model any more: what comes is as if it were new."""
         self._listed.discard(key)
+        self._stale.discard(key)
         if not self._models.get(key):
             self._models.pop(key, None)
 
     async def _list(self, key: ModelKey) -> None:
         newest = self._freshness.newest(resources.ADAPTERS.kind)
+        self._stale.discard(key)
         try:
             fields = f"spec.modelRef.name={key.name}"
             listing = await self._kube.list(resources.ADAPTERS, key.namespace, fields=fields, not_older_than=newest)
         except KubeError:
             self._freshness.forget(resources.ADAPTERS.kind)
+            self._stale.add(key)
             raise
         self._freshness.note(resources.ADAPTERS.kind, listing.version)
         self._merge(key, listing.items, listing)

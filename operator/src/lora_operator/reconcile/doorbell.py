@@ -10,6 +10,8 @@ from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.queue import KeyedQueue
 
+_TOGETHER_SECONDS = 0.1
+
 
 class Doorbell:
     """Rings for a LoRAModel. Cheap; what happened is looked up later.
@@ -46,7 +48,14 @@ class Doorbell:
         """A LoRAAdapter was seen, which spares its model a look at all of them."""
         self._adapters.seen(stored, event)
         metadata, model = stored["metadata"], stored["spec"]["modelRef"]["name"]
-        self.ring(metadata["namespace"], model, LoRAAdapter.kind, metadata["resourceVersion"])
+        self._freshness.note(LoRAAdapter.kind, metadata["resourceVersion"])
+        if not self.at_work:
+            return
+        if event is None:
+            # One of a list with which a watch begins: it is not looked at before the others have come.
+            self._queue.ring_in(ModelKey(metadata["namespace"], model), _TOGETHER_SECONDS)
+        else:
+            self._queue.ring(ModelKey(metadata["namespace"], model))
 
     @property
     def at_work(self) -> bool:

@@ -181,6 +181,18 @@ async def test_a_watch_that_began_anew_without_anything_of_its_first_list_leaves
     assert adapters.in_doubt.is_set()
 
 
+async def test_what_a_watch_that_began_anew_tells_is_not_taken_together_with_what_is_gone_since() -> None:
+    server = ApiServer(stored("a", 3), stored("b", 4))
+    adapters = known_to(server)
+    for each in (stored("a", 3), stored("b", 4)):
+        adapters.seen(each, None)
+    assert await names(adapters) == ["a", "b"]
+    server.objects, server.version = {"b": stored("b", 4), "c": stored("c", 15)}, 20
+    for each in (stored("c", 15), stored("b", 4)):
+        adapters.seen(each, None)
+    assert await names(adapters) == ["b", "c"]
+
+
 async def test_a_name_belongs_to_the_last_object_although_nothing_told_of_the_end_of_the_one_before() -> None:
     adapters = known_to(ApiServer(stored("a", 3, uid="first")))
     await adapters.of(KEY)
