@@ -1,24 +1,20 @@
 """Whether objects make sense: the rules of the condition `Accepted`."""
 
-import graphlib
 import re
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lora_api.egress import DEFAULT as DEFAULT_EGRESS
 from lora_api.egress import Egress
+from lora_api.recipes import side_by_side
+from lora_api.recipes.outcome import Rejected
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain.host_access import host_access
-from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Snapshot
-from lora_operator.domain.outcome import Rejected
+from lora_operator.domain.observed import ObservedModel, Snapshot
 
 _SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 """A Service takes DNS-1035 names; 40 characters leave room for suffixes within the 63 of a label."""
-
-Members = Mapping[str, tuple[str, ...]]
-"""The names of the members of each adapter; none for one that is no blend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,44 +81,10 @@ def rejections(snapshot: Snapshot, policy: Policy) -> Mapping[str, Rejected]:
             "spec.modelRef is misspelled, which cannot be changed, delete the LoRAAdapter and create it with the right one",
         )
         return {adapter.meta.uid: missing for adapter in snapshot.adapters}
-    owners = _name_owners(snapshot.adapters)
-    members = {adapter.meta.name: _members(adapter) for adapter in snapshot.adapters}
-    cyclic = _has_cycle(members)
-    found = {}
-    for adapter in snapshot.adapters:
-        rejected = (
-            _name_conflict(adapter, model, owners[adapter.served_name])
-            or _source_rejection(adapter.spec.source, model, policy)
-            or _member_rejection(adapter, members)
-            or (_cycle_rejection(adapter, members) if cyclic else None)
-        )
-        if rejected is not None:
-            found[adapter.meta.uid] = rejected
-    return found
-
-
-def _name_owners(adapters: tuple[ObservedAdapter, ...]) -> Mapping[str, ObservedAdapter]:
-    """Who has each served name: the oldest object that claims it, whatever else is wrong with it."""
-    owners: dict[str, ObservedAdapter] = {}
-    for adapter in sorted(adapters, key=lambda a: (a.meta.created, a.meta.uid)):
-        owners.setdefault(adapter.served_name, adapter)
-    return owners
-
-
-def _name_conflict(adapter: ObservedAdapter, model: ObservedModel, owner: ObservedAdapter) -> Rejected | None:
-    name = adapter.served_name
-    if name == (model.spec.served_name or model.meta.name):
-        return Rejected(
-            Reason.NAME_CONFLICT,
-            f"the served name {name!r} is that of the base model itself; set another spec.servedName",
-        )
-    if owner.meta.uid != adapter.meta.uid:
-        return Rejected(
-            Reason.NAME_CONFLICT,
-            f"the served name {name!r} belongs to the older LoRAAdapter {owner.meta.name}; "
-            "set another spec.servedName, or delete that one",
-        )
-    return None
+    # Whatever else is wrong with it, the oldest object that claims a name has it.
+    oldest_first = sorted(snapshot.adapters, key=lambda a: (a.meta.created, a.meta.uid))
+    base = model.spec.served_name or model.meta.name
+    return side_by_side.rejections(oldest_first, base, lambda spec: _source_rejection(spec.source, model, policy))
 
 
 def _source_rejection(source: AdapterSource | None, model: ObservedModel, policy: Policy) -> Rejected | None:
@@ -187,59 +149,3 @@ def _forbidden_volumes(model: ObservedModel, policy: Policy) -> frozenset[str]:
     if policy.allow_host_path:
         return frozenset()
     return frozenset(volume.name for volume in model.spec.volumes if volume.host_path is not None)
-
-
-def _members(adapter: ObservedAdapter) -> tuple[str, ...]:
-    blend = adapter.spec.blend
-    return () if blend is None else tuple(member.adapter_ref.name for member in blend.members)
-
-
-def _member_rejection(adapter: ObservedAdapter, members: Members) -> Rejected | None:
-    missing = [name for name in members[adapter.meta.name] if name not in members]
-    if not missing:
-        return None
-    return Rejected(
-        Reason.MEMBER_NOT_FOUND,
-        f"the model {adapter.spec.model_ref.name} has no LoRAAdapter {', '.join(missing)}; "
-        "create it with this modelRef, or take it out of spec.blend.members",
-    )
-
-
-def _cycle_rejection(adapter: ObservedAdapter, members: Members) -> Rejected | None:
-    cycle = _cycle_through(adapter.meta.name, members)
-    if cycle is None:
-        return None
-    return Rejected(
-        Reason.BLEND_CYCLE, f"the blend contains itself: {' -> '.join(cycle)}; take one of these members out"
-    )
-
-
-def _has_cycle(members: Members) -> bool:
-    """One cheap walk for all, so that the path is searched only where there is one."""
-    try:
-        graphlib.TopologicalSorter(members).prepare()
-    except graphlib.CycleError:
-        return True
-    return False
-
-
-def _cycle_through(start: str, members: Members) -> tuple[str, ...] | None:
-    """The shortest path from `start` back to itself; None when there is none."""
-    came_from: dict[str, str] = {}
-    open_ends = deque([start])
-    while open_ends:
-        name = open_ends.popleft()
-        for member in members.get(name, ()):
-            if member == start:
-                return (*_path_to(name, start, came_from), start)
-            if member not in came_from:
-                came_from[member] = name
-                open_ends.append(member)
-    return None
-
-
-def _path_to(name: str, start: str, came_from: Mapping[str, str]) -> tuple[str, ...]:
-    path = [name]
-    while path[-1] != start:
-        path.append(came_from[path[-1]])
-    return tuple(reversed(path))

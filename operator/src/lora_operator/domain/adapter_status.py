@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts, DesiredAdapter
 from lora_api.v1alpha1.adapter import AdapterSource, AdapterSummary, HistoryEntry, LoRAAdapterStatus, PodCounts
 from lora_api.v1alpha1.common import ConditionStatus
@@ -12,7 +13,6 @@ from lora_operator.domain import conditions, delivery, facts, memory
 from lora_operator.domain.conditions import Verdict
 from lora_operator.domain.delivery import Delivery
 from lora_operator.domain.observed import ObservedAdapter
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_operator.domain.replicas import Replica
 
 _HISTORY = 10

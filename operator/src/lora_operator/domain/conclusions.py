@@ -4,13 +4,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from lora_api.recipes import revisions
+from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts, Desired, DesiredAdapter
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
-from lora_operator.domain import acceptance, adapter_status, facts, memo, replicas, revisions, rollout
+from lora_operator.domain import acceptance, adapter_status, facts, memo, replicas, rollout
 from lora_operator.domain.adapter_status import Fleet
 from lora_operator.domain.memo import AtRest, Memo
 from lora_operator.domain.observed import ObservedAdapter, Snapshot
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 
 
 @dataclass(frozen=True, slots=True)

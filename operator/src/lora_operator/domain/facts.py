@@ -8,10 +8,10 @@ import hashlib
 import json
 
 from lora_api import labels
+from lora_api.recipes.outcome import Blocked
 from lora_api.runtime_api import AdapterFacts, ResolveResponse, ResolveState
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Resolution, Snapshot, Unreachable
-from lora_operator.domain.outcome import Blocked
 
 
 def source_hash(adapter: ObservedAdapter) -> str:

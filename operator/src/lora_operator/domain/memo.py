@@ -7,11 +7,11 @@ Objects are compared by identity: what a look did not have to read again is the 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from lora_api.recipes.outcome import Blocked, Outcome, Rejected
 from lora_api.runtime_api import AdapterFacts, AdapterReport, Capacity, DesiredAdapter
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec
 from lora_operator.domain.acceptance import Policy
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Resolution, Snapshot, Unreachable
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected
 from lora_operator.domain.replicas import Replica
 
 Reports = Mapping[str, AdapterReport]

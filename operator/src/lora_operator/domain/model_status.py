@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lora_api import labels
+from lora_api.recipes.outcome import Rejected
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.common import ConditionStatus
 from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
@@ -12,7 +13,6 @@ from lora_api.v1alpha1.model import LoRAModelStatus, ModelSummary
 from lora_operator.domain import conditions, memory, render
 from lora_operator.domain.conditions import Verdict
 from lora_operator.domain.observed import ObservedDeployment, ObservedModel, ObservedPod
-from lora_operator.domain.outcome import Rejected
 
 _GRAVEST_FIRST = (
     Reason.OUT_OF_MEMORY,

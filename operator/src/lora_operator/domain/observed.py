@@ -52,6 +52,16 @@ class ObservedAdapter:
     status: LoRAAdapterStatus
 
     @property
+    def uid(self) -> str:
+        """See Declared."""
+        return self.meta.uid
+
+    @property
+    def name(self) -> str:
+        """See Declared."""
+        return self.meta.name
+
+    @property
     def served_name(self) -> str:
         """What clients put in `model=`."""
         return self.spec.served_name or self.meta.name

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from lora_api import labels
+from lora_api.recipes.outcome import Blocked, Rejected
 from lora_api.runtime_api import AdapterFacts, Desired
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.conditions import Reason
@@ -36,7 +37,6 @@ from lora_operator.domain.actions import (
 from lora_operator.domain.conclusions import Conclusions, conclude
 from lora_operator.domain.memo import NOTHING, Memo
 from lora_operator.domain.observed import ObservedAdapter, Snapshot, Unreachable
-from lora_operator.domain.outcome import Blocked, Rejected
 
 Manifest = Mapping[str, Any]
 

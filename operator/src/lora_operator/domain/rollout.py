@@ -6,12 +6,12 @@ its engine, or, with the strategy Rolling, one of them.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from lora_api.recipes.outcome import Outcome, Rejected, Wanted
 from lora_api.runtime_api import Desired, DesiredAdapter, RevisionSpec, RevisionState
 from lora_api.v1alpha1.adapter import UpdateStrategy
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain.memo import AtRest
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Unreachable
-from lora_operator.domain.outcome import Outcome, Rejected, Wanted
 from lora_operator.domain.replicas import Replica, serving_replicas
 
 _SAID = 10

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from lora_api.egress import DEFAULT, Egress
+from lora_api.recipes.outcome import Rejected
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain import acceptance
 from lora_operator.domain.acceptance import Policy
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel
-from lora_operator.domain.outcome import Rejected
 from support.builders import (
     LONG_AGO,
     a_blend,

@@ -2,6 +2,8 @@ from datetime import timedelta
 
 import pytest
 
+from lora_api.recipes import revisions
+from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import (
     AdapterFacts,
     AdapterReport,
@@ -12,10 +14,9 @@ from lora_api.runtime_api import (
 from lora_api.v1alpha1.adapter import HistoryEntry, LoRAAdapterStatus
 from lora_api.v1alpha1.common import Condition
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_operator.domain import adapter_status, conditions, facts, revisions
+from lora_operator.domain import adapter_status, conditions, facts
 from lora_operator.domain.adapter_status import Fleet
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_operator.domain.replicas import serving_replicas
 from support.builders import NOW, a_blend, a_digest, a_pod, a_report, an_adapter, an_inventory, some_facts, unreachable
 

@@ -1,12 +1,12 @@
 from datetime import timedelta
 
 from lora_api import labels
+from lora_api.recipes.outcome import Blocked
 from lora_api.runtime_api import AdapterFacts, ResolveResponse, ResolveState
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain import facts
 from lora_operator.domain.observed import ObservedAdapter, Resolution
-from lora_operator.domain.outcome import Blocked
 from support.builders import (
     NOW,
     a_digest,

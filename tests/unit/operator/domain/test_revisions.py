@@ -1,11 +1,11 @@
 import pytest
 
+from lora_api.recipes import revisions
+from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts
 from lora_api.v1alpha1.adapter import Precision, Verify
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_operator.domain import revisions
 from lora_operator.domain.observed import ObservedAdapter
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 from support.builders import a_blend, a_digest, an_adapter, some_facts
 
 FETCHING = Blocked(AdapterCondition.FETCHED, Reason.FETCHING, "a pod is fetching the files", waiting=True)

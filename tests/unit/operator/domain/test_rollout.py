@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lora_api.recipes import revisions
+from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import Desired, DesiredAdapter, Inventory, RevisionSpec, RevisionState
 from lora_api.v1alpha1.adapter import Verify
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_operator.domain import revisions, rollout
+from lora_operator.domain import rollout
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 from support.builders import a_pod, a_report, an_adapter, an_inventory, some_facts, unreachable
 
 BLOCKED = Blocked(AdapterCondition.COMPATIBLE, Reason.SHAPE_MISMATCH, "it does not fit")

@@ -2,6 +2,7 @@
 
 import re
 
+from lora_api.adapter_flags import adapter_flags
 from lora_api.v1alpha1.model import EngineDtype, LoRAModelSpec
 from lora_operator.domain.render.accelerators import PROFILES
 
@@ -12,9 +13,6 @@ _DRAIN_SECONDS = 100
 """How long a pod that is to end goes on with the requests that it has; vLLM would cut them at once."""
 _DRAIN_FLAG = re.compile(r"(?<!\S)--shutdown[-_]timeout[=\s](\d{1,9})(?!\S)")
 
-_RANK_STEPS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""Values that vLLM takes for --max-lora-rank."""
-
 
 def engine_flags(spec: LoRAModelSpec) -> list[str]:
     """Flags for vLLM's server, all but `--model` and `--served-model-name`, which the runtime adds.
@@ -23,8 +21,6 @@ def engine_flags(spec: LoRAModelSpec) -> list[str]:
     """
     profile = PROFILES[spec.accelerator.type]
     dtype = profile.auto_dtype if spec.engine.dtype is EngineDtype.AUTO else spec.engine.dtype.value.lower()
-    # One slot more than the user asked for: a new revision is loaded beside the one that it will replace.
-    slots = spec.adapters.max_resident + 1
     flags = [
         "--host=0.0.0.0",
         f"--port={SERVING_PORT}",
@@ -32,10 +28,7 @@ def engine_flags(spec: LoRAModelSpec) -> list[str]:
         f"--tensor-parallel-size={spec.engine.tensor_parallel_size}",
         "--api-server-count=1",
         f"--shutdown-timeout={_DRAIN_SECONDS}",
-        "--enable-lora",
-        f"--max-loras={slots}",
-        f"--max-cpu-loras={max(2 * slots, spec.adapters.max_cached)}",
-        f"--max-lora-rank={next(step for step in _RANK_STEPS if step >= spec.adapters.max_rank)}",
+        *adapter_flags(spec.adapters),
     ]
     if spec.engine.max_model_len is not None:
         flags.append(f"--max-model-len={spec.engine.max_model_len}")

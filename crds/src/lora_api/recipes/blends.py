@@ -5,10 +5,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lora_api.recipes.outcome import Blocked
 from lora_api.runtime_api import AdapterFacts, BlendedPart, Digest, Part, Recipe
 from lora_api.v1alpha1.adapter import Blend, BlendMethod
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_operator.domain.outcome import Blocked
 
 Files = Mapping[Digest, AdapterFacts]
 AnyPart = Part | BlendedPart

@@ -1,27 +1,26 @@
 """The revision each adapter should be served as: its recipe, down to trained parts and their weights."""
 
 import graphlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from lora_api.recipes import blends
+from lora_api.recipes.declared import Concluded, Declared
+from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts, Part, RevisionSpec
 from lora_api.v1alpha1.adapter import Blend, BlendMethod, LoRAAdapterSpec
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_operator.domain import recipes
-from lora_operator.domain.memo import AtRest
-from lora_operator.domain.observed import ObservedAdapter
-from lora_operator.domain.outcome import Blocked, Outcome, Rejected, Wanted
 
 Known = Mapping[str, AdapterFacts | Blocked]
 """By UID: the facts of every accepted adapter that has a source."""
 
 
 def outcomes(
-    adapters: tuple[ObservedAdapter, ...],
+    adapters: Sequence[Declared],
     rejected: Mapping[str, Rejected],
     known: Known,
     max_rank: int,
-    before: Mapping[str, AtRest] | None = None,
+    before: Mapping[str, Concluded] | None = None,
 ) -> Mapping[str, Outcome]:
     """What to serve for each adapter, or why not, by UID.
 
@@ -30,36 +29,34 @@ def outcomes(
     """
     before = before or {}
     found: dict[str, Outcome] = {}
-    blends: dict[str, tuple[ObservedAdapter, Blend]] = {}
+    mixed: dict[str, tuple[Declared, Blend]] = {}
     for adapter in adapters:
-        uid = adapter.meta.uid
+        uid = adapter.uid
         if uid in rejected:
             found[uid] = rejected[uid]
         elif adapter.spec.blend is not None:
-            blends[adapter.meta.name] = adapter, adapter.spec.blend
+            mixed[adapter.name] = adapter, adapter.spec.blend
         elif uid in before:
             found[uid] = before[uid].outcome
         else:
             found[uid] = _checked(adapter.spec, _trained(adapter.spec, known[uid], max_rank))
-    if not blends:
+    if not mixed:
         return found
-    uids = {adapter.meta.name: adapter.meta.uid for adapter in adapters}
+    uids = {adapter.name: adapter.uid for adapter in adapters}
     files = {facts.digest: facts for facts in known.values() if isinstance(facts, AdapterFacts)}
-    for name in _members_first(blends):
-        adapter, blend = blends[name]
+    for name in _members_first(mixed):
+        adapter, blend = mixed[name]
         members = members_of(adapter, uids, found)
-        same = before.get(adapter.meta.uid)
+        same = before.get(adapter.uid)
         if same is not None and same.members == tuple(members.values()):
-            found[adapter.meta.uid] = same.outcome
+            found[adapter.uid] = same.outcome
         else:
             blended = _blended(adapter.spec, blend, members, files, max_rank)
-            found[adapter.meta.uid] = _checked(adapter.spec, blended)
+            found[adapter.uid] = _checked(adapter.spec, blended)
     return found
 
 
-def members_of(
-    adapter: ObservedAdapter, uids: Mapping[str, str], found: Mapping[str, Outcome]
-) -> Mapping[str, Outcome]:
+def members_of(adapter: Declared, uids: Mapping[str, str], found: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
     """What the members of a blend come to, by name; nothing for one that is none.
 
     Args:
@@ -78,11 +75,11 @@ def _checked(spec: LoRAAdapterSpec, outcome: Wanted | Blocked) -> Wanted | Block
     return replace(outcome, spec=outcome.spec.model_copy(update={"verify": spec.verify}))
 
 
-def _members_first(blends: Mapping[str, tuple[ObservedAdapter, Blend]]) -> Iterable[str]:
+def _members_first(mixed: Mapping[str, tuple[Declared, Blend]]) -> Iterable[str]:
     """Their names in an order in which every blend comes after the blends among its members."""
     order: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
-    for name, (_, blend) in blends.items():
-        order.add(name, *(m.adapter_ref.name for m in blend.members if m.adapter_ref.name in blends))
+    for name, (_, blend) in mixed.items():
+        order.add(name, *(m.adapter_ref.name for m in blend.members if m.adapter_ref.name in mixed))
     return order.static_order()
 
 
@@ -103,17 +100,17 @@ def _blended(
     spec: LoRAAdapterSpec,
     blend: Blend,
     members: Mapping[str, Outcome],
-    files: recipes.Files,
+    files: blends.Files,
     max_rank: int,
 ) -> Wanted | Blocked:
-    listed: list[recipes.Member] = []
+    listed: list[blends.Member] = []
     for member in blend.members:
         name = member.adapter_ref.name
         outcome = members[name]
         if not isinstance(outcome, Wanted):
             return _member_not_ready(name, outcome)
-        listed.append(recipes.Member(spec.weight * member.weight, outcome.spec))
-    recipe = recipes.blended(blend, tuple(listed), files, max_rank)
+        listed.append(blends.Member(spec.weight * member.weight, outcome.spec))
+    recipe = blends.blended(blend, tuple(listed), files, max_rank)
     if isinstance(recipe, Blocked):
         return recipe
     revision = RevisionSpec.of(
@@ -121,7 +118,7 @@ def _blended(
     )
     digests = {leaf.digest for leaf in recipe.leaves}
     size_bytes = sum(files[digest].size_bytes for digest in digests)
-    return Wanted(revision, recipes.rank_of(recipe, files), size_bytes)
+    return Wanted(revision, blends.rank_of(recipe, files), size_bytes)
 
 
 def _member_not_ready(name: str, why: Rejected | Blocked) -> Blocked:
