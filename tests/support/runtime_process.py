@@ -157,8 +157,26 @@ def start_runtime(
     return RuntimeProcess(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}", process, log)
 
 
-def _start(arguments: list[str], variables: Mapping[str, str], out: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(arguments, env=variables, stdout=out, stderr=out, start_new_session=True)
+def start_without_a_cluster(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> RuntimeProcess:
+    """Starts `lora-runtime serve` with these arguments, in `folder`; it has no admin port."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("LORA_")}
+    variables |= {**CPU_ENVIRONMENT, **(environment or {})}
+    program = Path(sys.executable).with_name("lora-runtime")
+    log = folder / "runtime.log"
+    command = [str(program), "serve", f"--port={port}", f"--state={folder / 'state'}", *arguments, *CPU_FLAGS]
+    with log.open("ab") as out:
+        process = _start(command, variables, out, cwd=folder)
+    return RuntimeProcess(f"http://127.0.0.1:{port}", "", process, log)
+
+
+def _start(
+    arguments: list[str], variables: Mapping[str, str], out: IO[bytes], cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(arguments, env=variables, stdout=out, stderr=out, start_new_session=True, cwd=cwd)
 
 
 def free_port() -> int:

@@ -1,4 +1,7 @@
-"""`python -m lora_runtime [vLLM's flags]`: vLLM's own OpenAI server, with the runtime in its process."""
+"""`python -m lora_runtime [vLLM's flags]`: vLLM's own OpenAI server, with the runtime in its process.
+
+`lora-runtime serve …` is the same for a machine without a cluster; see `standalone.command`.
+"""
 
 import asyncio
 import logging
@@ -13,6 +16,7 @@ from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings
 from lora_runtime.engine.vllm import worker
+from lora_runtime.standalone import command, folders, instead_of_a_pod
 from lora_runtime.store.base_model import ensure_base
 
 log = logging.getLogger("lora_runtime")
@@ -30,25 +34,30 @@ _ENVIRONMENT = {
 }
 _FORGOTTEN = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 """For servers with several API processes; with it vLLM shows what lies in files there, and not what we know."""
+_SERVE = "serve"
 _PLUGINS = ("lora_runtime", "lora_runtime_cpu_kernels")
 
 
 def main() -> None:
     """Runs until vLLM's server ends."""
+    arguments = sys.argv[1:]
+    typed = command.read(arguments[1:], os.environ) if arguments[:1] == [_SERVE] else None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s %(name)s %(message)s", stream=sys.stderr)
     # A library of vLLM's sets the root's level to ERROR while the server starts.
     log.setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        settings = Settings()
+        settings, declared = (Settings(), None) if typed is None else instead_of_a_pod.prepare(typed, os.environ)
     except ValidationError as error:
         sys.exit(f"lora_runtime: the environment is wrong: {_in_one_line(error)}")
+    except (folders.InUse, OSError) as error:
+        sys.exit(f"lora_runtime: {error}")
     for name in _FORGOTTEN:
         os.environ.pop(name, None)
     # Here, not above: prometheus_client looks at the environment when it is imported.
     from lora_runtime import core, plugin
 
-    running = core.start(settings)
+    running = core.start(settings, declared)
     plugin.join(running)
     try:
         folder = asyncio.run(_base_folder(settings, running.expect_base))
@@ -57,7 +66,7 @@ def main() -> None:
     except BaseModelUnavailable as error:
         sys.exit(f"lora_runtime: no base model: {error}")
     os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", "")))
-    serve_vllm(folder, settings.served_name, sys.argv[1:])
+    serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags))
 
 
 async def _base_folder(settings: Settings, expect: Callable[[int], None]) -> Path:

@@ -19,6 +19,9 @@ from lora_runtime.engine.protocol import Engine
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.metrics.runtime import Metrics
 from lora_runtime.service import Service
+from lora_runtime.standalone.conclude import Limits
+from lora_runtime.standalone.declarations import Declarations
+from lora_runtime.standalone.wish import Declared
 from lora_runtime.store.content import ContentStore, open_store
 from lora_runtime.store.room import Volume
 from lora_runtime.store.usage import store_bytes
@@ -40,6 +43,12 @@ class Core:
     loop: asyncio.AbstractEventLoop
     api_keys_file: Path | None
     """What clients must show; None when anybody may ask."""
+    declarations: Declarations | None
+    """Of a runtime without a cluster."""
+
+    def not_ready(self, name: str) -> str | None:
+        """Any thread: why a declared name is not served; None if it is served or was never declared."""
+        return (self.service if self.declarations is None else self.declarations).not_ready(name)
 
     def attach_base(self, base: BaseModel) -> None:
         """Any thread: the base model's modules and shapes are known."""
@@ -55,29 +64,33 @@ class Core:
         self.service.attach_engine(engine)
 
 
-def start(settings: Settings) -> Core:
+def start(settings: Settings, declared: Declared | None = None) -> Core:
     """Returns once the service exists. Its thread ends with the process.
+
+    Args:
+        settings: of this process.
+        declared: what to serve; None waits for what an operator says.
 
     Raises:
         OSError: the store's folder cannot be written.
     """
     started: Future[Core] = Future()
-    threading.Thread(target=_run, args=(settings, started), name="lora-runtime", daemon=True).start()
+    threading.Thread(target=_run, args=(settings, declared, started), name="lora-runtime", daemon=True).start()
     return started.result(timeout=60)
 
 
-def _run(settings: Settings, started: "Future[Core]") -> None:
+def _run(settings: Settings, declared: Declared | None, started: "Future[Core]") -> None:
     try:
-        asyncio.run(_main(settings, started))
+        asyncio.run(_main(settings, declared, started))
     except BaseException as error:
         if not started.done():
             started.set_exception(error)
             return
-        log.critical("the admin server ended; the process ends", exc_info=error)
+        log.critical("the runtime's own thread ended; the process ends", exc_info=error)
     os._exit(70)
 
 
-async def _main(settings: Settings, started: "Future[Core]") -> None:
+async def _main(settings: Settings, declared: Declared | None, started: "Future[Core]") -> None:
     loop = asyncio.get_running_loop()
     # Downloads wait in threads: slow hubs must not keep others from publishing.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="lora-files"))
@@ -106,7 +119,13 @@ async def _main(settings: Settings, started: "Future[Core]") -> None:
     metrics.read(
         service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit, lambda: store.fill
     )
+    limits = Limits(settings.served_name, settings.max_rank)
+    declarations = None if declared is None else Declarations(service, limits, declared, time.monotonic)
+    service.expect_more(more=declarations is not None)
     await service.restore(settings.desired_file)
-    started.set_result(Core(service, workshop, metrics, store, loop, settings.api_keys_file))
+    started.set_result(Core(service, workshop, metrics, store, loop, settings.api_keys_file, declarations))
+    if declarations is not None:
+        await declarations.run()
+        return
     app = admin_app(service, metrics.lifecycle)
     await admin_server(app, settings.admin_host, settings.admin_port, settings.tls_dir).serve()

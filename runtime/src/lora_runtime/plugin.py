@@ -8,10 +8,12 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.datastructures import State
 
+from lora_api.local_api import ADAPTERS_PATH
 from lora_runtime.core import Core
 from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.http.adapters import adapters_router
 from lora_runtime.http.api_keys import ApiKeys
-from lora_runtime.http.guard import Guard
+from lora_runtime.http.guard import PUBLIC, Guard
 from lora_runtime.metrics.generations import observed
 
 if TYPE_CHECKING:
@@ -47,13 +49,19 @@ class LoRAEndpointPlugin:
         """See vLLM's EndpointPlugin."""
         file = self._core.api_keys_file
         keys = None if file is None else ApiKeys(file)
-        app.add_middleware(Guard, in_flight=self._in_flight, traffic=self._core.metrics.traffic, keys=keys)
-        service = self._core.service
+        service, declarations = self._core.service, self._core.declarations
+        paths = PUBLIC if declarations is None else (*PUBLIC, ADAPTERS_PATH)
+        app.add_middleware(
+            Guard, in_flight=self._in_flight, traffic=self._core.metrics.traffic, keys=keys, public=paths
+        )
 
         @app.get(READY_PATH)
         async def ready() -> JSONResponse:
             """Whether every adapter of the document the pod started with is served, or failed for good."""
             return JSONResponse({"ready": service.settled}, status_code=200 if service.settled else 503)
+
+        if declarations is not None:
+            app.include_router(adapters_router(declarations.state))
 
     async def init_state(self, engine_client: "EngineClient | None", state: State, args: Namespace) -> None:
         """See vLLM's EndpointPlugin."""
@@ -73,5 +81,5 @@ class LoRAEndpointPlugin:
         engine.observe_generations(lambda plain: observed(plain, in_flight, metrics.traffic, name_of, time.monotonic))
         give_each_prompt_its_adapter(engine_client, in_flight)
         end_requests_first(engine_client, state)
-        observe_lookups(engine.models, engine.leases, in_flight, service.not_ready, service.compose)
+        observe_lookups(engine.models, engine.leases, in_flight, self._core.not_ready, service.compose)
         self._core.attach_engine(engine)

@@ -113,6 +113,7 @@ class Service:
         self._desired: Desired | None = None
         self._unsettled: set[str] | None = None
         """Names that still hold readiness back; None until there is an engine and a document."""
+        self._more_is_coming = False
         self._loops: dict[str, AdapterLoop] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._news_of = NewsOf()
@@ -135,8 +136,7 @@ class Service:
         def attach() -> None:
             self._turn.engine.set_result(engine)
             self._loop.call_later(_PATIENCE_SECONDS, self._end_patience)
-            if self._desired is not None:
-                self._await_all()
+            self._await_all()
             self._changed()
 
         self._loop.call_soon_threadsafe(attach)
@@ -178,6 +178,16 @@ class Service:
         True from when each adapter that was declared when the engine was there is served or has failed.
         """
         return self._unsettled is not None and not self._unsettled
+
+    @property
+    def desired(self) -> Desired | None:
+        """The document that is worked on."""
+        return self._desired
+
+    def expect_more(self, *, more: bool = True) -> None:
+        """Whether the document is about to change before it is what this process is to begin with."""
+        self._more_is_coming = more
+        self._await_all()
 
     async def restore(self, document_file: Path) -> None:
         """Begins with the newer of the mounted document and the one kept over a container's restart."""
@@ -293,14 +303,16 @@ class Service:
         for name, loop in self._loops.items():
             loop.want(wanted.get(name))
             self._settle(name)
-        if self._unsettled is None and self._turn.engine.done():
-            self._await_all()
+        self._await_all()
         log.info("desired sequence=%s etag=%s adapters=%s", document.sequence, document.etag, len(wanted))
         # Whoever sent it is told by the answer.
         self._changed(at_once=False)
 
     def _await_all(self) -> None:
         """What is declared when the engine is there holds readiness back; what comes later does not."""
+        complete = self._desired is not None and not self._more_is_coming
+        if self._unsettled is not None or not self._turn.engine.done() or not complete:
+            return
         self._unsettled = set(self._loops)
         for name in self._loops:
             self._settle(name)

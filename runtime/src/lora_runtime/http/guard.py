@@ -1,7 +1,7 @@
 """ASGI middleware in front of vLLM's own server: counts requests, hides what is not for clients."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -34,8 +34,16 @@ RETRY_AFTER_SECONDS = 1
 class Guard:
     """Spans every HTTP request, to the last byte of its answer."""
 
-    def __init__(self, app: App, in_flight: InFlight, traffic: Traffic, keys: ApiKeys | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        in_flight: InFlight,
+        traffic: Traffic,
+        keys: ApiKeys | None = None,
+        public: Sequence[str] = PUBLIC,
+    ) -> None:
         self._app = app
+        self._public = public
         self._in_flight = in_flight
         self._traffic = traffic
         self._keys = keys
@@ -55,8 +63,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         """Why nobody behind this one gets to see the request."""
-        if not is_public(scope["path"]):
-            return _not_found(scope["path"])
+        if not is_public(scope["path"], self._public):
+            return _not_found(scope["path"], self._public)
         if self._keys is None or not needs_key(scope.get("method", "GET"), scope["path"]):
             return None
         return None if self._keys.admit(_header(scope, b"authorization")) else _unauthorized()
@@ -77,15 +85,15 @@ class Guard:
                     self._traffic.ended(name, outcome)
 
 
-def is_public(path: str) -> bool:
+def is_public(path: str, public: Sequence[str] = PUBLIC) -> bool:
     """Whether a path is one that clients may reach."""
     path = "/" + path.strip("/")
-    return any(path == public or path.startswith(public + "/") for public in PUBLIC)
+    return any(path == known or path.startswith(known + "/") for known in public)
 
 
-def _not_found(path: str) -> JSONResponse:
+def _not_found(path: str, public: Sequence[str]) -> JSONResponse:
     message = (
-        f"{path} is not served here, but {', '.join(PUBLIC)} are. Adapters are declared as LoRAAdapter objects, and the "
+        f"{path} is not served here, but {', '.join(public)} are. Adapters are declared as LoRAAdapter objects, and the "
         "engine is the operator's."
     )
     error = {"message": message, "type": "NotFoundError", "param": None, "code": 404}

@@ -1,0 +1,199 @@
+"""Turns what is declared here into the document that the service works on, whenever either changes."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_api.local_api import LocalFile, LocalState
+from lora_api.recipes.outcome import Blocked, Wanted
+from lora_api.runtime_api import ResolveRequest, ResolveResponse, ResolveState
+from lora_runtime.retries import retry_delay
+from lora_runtime.service import Service
+from lora_runtime.standalone import manifest, telling
+from lora_runtime.standalone.conclude import NOTHING, Limits, conclude
+from lora_runtime.standalone.wish import Declared, Wish
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_SECONDS = 1.0
+"""How often the file is looked at: by its stamp, since nothing tells of changes in a mounted folder."""
+_ASK_SECONDS = 5.0
+"""How long one question waits before it is told how far a download is."""
+_LONGEST_FILE = 4 << 20
+
+
+@dataclass(slots=True, eq=False)
+class _Question:
+    """What the source of one adapter holds."""
+
+    request: ResolveRequest
+    refresh: str | None
+    poll_seconds: int | None
+    answer: ResolveResponse | None = None
+    """The last that says something; facts are not given up for a refusal."""
+    refused: int = 0
+    """Times in a row."""
+    ask_at: float = 0.0
+    """In monotonic seconds."""
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def answered(self) -> bool:
+        return self.answer is not None and self.answer.state is not ResolveState.FETCHING
+
+
+class Declarations:
+    """Lives on the service's event loop. What other threads may call is marked."""
+
+    def __init__(self, service: Service, limits: Limits, declared: Declared, clock: Callable[[], float]) -> None:
+        """Takes the service that is given the documents, and the monotonic time in seconds."""
+        self._service, self._limits, self._clock = service, limits, clock
+        self._given, self._file, self._hub_token = declared.wishes, declared.file, declared.hub_token
+        self._read: tuple[Wish, ...] = ()
+        self._was_read = False
+        self._stamp: tuple[int, int, int] | None = None
+        self._problem: str | None = None
+        self._questions: dict[str, _Question] = {}
+        self._concluded = NOTHING
+        self._news = asyncio.Event()
+
+    def state(self) -> LocalState:
+        """Any thread: what is declared and what has become of it."""
+        file = None if self._file is None else LocalFile(path=str(self._file), problem=self._problem)
+        inventory, settled = self._service.inventory(), self._service.settled
+        return telling.state_of(self._concluded, inventory, file, self._limits.base, settled=settled)
+
+    def not_ready(self, name: str) -> str | None:
+        """Any thread: why a declared name is not served; None if it is served or was never declared."""
+        return telling.why_not_served(self.state(), name)
+
+    async def run(self) -> None:
+        """Never returns."""
+        while True:
+            self._news.clear()
+            await self._look()
+            self._ask()
+            await self._conclude()
+            if all(question.answered for question in self._questions.values()):
+                self._service.expect_more(more=False)
+            await self._wait()
+
+    async def _wait(self) -> None:
+        now = self._clock()
+        due = [q.ask_at - now for q in self._questions.values() if q.task is None and q.ask_at > now]
+        if self._file is not None:
+            due.append(_LOOK_EVERY_SECONDS)
+        try:
+            await asyncio.wait_for(self._news.wait(), min(due, default=None))
+        except TimeoutError:
+            return
+
+    async def _look(self) -> None:
+        """Reads the file if it is another one than before; what it held before stays if it cannot be read."""
+        if self._file is None:
+            return
+        try:
+            stat = await asyncio.to_thread(self._file.stat)
+            stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            text = await asyncio.to_thread(_text, self._file)
+            found = tuple(self._opened(wish) for wish in manifest.wishes(text))
+            _check_names(self._given, found)
+        except (OSError, UnicodeDecodeError, manifest.Unreadable) as error:
+            problem = f"{self._file}: {error}"
+            if isinstance(error, OSError):
+                self._stamp = None
+                problem = f"{self._file} cannot be read: {error.strerror}"
+            if problem != self._problem:
+                log.error("the adapters stay as they were: %s", problem)
+            self._problem = problem
+            return
+        if self._problem is not None:
+            log.info("the file can be read again file=%s", self._file)
+        log.info("read file=%s adapters=%s", self._file, len(found))
+        self._problem, self._read, self._was_read = None, found, True
+
+    def _opened(self, wish: Wish) -> Wish:
+        return wish.with_hub_token() if self._hub_token else wish
+
+    @property
+    def _wishes(self) -> tuple[Wish, ...]:
+        return (*map(self._opened, self._given), *self._read)
+
+    def _ask(self) -> None:
+        """Asks what is not known of the sources, and again where it is time to."""
+        asked: dict[str, _Question] = {}
+        for wish in self._wishes:
+            source = wish.spec.source
+            if source is None:
+                continue
+            request = ResolveRequest(source=source.place, digest=wish.spec.digest)
+            question = self._questions.pop(wish.uid, None)
+            if question is None or question.request != request or question.refresh != wish.refresh:
+                _drop(question)
+                question = _Question(request, wish.refresh, source.poll_seconds)
+            question.poll_seconds = source.poll_seconds
+            asked[wish.uid] = question
+            if question.task is None and question.ask_at <= self._clock():
+                question.task = asyncio.create_task(self._answer(wish.name, question))
+        for gone in self._questions.values():
+            _drop(gone)
+        self._questions = asked
+
+    async def _answer(self, name: str, question: _Question) -> None:
+        while True:
+            answer = await self._service.resolve(question.request, _ASK_SECONDS)
+            if answer.state is not ResolveState.FETCHING:
+                break
+            if not question.answered:
+                question.answer = answer
+                self._news.set()
+        now, refusal = self._clock(), answer.refusal
+        question.ask_at = float("inf") if question.poll_seconds is None else now + question.poll_seconds
+        if refusal is None:
+            question.answer, question.refused = answer, 0
+        else:
+            if refusal.retryable:
+                question.refused += 1
+                question.ask_at = min(question.ask_at, now + retry_delay(question.refused))
+            if question.answer is None or question.answer.facts is None:
+                question.answer = answer
+            else:
+                log.warning("no newer files adapter=%s why=%s", name, refusal.message)
+        question.task = None
+        self._news.set()
+
+    async def _conclude(self) -> None:
+        answers = {uid: q.answer for uid, q in self._questions.items() if q.answer is not None}
+        unread = self._file is not None and not self._was_read
+        concluded = conclude(self._wishes, answers, self._limits, self._service.desired, keep_others=unread)
+        if concluded.document is not self._service.desired:
+            await self._service.put(concluded.document)
+        for uid, outcome in concluded.outcomes.items():
+            if isinstance(outcome, Wanted) or (isinstance(outcome, Blocked) and outcome.waiting):
+                continue
+            if outcome != self._concluded.outcomes.get(uid):
+                log.warning("refused adapter=%s reason=%s why=%s", uid, outcome.reason, outcome.message)
+        self._concluded = concluded
+
+
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        found = opened.read(_LONGEST_FILE + 1)
+    if len(found) > _LONGEST_FILE:
+        raise manifest.Unreadable(f"it is longer than {_LONGEST_FILE} bytes")
+    return found.decode()
+
+
+def _check_names(given: Sequence[Wish], read: Sequence[Wish]) -> None:
+    if twice := sorted({wish.name for wish in given} & {wish.name for wish in read}):
+        raise manifest.Unreadable(f"{', '.join(twice)} is declared on the command line, too: keep one of them")
+
+
+def _drop(question: _Question | None) -> None:
+    if question is not None and question.task is not None:
+        question.task.cancel()

@@ -1,0 +1,143 @@
+"""Where files are, as a person types it: `hf://owner/name@revision`, `s3://…`, a path. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lora_api.v1alpha1.adapter import AdapterSource, LoRAAdapterSpec
+from lora_api.v1alpha1.common import ModelSource, ServedName
+from lora_runtime.standalone.wish import Wish
+
+DISK = "disk"
+"""The volume that is this machine's whole disk."""
+NO_MODEL = "local"
+"""What adapters of a command line refer to; there is just one base model."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_SERVED_NAME: TypeAdapter[str] = TypeAdapter(ServedName)
+
+IsFolder = Callable[[Path], bool]
+
+
+class Unclear(ValueError):
+    """What was typed names nothing; the message says what could."""
+
+
+def adapter(text: str, is_folder: IsFolder = Path.is_dir) -> Wish:
+    """The adapter that `[NAME=]PLACE[@WEIGHT]` names.
+
+    Args:
+        text: what was typed. A number behind the last `@` is a weight.
+        is_folder: what is on the disk.
+
+    Raises:
+        Unclear: it cannot be understood.
+    """
+    name, named, rest = text.strip().partition("=")
+    if not named or not _is_served_name(name):
+        name, rest = "", text.strip()
+    place, weight = _weighed(rest)
+    found = _place(place, is_folder)
+    name = name or _name_of(found)
+    if not _is_served_name(name):
+        raise Unclear(f"{text!r} needs a name in front, of letters, digits and . _ / -, as in pirate={place}")
+    wish: dict[str, Any] = {"modelRef": {"name": NO_MODEL}, "servedName": name, "source": found, "weight": weight}
+    try:
+        return Wish(name, LoRAAdapterSpec.model_validate(wish))
+    except ValidationError as error:
+        raise Unclear(f"{text!r}: {in_words(error)}") from error
+
+
+def model(text: str, is_folder: IsFolder = Path.is_dir) -> ModelSource:
+    """The base model that a path, `hf://owner/name[@revision]` or `owner/name` names.
+
+    Raises:
+        Unclear: it cannot be understood, or is a place that base models do not come from.
+    """
+    found = _place(text, is_folder)
+    if not found.keys() <= {"huggingFace", "volume"}:
+        raise Unclear(f"{text!r}: a base model comes from a folder or from the hub, as in hf://owner/name")
+    try:
+        return ModelSource.model_validate(found)
+    except ValidationError as error:
+        raise Unclear(f"{text!r}: {in_words(error)}") from error
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with a value, and where in it."""
+    said = (f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors(include_input=False)[:5])
+    return "; ".join(said)
+
+
+def _weighed(text: str) -> tuple[str, float]:
+    place, at, number = text.rpartition("@")
+    return (place, float(number)) if at and place and _NUMBER.fullmatch(number) else (text, 1.0)
+
+
+def _place(text: str, is_folder: IsFolder) -> dict[str, Any]:
+    scheme, has_scheme, rest = text.partition("://")
+    if has_scheme:
+        if (read := _SCHEMES.get(scheme)) is None:
+            raise Unclear(
+                f"{text!r}: {scheme}:// is none of {', '.join(f'{known}://' for known in _SCHEMES)}, or a path"
+            )
+        return read(rest)
+    path = Path(text).expanduser()
+    if text.startswith(("/", ".", "~")) or is_folder(path):
+        inside = str(path.absolute().resolve()).lstrip("/") or "."
+        return {"volume": {"name": DISK, "path": inside}}
+    repo, _, _ = text.partition("@")
+    if _REPO.fullmatch(repo):
+        return _hugging_face(text)
+    raise Unclear(f"{text!r} is no folder here, and no repository of the hub has such a name; write hf://owner/name, "
+                  "s3://bucket/folder, oci://registry/repository:tag, https://server/folder or a path")  # fmt: skip
+
+
+def _hugging_face(rest: str) -> dict[str, Any]:
+    path, _, revision = rest.partition("@")
+    parts = path.strip("/").split("/")
+    found: dict[str, Any] = {"repo": "/".join(parts[:2])}
+    if revision:
+        found["revision"] = revision
+    if parts[2:]:
+        found["subfolder"] = "/".join(parts[2:])
+    return {"huggingFace": found}
+
+
+def _bucket(kind: str) -> Callable[[str], dict[str, Any]]:
+    def read(rest: str) -> dict[str, Any]:
+        bucket, _, prefix = rest.partition("/")
+        return {kind: {"bucket": bucket, "prefix": prefix.strip("/")}}
+
+    return read
+
+
+_SCHEMES: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "hf": _hugging_face,
+    "s3": _bucket("s3"),
+    "gs": _bucket("gcs"),
+    "oci": lambda rest: {"oci": {"reference": rest}},
+    "https": lambda rest: {"http": {"url": f"https://{rest}"}},
+    "http": lambda rest: {"http": {"url": f"http://{rest}"}},
+}
+
+
+def _name_of(place: Mapping[str, Any]) -> str:
+    """The name that a place without one gives: a repository's own, or that of its last folder."""
+    if "huggingFace" in place:
+        return str(place["huggingFace"]["repo"])
+    source = AdapterSource.model_validate(place)
+    last = source.describe().rstrip("/").rpartition("/")[2]
+    return last.partition("@")[0].partition(":")[0]
+
+
+def _is_served_name(name: str) -> bool:
+    try:
+        _SERVED_NAME.validate_python(name)
+    except ValidationError:
+        return False
+    return True

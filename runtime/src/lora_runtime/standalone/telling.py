@@ -1,0 +1,56 @@
+"""What is said of each adapter. Pure."""
+
+from lora_api.local_api import LocalAdapter, LocalFile, LocalState
+from lora_api.recipes.outcome import Outcome, Wanted
+from lora_api.runtime_api import AdapterReport, Inventory, RevisionState
+from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.standalone.conclude import Concluded
+from lora_runtime.standalone.wish import Wish
+
+
+def state_of(
+    concluded: Concluded, inventory: Inventory, file: LocalFile | None, base: str, *, settled: bool
+) -> LocalState:
+    """All of it."""
+    adapters = tuple(_told(wish, concluded, inventory) for wish in concluded.wishes)
+    return LocalState(base=base, settled=settled, file=file, adapters=adapters)
+
+
+def why_not_served(state: LocalState, served_name: str) -> str | None:
+    """Why a declared name is not served; None for one that is served, or was never declared."""
+    found = next((adapter for adapter in state.adapters if adapter.served_name == served_name), None)
+    if found is None or (found.report is not None and found.report.serving is not None):
+        return None
+    return f"The adapter `{served_name}` is declared but not served yet: {found.reason}: {found.message}."
+
+
+def _told(wish: Wish, concluded: Concluded, inventory: Inventory) -> LocalAdapter:
+    outcome = concluded.outcomes[wish.uid]
+    owned = any(entry.uid == wish.uid and entry.name == wish.served_name for entry in concluded.document.adapters)
+    report = inventory.adapter(wish.served_name) if owned else None
+    reason, message = _reason(outcome, report)
+    answer = concluded.answers.get(wish.uid)
+    return LocalAdapter(
+        name=wish.name,
+        served_name=wish.served_name,
+        spec=wish.spec,
+        ready=reason is Reason.SERVING,
+        reason=reason,
+        message=message,
+        revision=outcome.spec.revision if isinstance(outcome, Wanted) else None,
+        facts=None if answer is None else answer.facts,
+        report=report,
+    )
+
+
+def _reason(outcome: Outcome, report: AdapterReport | None) -> tuple[Reason, str]:
+    if not isinstance(outcome, Wanted):
+        return outcome.reason, outcome.message
+    found = None if report is None else report.report(outcome.spec.revision)
+    if found is None:
+        return Reason.LOADING, "it is about to be loaded"
+    if found.state is RevisionState.SERVING:
+        return found.reason or Reason.SERVING, found.message
+    if found.state is RevisionState.FAILED:
+        return found.reason or Reason.LOAD_FAILED, found.message
+    return Reason.LOADING, f"its revision {found.revision} is {found.state}"
