@@ -19,9 +19,11 @@ from lora_api.runtime_api import Desired, Inventory
 from lora_api.v1alpha1.common import ModelSource, VolumeSource
 
 START_SECONDS = 300.0
+SMALL_FLAGS = (
+    "--max-model-len=512", "--max-num-seqs=16", "--kv-cache-memory-bytes=134217728", "--disable-uvicorn-access-log",
+)  # fmt: skip
 CPU_FLAGS = (
-    "--dtype=float32", "--enforce-eager", "--block-size=32", "--max-num-batched-tokens=512", "--max-model-len=512",
-    "--max-num-seqs=16", "--kv-cache-memory-bytes=134217728", "--disable-uvicorn-access-log",
+    "--dtype=float32", "--enforce-eager", "--block-size=32", "--max-num-batched-tokens=512", *SMALL_FLAGS,
 )  # fmt: skip
 CPU_ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -164,10 +166,11 @@ def start_without_a_cluster(
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     variables = {name: value for name, value in os.environ.items() if not name.startswith("LORA_")}
-    variables |= {**CPU_ENVIRONMENT, **(environment or {})}
+    # Of these, what the runtime needs it sets itself.
+    variables |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1", **(environment or {})}
     program = Path(sys.executable).with_name("lora-runtime")
     log = folder / "runtime.log"
-    command = [str(program), "serve", f"--port={port}", f"--state={folder / 'state'}", *arguments, *CPU_FLAGS]
+    command = [str(program), "serve", f"--port={port}", f"--state={folder / 'state'}", *arguments, *SMALL_FLAGS]
     with log.open("ab") as out:
         process = _start(command, variables, out, cwd=folder)
     return RuntimeProcess(f"http://127.0.0.1:{port}", "", process, log)

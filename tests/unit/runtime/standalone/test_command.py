@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from lora_api.accelerators import PROFILES
+from lora_api.v1alpha1.model import AcceleratorType
 from lora_runtime.standalone import command, folders, instead_of_a_pod
 from lora_runtime.standalone.command import Command
 
@@ -22,6 +24,12 @@ def test_flags_that_are_not_its_own_are_vllms() -> None:
     found = typed("--dtype", "float32", "--enforce-eager", "--port=9000")
     assert found.flags[-3:] == ("--dtype", "float32", "--enforce-eager")
     assert "--port=9000" in found.flags
+
+
+def test_what_is_typed_wins_over_what_the_engine_of_this_machine_needs() -> None:
+    found = command.read(["--model", "/models/smol", "--dtype=auto"], {}, PROFILES[AcceleratorType.CPU]).flags
+    assert found.index("--dtype=float32") < found.index("--dtype=auto")
+    assert "--enforce-eager" in found
 
 
 def test_it_listens_on_this_machine_alone_and_makes_room_as_a_pod_does() -> None:

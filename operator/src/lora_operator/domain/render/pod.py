@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lora_api import labels
+from lora_api.accelerators import PROFILES, Profile
 from lora_api.egress import DEFAULT as DEFAULT_EGRESS
 from lora_api.v1alpha1.model import LoRAModelSpec
 from lora_operator.domain.observed import ObservedModel
 from lora_operator.domain.render import merge, mounts
-from lora_operator.domain.render.accelerators import PROFILES, Profile
 from lora_operator.domain.render.config import RenderConfig
 from lora_operator.domain.render.engine_flags import SERVING_PORT, drain_seconds, engine_flags
 from lora_operator.domain.render.errors import RenderError
