@@ -70,7 +70,7 @@ def test_clients_need_a_key_that_may_be_replaced_at_any_time(first: Place) -> No
     assert [ask(key).status_code for key in ("old", "new")] == [200, 200]
     write_mounted(first.keys, {"api-keys": b"new"})
     assert [ask(key).status_code for key in ("old", "new")] == [401, 200]
-    for path in ("/v1/models", "/tokenize", "/version", "/load"):
+    for path in ("/v1/models", "/tokenize", "/version", "/load", "/", "/info", "/generate", "/generate_stream"):
         assert httpx.get(first.runtime.url + path).status_code == 401, path
     for path in ("/health", "/ready", "/metrics"):
         assert httpx.get(first.runtime.url + path).status_code == 200, path

@@ -121,7 +121,6 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
     )
     limits = Limits(settings.served_name, settings.max_rank)
     declarations = None if declared is None else Declarations(service, limits, declared, time.monotonic)
-    service.expect_more(more=declarations is not None)
     await service.restore(settings.desired_file)
     started.set_result(Core(service, workshop, metrics, store, loop, settings.api_keys_file, declarations))
     if declarations is not None:

@@ -10,10 +10,12 @@ from starlette.datastructures import State
 
 from lora_api.local_api import ADAPTERS_PATH
 from lora_runtime.core import Core
+from lora_runtime.engine.completing import Completions
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.http.adapters import adapters_router
 from lora_runtime.http.api_keys import ApiKeys
 from lora_runtime.http.guard import PUBLIC, Guard
+from lora_runtime.http.tgi.routes import tgi_router
 from lora_runtime.metrics.generations import observed
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class LoRAEndpointPlugin:
             raise RuntimeError("the plugin lora_runtime only works in a server started by `python -m lora_runtime`")
         self._core = _core
         self._in_flight = InFlight()
+        self._made: Completions | None = None
 
     def attach_router(self, app: FastAPI) -> None:
         """See vLLM's EndpointPlugin."""
@@ -62,10 +65,16 @@ class LoRAEndpointPlugin:
 
         if declarations is not None:
             app.include_router(adapters_router(declarations.state))
+        app.include_router(tgi_router(self._completions))
+
+    def _completions(self) -> Completions:
+        assert self._made is not None  # noqa: S101  (the server answers once its state is set up)
+        return self._made
 
     async def init_state(self, engine_client: "EngineClient | None", state: State, args: Namespace) -> None:
         """See vLLM's EndpointPlugin."""
         # Here, not above: vLLM may only be imported once the environment is set.
+        from lora_runtime.engine.vllm.completions import VllmCompletions
         from lora_runtime.engine.vllm.ending import end_requests_first
         from lora_runtime.engine.vllm.engine import VllmEngine
         from lora_runtime.engine.vllm.lookups import observe_lookups
@@ -82,4 +91,5 @@ class LoRAEndpointPlugin:
         give_each_prompt_its_adapter(engine_client, in_flight)
         end_requests_first(engine_client, state)
         observe_lookups(engine.models, engine.leases, in_flight, self._core.not_ready, service.compose)
+        self._made = VllmCompletions(state)
         self._core.attach_engine(engine)

@@ -16,7 +16,7 @@ from lora_runtime.observer import Outcome
 @pytest.mark.parametrize("path", [
     "/v1/load_lora_adapter", "/v1/unload_lora_adapter/", "/adapters", "/adapters/x", "//adapters", "/invocations",
     "/collective_rpc", "/sleep", "/scale_elastic_ep", "/inference/v1/abort_requests", "/fault_tolerance/apply",
-    "/v1", "/", "", "/v1/modelsx", "/V1/models", "/v1/chat", "/what/a/later/release/adds",
+    "/v1", "/v1/modelsx", "/V1/models", "/v1/chat", "/what/a/later/release/adds",
 ])  # fmt: skip
 def test_what_is_not_known_to_be_for_clients_is_hidden(path: str) -> None:
     assert not is_public(path)
@@ -24,7 +24,7 @@ def test_what_is_not_known_to_be_for_clients_is_hidden(path: str) -> None:
 
 @pytest.mark.parametrize("path", [
     "/v1/models", "/v1/models/", "/v1/chat/completions", "/v1/chat/completions/batch", "/v1/responses/resp_1/cancel",
-    "/health", "/ready", "/metrics", "/metrics/",
+    "/health", "/ready", "/metrics", "/metrics/", "/", "", "/generate", "/generate_stream", "/info",
 ])  # fmt: skip
 def test_what_clients_and_kubelets_need_is_not(path: str) -> None:
     assert is_public(path)

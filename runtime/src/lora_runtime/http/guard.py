@@ -20,6 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 PUBLIC = (
     "/v1/models", "/v1/completions", "/v1/chat/completions", "/v1/responses", "/v1/messages",
     "/tokenize", "/detokenize",
+    "/", "/generate", "/generate_stream", "/info",
     "/health", "/ping", "/ready", "/metrics", "/version", "/load",
 )  # fmt: skip
 """Paths that clients, kubelets and scrapers need, with what lies below them. All else of vLLM's server is hidden.

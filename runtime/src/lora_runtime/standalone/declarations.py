@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,16 @@ from lora_runtime.standalone.wish import Declared, Wish
 
 log = logging.getLogger(__name__)
 
-_LOOK_EVERY_SECONDS = 1.0
+_LOOK_EVERY_SECONDS = 0.5
 """How often the file is looked at: by its stamp, since nothing tells of changes in a mounted folder."""
+_AT_REST_SECONDS = 0.5
+"""A file that has changed is read once it has not changed for so long: half of it would take the other half away."""
 _ASK_SECONDS = 5.0
 """How long one question waits before it is told how far a download is."""
 _LONGEST_FILE = 4 << 20
+
+
+_Stamp = tuple[int, int, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +47,17 @@ class _Question:
 
     @property
     def answered(self) -> bool:
+        """Whether it is known what the source holds, or why that cannot be known."""
         return self.answer is not None and self.answer.state is not ResolveState.FETCHING
+
+    def hear(self, answer: ResolveResponse, now: float) -> None:
+        """Takes an answer, and decides when to ask again; `now` in monotonic seconds."""
+        self.ask_at = math.inf if self.poll_seconds is None else now + self.poll_seconds
+        self.refused = 0 if answer.refusal is None else self.refused + 1
+        if answer.refusal is not None and answer.refusal.retryable:
+            self.ask_at = min(self.ask_at, now + retry_delay(self.refused))
+        if answer.refusal is None or self.answer is None or self.answer.facts is None:
+            self.answer = answer
 
 
 class Declarations:
@@ -51,9 +67,13 @@ class Declarations:
         """Takes the service that is given the documents, and the monotonic time in seconds."""
         self._service, self._limits, self._clock = service, limits, clock
         self._given, self._file, self._hub_token = declared.wishes, declared.file, declared.hub_token
+        service.expect_more()
         self._read: tuple[Wish, ...] = ()
         self._was_read = False
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: _Stamp | None = None
+        """Of the content that was worked on last."""
+        self._seen: _Stamp | None = None
+        self._seen_at = 0.0
         self._problem: str | None = None
         self._questions: dict[str, _Question] = {}
         self._concluded = NOTHING
@@ -82,7 +102,7 @@ class Declarations:
 
     async def _wait(self) -> None:
         now = self._clock()
-        due = [q.ask_at - now for q in self._questions.values() if q.task is None and q.ask_at > now]
+        due = [max(0.0, q.ask_at - now) for q in self._questions.values() if q.task is None]
         if self._file is not None:
             due.append(_LOOK_EVERY_SECONDS)
         try:
@@ -97,7 +117,9 @@ class Declarations:
         try:
             stat = await asyncio.to_thread(self._file.stat)
             stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-            if stamp == self._stamp:
+            if stamp != self._seen:
+                self._seen, self._seen_at = stamp, self._clock()
+            if stamp == self._stamp or (self._was_read and self._clock() < self._seen_at + _AT_REST_SECONDS):
                 return
             self._stamp = stamp
             text = await asyncio.to_thread(_text, self._file)
@@ -138,6 +160,9 @@ class Declarations:
                 question = _Question(request, wish.refresh, source.poll_seconds)
             question.poll_seconds = source.poll_seconds
             asked[wish.uid] = question
+            if question.task is not None and question.task.done():
+                # Whatever ended it is no answer: it must not go unheard.
+                question.task.result()
             if question.task is None and question.ask_at <= self._clock():
                 question.task = asyncio.create_task(self._answer(wish.name, question))
         for gone in self._questions.values():
@@ -145,27 +170,19 @@ class Declarations:
         self._questions = asked
 
     async def _answer(self, name: str, question: _Question) -> None:
-        while True:
-            answer = await self._service.resolve(question.request, _ASK_SECONDS)
-            if answer.state is not ResolveState.FETCHING:
-                break
-            if not question.answered:
-                question.answer = answer
-                self._news.set()
-        now, refusal = self._clock(), answer.refusal
-        question.ask_at = float("inf") if question.poll_seconds is None else now + question.poll_seconds
-        if refusal is None:
-            question.answer, question.refused = answer, 0
-        else:
-            if refusal.retryable:
-                question.refused += 1
-                question.ask_at = min(question.ask_at, now + retry_delay(question.refused))
-            if question.answer is None or question.answer.facts is None:
-                question.answer = answer
-            else:
-                log.warning("no newer files adapter=%s why=%s", name, refusal.message)
-        question.task = None
-        self._news.set()
+        try:
+            while (
+                answer := await self._service.resolve(question.request, _ASK_SECONDS)
+            ).state is ResolveState.FETCHING:
+                if not question.answered:
+                    question.answer = answer
+                    self._news.set()
+            question.hear(answer, self._clock())
+            if answer.refusal is not None and question.answer is not answer:
+                log.warning("no newer files adapter=%s why=%s", name, answer.refusal.message)
+            question.task = None
+        finally:
+            self._news.set()
 
     async def _conclude(self) -> None:
         answers = {uid: q.answer for uid, q in self._questions.items() if q.answer is not None}

@@ -27,6 +27,9 @@ def wishes(text: str) -> tuple[Wish, ...]:
     Raises:
         Unreadable: some part of it is not as an API server would take it.
     """
+    if not text.strip():
+        # As a file is for a moment that somebody writes anew.
+        raise Unreadable("it is empty; to declare nothing, leave a comment in it")
     try:
         objects = [found for document in yaml.safe_load_all(text) for found in _objects(document)]
     except yaml.YAMLError as error:

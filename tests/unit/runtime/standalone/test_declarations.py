@@ -55,7 +55,6 @@ class Machine:
         self.task: asyncio.Task[None] | None = None
 
     async def start(self, *, engine: bool = True) -> None:
-        self.service.expect_more()
         await self.service.restore(self.folder / "none")
         if engine:
             self.service.attach_engine(self.engine)
@@ -134,7 +133,7 @@ async def test_a_name_that_leaves_the_file_is_not_served_any_more(machine: Machi
     machine.write(an_object("pirate"))
     await machine.start()
     await machine.ready("given", "pirate")
-    machine.write("")
+    machine.write("# none")
     await machine.ready("given")
     assert "pirate" not in machine.engine.published
 
@@ -161,6 +160,19 @@ async def test_a_file_that_is_taken_away_changes_nothing(machine: Machine) -> No
     machine.file.unlink()
     await machine.until(lambda state: state.file is not None and "No such file" in str(state.file.problem))
     assert sorted(machine.engine.published) == ["given", "pirate"]
+
+
+async def test_a_file_that_is_being_written_takes_nothing_away(machine: Machine) -> None:
+    whole = an_object("pirate") + an_object("formal")
+    machine.write(whole)
+    await machine.start()
+    await machine.ready("given", "pirate", "formal")
+    begun = time.monotonic()
+    while time.monotonic() < begun + 1.5:
+        for text in ("", an_object("pirate"), whole):
+            machine.file.write_text(text)
+            await asyncio.sleep(0.05)
+            assert sorted(machine.engine.published) == ["formal", "given", "pirate"]
 
 
 async def test_a_name_that_is_on_the_command_line_may_not_be_in_the_file(machine: Machine) -> None:
@@ -213,7 +225,7 @@ async def test_a_source_that_comes_to_be_is_found_without_an_edit(machine: Machi
 
 
 async def test_readiness_waits_for_what_is_declared_at_the_start_while_it_is_fetched(machine: Machine) -> None:
-    machine.write("")
+    machine.write("# none")
     machine.sources.gate.clear()
     await machine.start()
     await machine.until(lambda state: bool(machine.sources.asked) and bool(state.adapters))

@@ -44,11 +44,12 @@ def test_what_kubectl_gets_of_a_cluster_can_be_served_as_it_is() -> None:
     assert [(w.name, w.refresh) for w in found] == [("pirate", "2")]
 
 
-def test_an_empty_file_declares_nothing() -> None:
-    assert manifest.wishes("") == ()
+def test_a_file_with_a_comment_alone_declares_nothing() -> None:
+    assert manifest.wishes("# none\n---\n") == ()
 
 
 @pytest.mark.parametrize(("text", "says"), [
+    (" \n", "it is empty"),
     ("a: [", "it is not YAML: .* line 1"),
     (a_file(an_object(wieght=0.5)), "LoRAAdapter pirate: spec.wieght: Extra inputs are not permitted"),
     (a_file(an_object(weight=11)), "spec.weight: Input should be less than or equal to 10"),

@@ -39,6 +39,9 @@ def check(client: EngineClient, state: State, args: Namespace) -> None:
         ),
         "BaseServing._check_model": _takes(BaseServing, "_check_model", "request"),
         "BaseServing._maybe_get_adapters": _takes(BaseServing, "_maybe_get_adapters", "request"),
+        "OpenAIServingCompletion.create_completion": _takes(
+            getattr(state, "openai_serving_completion", None), "create_completion", "raw_request"
+        ),
         "LoRAModelManager._last_slot_layout": _recomputes_slots(),
     }
     if missing := sorted(name for name, there in needed.items() if not there):
