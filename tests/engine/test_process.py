@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
 
 from engine.conftest import PROMPT, TOKENS, World, states
 from lora_api.runtime_api import DesiredAdapter
@@ -70,6 +72,12 @@ def test_clients_need_a_key_that_may_be_replaced_at_any_time(first: Place) -> No
     assert [ask(key).status_code for key in ("old", "new")] == [200, 200]
     write_mounted(first.keys, {"api-keys": b"new"})
     assert [ask(key).status_code for key in ("old", "new")] == [401, 200]
+    text = InferenceClient(first.runtime.url, token="new").text_generation(
+        "Ask", max_new_tokens=1, return_full_text=True
+    )
+    assert str(text).startswith("Ask")
+    with pytest.raises(HfHubHTTPError, match="401"):
+        InferenceClient(first.runtime.url, token="old").text_generation("Ask", max_new_tokens=1)
     for path in ("/v1/models", "/tokenize", "/version", "/load", "/", "/info", "/generate", "/generate_stream"):
         assert httpx.get(first.runtime.url + path).status_code == 401, path
     for path in ("/health", "/ready", "/metrics"):

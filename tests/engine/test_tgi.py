@@ -1,11 +1,13 @@
 """TGI's API, asked by the client that people use for it, and held against the OpenAI routes and PEFT."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from huggingface_hub import (
     InferenceClient,
+    TextGenerationInputGrammarType,
     TextGenerationOutput,
     TextGenerationStreamOutput,
 )
@@ -112,6 +114,17 @@ def test_an_answer_ends_with_what_stops_it(served: World, client: InferenceClien
     assert found.details is not None
     assert found.generated_text == text[: text.index(stop) + len(stop)]
     assert found.details.finish_reason == "stop_sequence"
+
+
+@pytest.mark.parametrize(("grammar", "form"), [
+    ({"type": "regex", "value": "[ab]{4}"}, "[ab]{4}"),
+    ({"type": "json", "value": {"type": "boolean"}}, "true|false"),
+    ({"type": "json_schema", "value": {"name": "n", "schema": {"type": "boolean"}}}, "true|false"),
+], ids=str)  # fmt: skip
+def test_an_answer_has_the_form_of_its_grammar(client: InferenceClient, grammar: dict[str, object], form: str) -> None:
+    wish = TextGenerationInputGrammarType.parse_obj_as_instance(grammar)
+    text = client.text_generation(PROMPT, adapter_id="x", max_new_tokens=TOKENS, grammar=wish)
+    assert re.fullmatch(form, str(text).strip()), text
 
 
 def test_of_two_drawn_answers_the_likelier_comes_first(client: InferenceClient) -> None:
