@@ -68,9 +68,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
     typed, rest = parser.parse_known_args(arguments)
     try:
         model = places.model(typed.model)
-        served_name = typed.served_model_name or model.describe().rpartition("@")[0].rpartition("/")[2] or "base"
-        if model.volume is not None and not typed.served_model_name:
-            served_name = model.volume.path.rpartition("/")[2]
+        served_name = typed.served_model_name or _called(model)
         TypeAdapter(ServedName).validate_python(served_name)
         listed = [entry for entry in environment.get(ADAPTERS_VARIABLE, "").split(",") if entry.strip()]
         wishes = tuple(places.adapter(text) for text in (*typed.adapter, *listed))
@@ -111,6 +109,12 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
             *rest,
         ),
     )
+
+
+def _called(model: ModelSource) -> str:
+    """The last part of where it comes from."""
+    place = model.volume.path if model.volume is not None else model.hugging_face.repo if model.hugging_face else ""
+    return place.rpartition("/")[2]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -87,7 +87,7 @@ def _place(text: str, is_folder: IsFolder) -> dict[str, Any]:
             )
         return read(rest)
     path = Path(text).expanduser()
-    if text.startswith(("/", ".", "~")) or is_folder(path):
+    if text.startswith(("/", ".", "~")) or (text and is_folder(path)):
         inside = str(path.absolute().resolve()).lstrip("/") or "."
         return {"volume": {"name": DISK, "path": inside}}
     repo, _, _ = text.partition("@")

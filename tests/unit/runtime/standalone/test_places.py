@@ -84,6 +84,11 @@ def test_what_means_nothing_is_refused_in_words(text: str, says: str) -> None:
         places.adapter(text, nothing_is_here)
 
 
+def test_no_place_is_not_the_folder_that_it_is_typed_in() -> None:
+    with pytest.raises(places.Unclear, match="no folder here"):
+        places.adapter("x=")
+
+
 def test_a_base_model_comes_from_a_folder_or_from_the_hub() -> None:
     assert places.model("team/smol@v1", nothing_is_here).describe() == "team/smol@v1"
     assert places.model("/models/smol", nothing_is_here).describe() == "volume disk/models/smol"
