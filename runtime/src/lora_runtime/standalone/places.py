@@ -20,19 +20,19 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _SERVED_NAME: TypeAdapter[str] = TypeAdapter(ServedName)
 
-IsFolder = Callable[[Path], bool]
+IsHere = Callable[[Path], bool]
 
 
 class Unclear(ValueError):
     """What was typed names nothing; the message says what could."""
 
 
-def adapter(text: str, is_folder: IsFolder = Path.is_dir) -> Wish:
+def adapter(text: str, is_here: IsHere = Path.exists) -> Wish:
     """The adapter that `[NAME=]PLACE[@WEIGHT]` names.
 
     Args:
         text: what was typed. A number behind the last `@` is a weight.
-        is_folder: what is on the disk.
+        is_here: what is on the disk.
 
     Raises:
         Unclear: it cannot be understood.
@@ -41,7 +41,7 @@ def adapter(text: str, is_folder: IsFolder = Path.is_dir) -> Wish:
     if not named or not _is_served_name(name):
         name, rest = "", text.strip()
     place, weight = _weighed(rest)
-    found = _place(place, is_folder)
+    found = _place(place, is_here)
     name = name or _name_of(found)
     if not _is_served_name(name):
         raise Unclear(f"{text!r} needs a name in front, of letters, digits and . _ / -, as in pirate={place}")
@@ -52,13 +52,13 @@ def adapter(text: str, is_folder: IsFolder = Path.is_dir) -> Wish:
         raise Unclear(f"{text!r}: {in_words(error)}") from error
 
 
-def model(text: str, is_folder: IsFolder = Path.is_dir) -> ModelSource:
+def model(text: str, is_here: IsHere = Path.exists) -> ModelSource:
     """The base model that a path, `hf://owner/name[@revision]` or `owner/name` names.
 
     Raises:
         Unclear: it cannot be understood, or is a place that base models do not come from.
     """
-    found = _place(text, is_folder)
+    found = _place(text, is_here)
     if not found.keys() <= {"huggingFace", "volume"}:
         raise Unclear(f"{text!r}: a base model comes from a folder or from the hub, as in hf://owner/name")
     try:
@@ -78,7 +78,7 @@ def _weighed(text: str) -> tuple[str, float]:
     return (place, float(number)) if at and place and _NUMBER.fullmatch(number) else (text, 1.0)
 
 
-def _place(text: str, is_folder: IsFolder) -> dict[str, Any]:
+def _place(text: str, is_here: IsHere) -> dict[str, Any]:
     scheme, has_scheme, rest = text.partition("://")
     if has_scheme:
         if (read := _SCHEMES.get(scheme)) is None:
@@ -87,7 +87,7 @@ def _place(text: str, is_folder: IsFolder) -> dict[str, Any]:
             )
         return read(rest)
     path = Path(text).expanduser()
-    if text.startswith(("/", ".", "~")) or (text and is_folder(path)):
+    if text.startswith(("/", ".", "~")) or (text and is_here(path)):
         inside = str(path.absolute().resolve()).lstrip("/") or "."
         return {"volume": {"name": DISK, "path": inside}}
     repo, _, _ = text.partition("@")

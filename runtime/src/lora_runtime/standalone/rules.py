@@ -36,7 +36,7 @@ def _of_source(source: AdapterSource) -> Iterator[str]:
         if store is not None and not _is_inside(store.prefix):
             yield f"source.{where}.prefix: must be a path inside the bucket, without a leading '/', '//', '.' or '..'"
     if source.http is not None and ("?" in source.http.url or "#" in source.http.url):
-        yield "source.http.url: must be the URL of a folder, without '?' and '#'; keep secrets in the Secret of credentialsRef"
+        yield "source.http.url: must be the URL of a folder or file, without '?' and '#'; keep secrets in the Secret of credentialsRef"
 
 
 def _is_inside(prefix: str) -> bool:

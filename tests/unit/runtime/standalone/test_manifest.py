@@ -84,7 +84,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     "must be a path inside the bucket, without a leading '/', '//', '.' or '..'": {
         "source": {"s3": {"bucket": "bucket", "prefix": "a//b"}}
     },
-    "must be the URL of a folder, without '?' and '#'; keep secrets in the Secret of credentialsRef": {
+    "must be the URL of a folder or file, without '?' and '#'; keep secrets in the Secret of credentialsRef": {
         "source": {"http": {"url": "https://example.com/a?key=1"}}
     },
     "rank may only be set with method SVD, TIES or DARE": a_blend(rank=4),

@@ -36,7 +36,7 @@ def test_a_place_is_what_its_scheme_says_a_path_or_a_repository(text: str, expec
     assert source(text) == expected
 
 
-def test_a_folder_that_is_there_wins_over_a_repository_of_that_name() -> None:
+def test_what_is_there_wins_over_a_repository_of_that_name() -> None:
     found = places.adapter("x=team/pirate", lambda path: True).spec.source
     assert found is not None
     assert found.volume is not None
