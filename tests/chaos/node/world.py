@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import httpx
+import urllib3
 from kubernetes import client
 
 from chaos import watching
@@ -22,7 +23,7 @@ from chaos.sightings import Served, Wanted
 from chaos.steps import Kind, Step
 from chaos.timers import Timers
 from chaos.user import Users
-from chaos.watching import Following, is_ready
+from chaos.watching import Following
 from chaos.wishes import Flaw, Wish
 from e2e.conftest import borrowing_the_environment, image, open_to_all
 from local_cluster import Cluster
@@ -33,6 +34,7 @@ from support import pod_processes
 from support.models import tiny_adapter, tiny_base
 
 NAMESPACE = "chaos"
+_LEASE = "lora-operator"
 _ANSWER_SECONDS = 10.0
 _START_GRACE_SECONDS = 3.0
 _CUT_GRACE_SECONDS = 5.0
@@ -56,6 +58,7 @@ class Node:
         self.pods = watching.pods(api, NAMESPACE, self.owner.name)
         self._operators = Following(client.CoreV1Api(api).list_namespaced_pod, (OPERATOR_NAMESPACE,), api)
         self._core = client.CoreV1Api(api)
+        self._coordination = client.CoordinationV1Api(api)
         self._http = httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False)
         self._timers = Timers()
         self._closed = threading.Event()
@@ -168,12 +171,18 @@ class Node:
         return [each for name in dict(self._operators.objects) for each in pod_processes.of_pod(name, "lora_operator")]
 
     def _await_operator(self) -> None:
-        """Ends the excuse of an operator that starts."""
+        """Ends the excuse of an operator that starts, once it has the Lease of the one that was killed."""
         while not self._closed.wait(0.2):
-            pods = [pod for name, pod in dict(self._operators.objects).items() if name not in self._killed]
-            if any(is_ready(pod) for pod in pods):
+            if self._lease_holder() in dict(self._operators.objects).keys() - self._killed:
                 self.excuses.end(OPERATOR, "death", time.monotonic(), _START_GRACE_SECONDS)
                 return
+
+    def _lease_holder(self) -> str:
+        """The operator's pod that is at work; empty while the API server is away."""
+        with contextlib.suppress(client.exceptions.ApiException, urllib3.exceptions.HTTPError):
+            lease = self._coordination.read_namespaced_lease(_LEASE, OPERATOR_NAMESPACE)
+            return str(lease.spec.holder_identity or "").partition("_")[0]
+        return ""
 
 
 def spec_of(wish: Wish) -> Json:

@@ -72,14 +72,15 @@ class OperatorProcess:
                         stdout=output,
                         stderr=output,
                     )
-            elif not self._well and self._answers():
+            elif not self._well and self._leads():
                 self._well = True
                 self._excuses.end(OPERATOR, _DEATH, time.monotonic(), _START_GRACE_SECONDS)
 
-    def _answers(self) -> bool:
-        url = f"http://127.0.0.1:{self._operator.environment['LORA_OPERATOR_HEALTH_PORT']}/healthz"
+    def _leads(self) -> bool:
+        """Whether it is at work: one that starts waits until the Lease of the one that was killed has run out."""
+        url = f"http://127.0.0.1:{self._operator.environment['LORA_OPERATOR_METRICS_PORT']}/metrics"
         try:
-            with urllib.request.urlopen(url, timeout=0.5):  # our own process
-                return True
+            with urllib.request.urlopen(url, timeout=0.5) as answer:  # our own process
+                return b"\nlora_operator_leader 1.0" in answer.read()
         except OSError:
             return False

@@ -94,7 +94,8 @@ class Start:
         with probe(self.layout) as api:
             if self.layout.addresses is not None:
                 cgroups.create(self.layout.cgroup)
-            self._start("etcd", "kube-apiserver", "containerd")
+            self._start("etcd", "containerd")
+            self._start_api_server(api)
             with self.progress.step("waiting for the API server"):
                 self._wait(api.answers, "the API server was ready", "etcd", "kube-apiserver")
             self._start("kube-controller-manager", "kube-scheduler")
@@ -102,6 +103,12 @@ class Start:
                 self._start_node(api)
             with self.progress.step("waiting for the default service account"):
                 self._wait(api.has_default_account, "pods could be made", "kube-apiserver", "kube-controller-manager")
+
+    def _start_api_server(self, api: readiness.ApiProbe) -> None:
+        if "kube-apiserver" not in processes.components(processes.owned(owner_of(self.layout))):
+            # One that was killed is for a moment no process of ours any more, and still has its port.
+            self._wait(lambda: not api.is_listened_for(), "the port of the last API server was free", "etcd")
+            self._start("kube-apiserver")
 
     def _start_node(self, api: readiness.ApiProbe) -> None:
         layout = self.layout

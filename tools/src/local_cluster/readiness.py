@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Callable, Collection
@@ -27,12 +28,21 @@ class ApiProbe:
         context = ssl.create_default_context(cafile=str(layout.pki / "ca.crt"))
         context.load_cert_chain(layout.pki / "admin.crt", layout.pki / "admin.key")
         self._node = layout.record.name
+        self._address = layout.api_host, layout.record.api_port
         # The environment's proxies know no way to an address that exists on this machine only.
         self._client = httpx.Client(base_url=layout.api_url, verify=context, timeout=5, trust_env=False)
 
     def close(self) -> None:
         """Lets go of the connections."""
         self._client.close()
+
+    def is_listened_for(self) -> bool:
+        """Whether somebody has the API server's port."""
+        try:
+            with socket.create_connection(self._address, timeout=1):
+                return True
+        except OSError:
+            return False
 
     def answers(self) -> bool:
         """Whether the API server is ready."""
