@@ -47,6 +47,7 @@ class ApiProxy:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._silent = False
+        self._refused: bytes | None = None
         self._writes_pass = asyncio.Event()
         self._writes_pass.set()
         self.late: list[tuple[str, int]] = []
@@ -78,6 +79,14 @@ class ApiProxy:
     def silence_watches(self) -> None:
         """From now on no watcher hears anything, nor that it does not; other requests are answered."""
         self._silent = True
+
+    def refuse_watches(self, plural: str) -> None:
+        """From now on a watch of this resource cannot be begun, while other ones can."""
+        self._refused = f"/{plural}?".encode()
+
+    def take_watches(self) -> None:
+        """All can be begun again."""
+        self._refused = None
 
     def hold_writes(self) -> None:
         """From now on, patches stay on their way; they will arrive even if who sent them has given them up."""
@@ -129,6 +138,8 @@ class ApiProxy:
     async def _ask(self, asked: asyncio.StreamReader, far: asyncio.StreamWriter, course: _Course) -> None:
         while request := await asked.read(65536):
             course.watches = course.watches or _WATCH in request
+            if self._refused is not None and _WATCH in request and self._refused in request:
+                return
             if request.startswith(_WRITE) and not self._writes_pass.is_set():
                 course.held = request.split(b" ", 2)[1].decode()
                 await self._writes_pass.wait()

@@ -10,7 +10,7 @@ from lora_api import labels
 
 Stop = Callable[[], None]
 
-_FOR_A_DAY = (5.0,) * (24 * 60 * 12)
+_FOR_A_DAY = (2.0,) * (24 * 60 * 30)
 
 
 def settings() -> kopf.OperatorSettings:
@@ -28,7 +28,7 @@ def settings() -> kopf.OperatorSettings:
     tuned.watching.label_selectors["pods"] = f"{labels.MANAGED_BY_LABEL}={labels.MANAGED_BY}"
     tuned.networking.request_timeout = 30
     # Kopf would give up, and end the operator, when the API server is away for a minute.
-    tuned.networking.error_backoffs = (1, 1, 2, 3, *_FOR_A_DAY)
+    tuned.networking.error_backoffs = (1, 1, *_FOR_A_DAY)
     # Kinds and namespaces are known; scanning for them would need rights on all CRDs and namespaces.
     tuned.scanning.disabled = True
     return tuned
