@@ -76,6 +76,25 @@ def test_one_that_stands_by_takes_over_within_twenty_seconds_of_a_kill(pair: Pai
         assert pair.is_taken_over(time.monotonic()) < TAKES_OVER_SECONDS
 
 
+def test_one_that_is_started_anew_in_the_container_of_a_killed_one_takes_over_at_once(
+    api_server: Cluster, team: Team, tmp_path: Path
+) -> None:
+    operator = Operator(api_server, team.namespace, tmp_path)
+    operator.environment["LORA_OPERATOR_POD_UID"] = "3f1c"
+    operator.may_die()
+    with operator.running() as first:
+        eventually("it leads", lambda: "at work as operator-0_3f1c_" in operator.log.read_text())
+        secret = eventually("the CA", lambda: team.find(team.core.read_namespaced_secret, "lora-operator-ca"))
+        operator.mount_ca(secret.data)
+        first.kill()
+        first.wait(timeout=10)
+    with operator.running():
+        started = time.monotonic()
+        team.create(MODEL)
+        eventually("the Deployment", lambda: team.find(team.apps.read_namespaced_deployment))
+        assert time.monotonic() - started < 10, "it waited for its own Lease"
+
+
 def test_one_that_stands_by_takes_over_at_once_from_one_that_is_stopped(pair: Pair) -> None:
     with pair.running() as (first, _):
         first.terminate()

@@ -61,8 +61,9 @@ async def run(config: Config, clock: Clock | None = None) -> None:
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
         identity = Identity(authority, config.certificate_lifetime, clock)
         certificates = Certificates(authority, config.certificate_lifetime)
-        name = f"{config.pod_name}_{uuid.uuid4()}"
-        leader = Leader(Leases(kube, config.namespace, config.lease), name, clock, elapsed, Terms())
+        container = f"{config.pod_name}_{config.pod_uid}_" if config.pod_uid else ""
+        name = f"{container or config.pod_name + '_'}{uuid.uuid4()}"
+        leader = Leader(Leases(kube, config.namespace, config.lease), name, clock, elapsed, Terms(), container)
         writer = kube.writing_while(leader.seconds_to_write)
         async with RuntimeAdmin(identity.context, leader.seconds_to_write) as admin:
             try:

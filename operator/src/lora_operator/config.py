@@ -36,6 +36,8 @@ class Config(BaseSettings):
     """Where the operator itself runs, and keeps its CA."""
     pod_name: str = "lora-operator"
     """Who reports Events, and holds the Lease."""
+    pod_uid: str = ""
+    """Of the pod whose only container this process is; empty when it is not known to be one."""
     lease: str = Field(default="lora-operator", min_length=1)
     """Name of the Lease in its own namespace: of all operators that share it, one works and the others stand by."""
     pod_labels: Annotated[dict[str, str], NoDecode] = {"app.kubernetes.io/name": "lora-operator"}

@@ -1,7 +1,6 @@
 """The runtime's heart: holds the desired document, one loop per served name, and tells what there is."""
 
 import asyncio
-import contextlib
 import contextvars
 import functools
 import logging
@@ -24,11 +23,13 @@ from lora_api.runtime_api import (
 )
 from lora_api.v1alpha1.model import Composition
 from lora_runtime.adapter_loop import AdapterLoop, EngineTurn, Maker
+from lora_runtime.bulletin import Bulletin
 from lora_runtime.composing import Wish
 from lora_runtime.compositions import Compositions
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, Tier
-from lora_runtime.news import NewsOf
+from lora_runtime.kept_document import KeptDocument
 from lora_runtime.observer import Nobody, Observer
+from lora_runtime.readiness import Readiness
 from lora_runtime.resolutions import Resolutions, Resolver
 from lora_runtime.store.content import Needed
 
@@ -39,17 +40,8 @@ Clock = Callable[[], float]
 _PATIENCE_SECONDS = 30.0
 """How long a pod that starts without a document waits for one before it becomes ready with the base model alone."""
 
-_MOMENT_SECONDS = 0.1
-"""What nobody waits for is told with what comes next, or after this long: each message costs the operator a pass."""
-
 TIDY_AFTER_SECONDS = 5.0
 """Files are collected this long after a change, so that a burst of changes costs one sweep."""
-
-
-_KEPT_HOW_WELL = 1
-"""gzip's level: nothing has to fit anywhere, and it is written at each change."""
-_DIGITS = 20
-"""No version of an inventory has as many."""
 
 
 class OutOfOrder(Exception):
@@ -103,28 +95,20 @@ class Service:
         self._tidy_after_seconds = tidy_after_seconds
         self._loop = asyncio.get_running_loop()
         self._boot_id = boot_id
+        self._bulletin = Bulletin(boot_id, clock)
         self._workshop = workshop
         self._files = files
         files.keep(self._needed)
-        self._kept_document = state_folder / "desired.json.gz"
+        self._kept = KeptDocument(state_folder)
         self._clock = clock
         self._resolutions = Resolutions(workshop)
         self._turn = EngineTurn()
         self._desired: Desired | None = None
-        self._unsettled: set[str] | None = None
-        """Names that still hold readiness back; None until there is an engine and a document."""
+        self._readiness = Readiness()
         self._more_is_coming = False
         self._loops: dict[str, AdapterLoop] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._news_of = NewsOf()
-        self._news = asyncio.Event()
-        self._told = 0
-        """The version that whoever waits for news was told of."""
-        self._telling: asyncio.TimerHandle | None = None
-        self._arrived: dict[str, frozenset[tuple[str, RevisionState]]] = {}
-        """By name, as it was told."""
         self._untidy = asyncio.Event()
-        self._writing = asyncio.Lock()
         self._compositions = Compositions(
             composition, workshop, self._turn, clock, observer, served=self._serving, spawn=self._spawn
         )
@@ -177,7 +161,7 @@ class Service:
 
         True from when each adapter that was declared when the engine was there is served or has failed.
         """
-        return self._unsettled is not None and not self._unsettled
+        return self._readiness.reached
 
     @property
     def desired(self) -> Desired | None:
@@ -191,9 +175,9 @@ class Service:
 
     async def restore(self, document_file: Path) -> None:
         """Begins with the newer of the mounted document and the one kept over a container's restart."""
-        found = [d for d in (_read(document_file), _read(self._kept_document)) if d is not None]
-        if found:
-            self._adopt(max(found, key=lambda document: document.sequence))
+        found = self._kept.or_newer(document_file)
+        if found is not None:
+            self._adopt(found)
 
     async def put(self, document: Desired) -> None:
         """Makes a document the goal.
@@ -211,7 +195,7 @@ class Service:
             )
         self._adopt(document)
         # Nobody waits for the disk: who falls back to an older one is told once more.
-        self._spawn(self._keep_newest(document))
+        self._spawn(self._kept.keep(document, lambda: self._desired is document))
 
     async def patch(self, etag: str, patch: DesiredPatch) -> None:
         """Makes the document with this etag, changed by a patch, the goal.
@@ -230,9 +214,8 @@ class Service:
     def inventory(self, since: str | None = None) -> Inventory:
         """Any thread: what there is now. On the loop, `since` leaves out what is as it was in the inventory of that etag."""
         engine = self._turn.engine
-        version = self._news_of.version
-        earlier = None if since is None else self._version_of(since)
-        news = None if earlier is None else self._news_of.since(earlier)
+        version = self._bulletin.version
+        earlier, news = self._bulletin.since(since) or (None, None)
         # A copy, made in one step: other threads look, too.
         loops = self._loops.copy()
         names = sorted(loops if news is None else news.changed)
@@ -244,27 +227,14 @@ class Service:
             desired_etag=self._desired.etag if self._desired is not None else None,
             capacity=engine.result().capacity if engine.done() else None,
             adapters=tuple(loops[name].report() for name in names),
-            since=None if news is None else earlier,
+            since=earlier,
             gone=() if news is None else tuple(sorted(news.gone)),
         )
 
     async def inventory_after(self, etag: str | None, wait_seconds: float, since: str | None = None) -> Inventory:
         """What there is, as soon as there is news since what `etag` names, or after `wait_seconds`; see `inventory`."""
-        deadline = self._clock() + wait_seconds
-        while etag is not None and (known := self._version_of(etag)) is not None and known >= self._told:
-            if (left := deadline - self._clock()) <= 0:
-                break
-            try:
-                await asyncio.wait_for(self._news.wait(), left)
-            except TimeoutError:
-                break
+        await self._bulletin.await_after(etag, wait_seconds)
         return self.inventory(since)
-
-    def _version_of(self, etag: str) -> int | None:
-        """The version that an etag of this boot names."""
-        boot_id, _, version = etag.rpartition("-")
-        known = boot_id == self._boot_id and len(version) < _DIGITS and version.isascii() and version.isdigit()
-        return int(version) if known else None
 
     def tiers(self) -> Mapping[Tier, int]:
         """Any thread: how many of all loaded or registered revisions wait where for their next request.
@@ -286,11 +256,6 @@ class Service:
         """Finds, pins and checks one source; says Fetching if that takes longer than `wait_seconds`."""
         return await self._resolutions.answer(request, wait_seconds)
 
-    async def _keep_newest(self, document: Desired) -> None:
-        async with self._writing:
-            if self._desired is document:
-                await asyncio.to_thread(_keep, self._kept_document, document)
-
     def _adopt(self, document: Desired) -> None:
         self._desired = document
         wanted = {adapter.name: adapter for adapter in document.adapters}
@@ -298,7 +263,7 @@ class Service:
             told = functools.partial(self._loop_changed, name)
             loop = AdapterLoop(name, self._workshop, self._turn, told, self._clock, self._observer)
             self._loops[name] = loop
-            self._news_of.changed(name)
+            self._bulletin.came(name)
             self._spawn(self._run(loop))
         for name, loop in self._loops.items():
             loop.want(wanted.get(name))
@@ -311,16 +276,16 @@ class Service:
     def _await_all(self) -> None:
         """What is declared when the engine is there holds readiness back; what comes later does not."""
         complete = self._desired is not None and not self._more_is_coming
-        if self._unsettled is not None or not self._turn.engine.done() or not complete:
+        if self._readiness.begun or not self._turn.engine.done() or not complete:
             return
-        self._unsettled = set(self._loops)
+        self._readiness.begin(self._loops)
         for name in self._loops:
             self._settle(name)
 
     def _end_patience(self) -> None:
         """Nobody sent a document in time: one that comes now does not hold readiness back any more."""
-        if self._unsettled is None:
-            self._unsettled = set()
+        if not self._readiness.begun:
+            self._readiness.begin(())
         self._changed()
 
     async def _run(self, loop: AdapterLoop) -> None:
@@ -329,13 +294,11 @@ class Service:
             if loop.wanted is None:
                 break
         del self._loops[loop.name]
-        self._arrived.pop(loop.name, None)
         self._compositions.review()
         self._observer.forget(loop.name)
-        if self._unsettled:
-            self._unsettled.discard(loop.name)
-        self._news_of.gone(loop.name)
-        self._changed()
+        self._readiness.settled(loop.name)
+        self._bulletin.gone(loop.name)
+        self._untidy.set()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         # In no context: none of them works for the request in which it may have been begun.
@@ -353,31 +316,17 @@ class Service:
     def _loop_changed(self, name: str) -> None:
         self._compositions.review()
         self._settle(name)
-        self._news_of.changed(name)
-        before, now = self._arrived.get(name), self._loops[name].arrived
-        self._arrived[name] = now
-        self._changed(at_once=now != before)
+        self._bulletin.changed(name, self._loops[name].arrived)
+        self._untidy.set()
 
     def _settle(self, name: str) -> None:
         # One name at a time: thousands of them change thousands of times while a pod starts.
-        if self._unsettled and name in self._unsettled and self._loops[name].settled():
-            self._unsettled.discard(name)
+        if self._readiness.awaits(name) and self._loops[name].settled():
+            self._readiness.settled(name)
 
     def _changed(self, *, at_once: bool = True) -> None:
-        self._news_of.next()
+        self._bulletin.next(at_once=at_once)
         self._untidy.set()
-        if at_once:
-            self._tell()
-        elif self._telling is None:
-            self._telling = self._loop.call_later(_MOMENT_SECONDS, self._tell)
-
-    def _tell(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
-        self._told = self._news_of.version
-        news, self._news = self._news, asyncio.Event()
-        news.set()
 
     def _needed(self) -> Needed:
         specs = [spec for loop in self._loops.values() for spec in loop.specs]
@@ -396,30 +345,3 @@ class Service:
             except OSError as error:
                 # A full or failing disk: what cannot be removed now is removed after the next change.
                 log.warning("not tidied why=%s", error)
-
-
-def _read(file: Path) -> Desired | None:
-    try:
-        return Desired.unpacked(file.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        log.error("unreadable document file=%s why=%s; waiting for the operator's", file.name, error)
-        return None
-
-
-def _keep(file: Path, document: Desired) -> None:
-    """Keeps a copy: the mounted one lags behind, and a container that restarts must not fall back to it."""
-    draft = file.with_suffix(".draft")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as out:
-            out.write(document.packed(_KEPT_HOW_WELL))
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(draft, file)
-    except OSError as error:
-        log.warning("document not kept file=%s why=%s", file.name, error)
-        with contextlib.suppress(OSError):
-            # Half of it is of no use, and takes room.
-            draft.unlink(missing_ok=True)

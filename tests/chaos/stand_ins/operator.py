@@ -22,6 +22,7 @@ class OperatorProcess:
     def __init__(self, operator: Operator, excuses: Excuses) -> None:
         self._operator, self._excuses = operator, excuses
         self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
         self.deaths = 0
         """How often it ended by itself."""
         self._killed = False
@@ -65,10 +66,13 @@ class OperatorProcess:
                     self._closed.wait(0.5)
                 self._excuses.begin(OPERATOR, _DEATH)
                 self._well = self._killed = False
+                # Every other start is one in the same container, which need not wait for the Lease; the others are a new pod's.
+                container = {"LORA_OPERATOR_POD_UID": str(self._starts // 2)}
+                self._starts += 1
                 with self._operator.log.open("ab") as output:
                     self._process = subprocess.Popen(
                         [sys.executable, "-m", "lora_operator"],
-                        env=self._operator.environment,
+                        env=self._operator.environment | container,
                         stdout=output,
                         stderr=output,
                     )

@@ -74,13 +74,21 @@ def sighted(before: Sighting | None, lease: Lease | None, now: float) -> Sightin
     return Sighting(lease, now)
 
 
-def candidate_step(seen: Sighting, now: float) -> Claim | Wait:
-    """What somebody does who does not hold the Lease."""
+def candidate_step(seen: Sighting, now: float, container: str = "") -> Claim | Wait:
+    """What somebody does who does not hold the Lease.
+
+    Args:
+        seen: what is known of it.
+        now: the time.
+        container: with what the names of all processes begin of which this is the only one that runs; empty if there
+            are no such.
+    """
     lease = seen.lease
     if lease is None:
         return Claim(transitions=0)
     left = seen.since + lease.seconds - now
-    if lease.holder and left > 0:
+    dead = bool(container) and lease.holder.startswith(container)
+    if lease.holder and left > 0 and not dead:
         return Wait(left)
     return Claim(lease.transitions + 1)
 

@@ -27,8 +27,20 @@ class LeadershipLost(Exception):
 class Leader:
     """One candidate for the Lease. To be used from one event loop: `win`, `hold`, and at the end `resign`."""
 
-    def __init__(self, leases: Leases, name: str, clock: Clock, elapsed: Callable[[], float], terms: Terms) -> None:
-        """Takes the Lease, a name that no other process has, the clock for people, and one that never jumps."""
+    def __init__(
+        self,
+        leases: Leases,
+        name: str,
+        clock: Clock,
+        elapsed: Callable[[], float],
+        terms: Terms,
+        container: str = "",
+    ) -> None:
+        """Takes the Lease, a name that no other process has, the clock for people, and one that never jumps.
+
+        The name begins with that of the container, if there is one: no two of its processes run at the same time.
+        """
+        self._container = container
         self._leases = leases
         self._name = name
         self._clock = clock
@@ -56,7 +68,7 @@ class Leader:
             try:
                 lease = await self._leases.read()
                 seen = leadership.sighted(seen, lease, self._elapsed())
-                match leadership.candidate_step(seen, self._elapsed()):
+                match leadership.candidate_step(seen, self._elapsed(), self._container):
                     case Claim(transitions=transitions):
                         now = micro_time(self._clock.now())
                         await self._write(Lease(self._name, self._terms.lease, now, transitions, acquired=now))

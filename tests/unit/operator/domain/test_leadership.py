@@ -26,6 +26,13 @@ def test_a_lease_is_nobodys_once_it_has_looked_the_same_for_as_long_as_its_holde
     assert leadership.candidate_step(seen, now=115) == Claim(transitions=4)
 
 
+def test_a_lease_of_a_process_of_the_own_container_is_claimed_at_once_since_that_process_is_dead() -> None:
+    seen = Sighting(replace(HELD, holder="pod_uid_1"), since=100)
+    assert leadership.candidate_step(seen, now=100, container="pod_uid_") == Claim(transitions=4)
+    assert leadership.candidate_step(seen, now=100, container="pod_other_") == Wait(15)
+    assert leadership.candidate_step(seen, now=100, container="") == Wait(15)
+
+
 def test_a_lease_that_looks_the_same_is_as_old_as_when_it_was_seen_first_and_a_renewed_one_is_new() -> None:
     first = leadership.sighted(None, HELD, now=100)
     assert leadership.sighted(first, HELD, now=110) == Sighting(HELD, since=100)
