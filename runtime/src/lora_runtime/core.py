@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.config import Settings
-from lora_runtime.engine.protocol import Engine
+from lora_runtime.engine.protocol import Engine, NotServed
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.metrics.runtime import Metrics
 from lora_runtime.service import Service
@@ -46,7 +46,7 @@ class Core:
     declarations: Declarations | None
     """Of a runtime without a cluster."""
 
-    def not_ready(self, name: str) -> str | None:
+    def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
         return (self.service if self.declarations is None else self.declarations).not_ready(name)
 

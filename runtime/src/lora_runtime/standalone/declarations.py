@@ -10,6 +10,7 @@ from pathlib import Path
 from lora_api.local_api import LocalFile, LocalState
 from lora_api.recipes.outcome import Blocked, Wanted
 from lora_api.runtime_api import ResolveRequest, ResolveResponse, ResolveState
+from lora_runtime.engine.protocol import NotServed
 from lora_runtime.retries import retry_delay
 from lora_runtime.service import Service
 from lora_runtime.standalone import manifest, telling
@@ -85,7 +86,7 @@ class Declarations:
         inventory, settled = self._service.inventory(), self._service.settled
         return telling.state_of(self._concluded, inventory, file, self._limits.base, settled=settled)
 
-    def not_ready(self, name: str) -> str | None:
+    def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
         return telling.why_not_served(self.state(), name)
 

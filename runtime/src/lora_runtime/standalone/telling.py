@@ -4,6 +4,7 @@ from lora_api.local_api import LocalAdapter, LocalFile, LocalState
 from lora_api.recipes.outcome import Outcome, Wanted
 from lora_api.runtime_api import AdapterReport, Inventory, RevisionState
 from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.engine.protocol import NotServed
 from lora_runtime.standalone.conclude import Concluded
 from lora_runtime.standalone.wish import Wish
 
@@ -16,12 +17,13 @@ def state_of(
     return LocalState(base=base, settled=settled, file=file, adapters=adapters)
 
 
-def why_not_served(state: LocalState, served_name: str) -> str | None:
+def why_not_served(state: LocalState, served_name: str) -> NotServed | None:
     """Why a declared name is not served; None for one that is served, or was never declared."""
     found = next((adapter for adapter in state.adapters if adapter.served_name == served_name), None)
     if found is None or (found.report is not None and found.report.serving is not None):
         return None
-    return f"The adapter `{served_name}` is declared but not served yet: {found.reason}: {found.message}."
+    message = f"The adapter `{served_name}` is declared but not served yet: {found.reason}: {found.message}."
+    return NotServed(found.reason, message)
 
 
 def _told(wish: Wish, concluded: Concluded, inventory: Inventory) -> LocalAdapter:
