@@ -30,6 +30,12 @@ Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig; th
 Kubeconfig = Annotated[
     Path | None, typer.Option(help="Kubeconfig file; KUBECONFIG or ~/.kube/config when not given.", dir_okay=False)
 ]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY", envvar="LORA_API_KEY", help="Key to show who serves; without it, that of the model's Secret."
+    ),
+]
 Output = Annotated[DataFormat | None, typer.Option("--output", "-o", help="Print data instead of words.")]
 Try = Annotated[
     DryRun, typer.Option("--dry-run", help="server: have the API server check the change, and change nothing.")

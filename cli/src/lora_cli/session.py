@@ -26,10 +26,17 @@ class Session:
     kube: Kube
     objects: Objects
     dry_run: bool
+    api_key: str | None = None
+    """What to show who serves; None to find it out if one is wanted."""
 
     @classmethod
     def of(
-        cls, namespace: str | None, context: str | None, kubeconfig: Path | None, dry_run: DryRun = DryRun.NONE
+        cls,
+        namespace: str | None,
+        context: str | None,
+        kubeconfig: Path | None,
+        dry_run: DryRun = DryRun.NONE,
+        api_key: str | None = None,
     ) -> Self:
         """Connects.
 
@@ -38,7 +45,7 @@ class Session:
         """
         kube = Kube.connect(kubeconfig, context, namespace)
         tried = dry_run is DryRun.SERVER
-        return cls(kube, Objects(kube, dry_run=tried), tried)
+        return cls(kube, Objects(kube, dry_run=tried), tried, api_key)
 
     @property
     def namespace(self) -> str:
@@ -75,7 +82,7 @@ class Session:
         """Whom to talk to by the name of an object."""
         found = self.named(name)
         model = found.model if isinstance(found, Adapter) else found.meta.name
-        return Serving(ThroughTheApiServer(self.kube, model), found.served_name)
+        return Serving(ThroughTheApiServer(self.kube, model, self.api_key), found.served_name)
 
     def wait(self, changed: Json, timeout_seconds: float, tell: Callable[[Standing], None]) -> Adapter:
         """The adapter, once every pod serves the generation of `changed`.

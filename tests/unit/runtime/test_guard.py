@@ -155,6 +155,7 @@ def guarded(folder: Path) -> tuple[Server, list[Scope]]:
         [],
         [(b"authorization", b"Bearer wrong")],
         [(b"x-api-key", b"wrong")],
+        [(b"x-api-key", b"")],
         [(b"authorization", b"Bearer right"), (b"authorization", b"Bearer right")],
     ],
 )
@@ -173,8 +174,9 @@ async def test_who_shows_no_key_is_told_so_in_the_words_of_openai(
 async def test_who_shows_a_key_gets_through_and_so_do_probes(tmp_path: Path) -> None:
     server, seen = guarded(tmp_path)
     await server.ask(headers=[(b"authorization", b"Bearer right")])
+    await server.ask(path="/v1/models", headers=[(b"x-api-key", b"right")])
     await server.ask(path="/ready")
-    assert [scope["path"] for scope in seen] == ["/v1/completions", "/ready"]
+    assert [scope["path"] for scope in seen] == ["/v1/completions", "/v1/models", "/ready"]
 
 
 async def test_an_error_of_the_server_behind_leaves_with_a_code_and_its_new_length() -> None:

@@ -184,7 +184,9 @@ def _of_model(model: Model, adapters: int) -> Iterator[Finding]:
         )
     if model.spec.api_key is not None:
         yield Finding(
-            f"{name} wants an API key, which chat and compare cannot bring through the API server", notable=True
+            f"{name} wants an API key: chat and compare read its Secret {model.spec.api_key.secret_ref.name} if you may, "
+            f"and else take one by --api-key or LORA_API_KEY",
+            notable=True,
         )
     if model.spec.reachable_from is ReachableFrom.NOWHERE:
         yield Finding(

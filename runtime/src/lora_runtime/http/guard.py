@@ -64,7 +64,8 @@ class Guard:
             return _not_found(scope["path"], self._public)
         if self._keys is None or not needs_key(scope.get("method", "GET"), scope["path"]):
             return None
-        return None if self._keys.admit(header(scope, b"authorization")) else _unauthorized()
+        shown = header(scope, b"authorization"), header(scope, b"x-api-key")
+        return None if self._keys.admit(*shown) else _unauthorized()
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(receive, CodedErrors(send))
@@ -98,8 +99,8 @@ def _not_found(path: str, public: Sequence[str]) -> JSONResponse:
 
 def _unauthorized() -> JSONResponse:
     message = (
-        "Incorrect API key provided, or none. Send a key that the LoRAModel's spec.apiKey lists, as "
-        "`Authorization: Bearer <key>`."
+        "Incorrect API key provided, or none. Send a key that the LoRAModel's spec.apiKey lists (without a cluster: "
+        "--api-keys-file), as `Authorization: Bearer <key>` or `X-Api-Key: <key>`."
     )
     return refusal(ErrorCode.UNAUTHORIZED, message, headers={"WWW-Authenticate": "Bearer"})
 
