@@ -7,13 +7,13 @@ from lora_api.error_codes import ErrorCode
 from lora_cli.clients.answers import Refused
 from lora_cli.clients.keys import key_of
 from lora_cli.clients.kube import Kube
+from lora_cli.clients.server import KEY_HEADER
 from lora_cli.domain.objects import Json
 from lora_cli.domain.talk import Piece, pieces
 from lora_cli.errors import Failed
 
 _PATIENCE_SECONDS = 300.0
 """For the first token: the adapter may have to be brought in, and others may be before us."""
-KEY_HEADER = "X-Api-Key"
 _PORT = "http"
 """Name of the port in the Service that the operator makes."""
 
