@@ -1,8 +1,9 @@
 """What `kubectl lora` makes of the answers of an API server's proxy, over real HTTP."""
 
+import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,8 +37,17 @@ def with_status(status: int, body: dict[str, Any]) -> Answer:
 
 
 @contextmanager
-def a_pod(folder: Path, answer: Answer) -> Iterator[tuple[Serving, list[tuple[str, Any]]]]:
-    """Somebody to talk with through an API server that answers so, and what it was asked."""
+def a_pod(
+    folder: Path, answer: Answer, *, stored: Mapping[str, Any] | None = None, api_key: str | None = None
+) -> Iterator[tuple[Serving, list[tuple[str, Any]]]]:
+    """Somebody to talk with through an API server that answers so, and what it was asked.
+
+    Args:
+        folder: for the kubeconfig.
+        answer: of the pod.
+        stored: what the user may read of the namespace, by path.
+        api_key: what the user shows.
+    """
     asked: list[tuple[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -46,6 +56,11 @@ def a_pod(folder: Path, answer: Answer) -> Iterator[tuple[Serving, list[tuple[st
         def do_POST(self) -> None:
             asked.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
             answer(self)
+
+        def do_GET(self) -> None:
+            found = (stored or {}).get(self.path)
+            forbidden = {"kind": "Status", "message": "you cannot get it"}
+            with_status(403, forbidden)(self) if found is None else with_status(200, found)(self)
 
         def log_message(self, format: str, *args: Any) -> None:
             return
@@ -66,7 +81,7 @@ def a_pod(folder: Path, answer: Answer) -> Iterator[tuple[Serving, list[tuple[st
         path = folder / "kubeconfig"
         path.write_text(yaml.safe_dump(config))
         try:
-            yield Serving(ThroughTheApiServer(Kube.connect(path, None, None), "smol"), "pirate"), asked
+            yield Serving(ThroughTheApiServer(Kube.connect(path, None, None), "smol", api_key), "pirate"), asked
         finally:
             server.shutdown()
             thread.join()
@@ -115,7 +130,9 @@ STATUS = {"kind": "Status", "message": 'no endpoints available for service "smol
         (503, OPENAI, ErrorCode.NOT_READY, "pirate is not served yet"),
         (404, {"error": {"message": "The model `x` does not exist."}}, ErrorCode.NOT_FOUND, "does not exist"),
         (400, {"error": {"message": "too long"}}, ErrorCode.INVALID, "too long"),
-        (401, {"error": {"message": "Incorrect API key"}}, ErrorCode.UNAUTHORIZED, "wants an API key"),
+        (503, {"error": {"message": "does not fit", "code": "Incompatible"}}, ErrorCode.INCOMPATIBLE, "does not fit"),
+        (503, {"error": {"message": "a novelty", "code": "Levitating"}}, ErrorCode.NOT_READY, "a novelty"),
+        (500, {"error": {"message": "a bug", "code": 500}}, ErrorCode.UNREACHABLE, "a bug"),
         (401, {"kind": "Status", "message": "Unauthorized"}, ErrorCode.UNAUTHORIZED, "Unauthorized"),
         (403, {"kind": "Status", "message": "cannot create resource"}, ErrorCode.FORBIDDEN, "through the API server"),
         (404, {"kind": "Status", "message": "services not found"}, ErrorCode.NOT_FOUND, "has no Service yet"),
@@ -130,6 +147,57 @@ def test_each_refusal_has_a_code_and_says_who_refuses(
         ask(serving)
     assert failed.value.code is code
     assert words in str(failed.value)
+
+
+MODEL = "/apis/lora-operator.io/v1alpha1/namespaces/team/loramodels/smol"
+KEYED = {"spec": {"source": {"huggingFace": {"repo": "a/b"}}, "apiKey": {"secretRef": {"name": "keys"}}}}
+SECRET = "/api/v1/namespaces/team/secrets/keys"
+
+
+def for_the_key(key: str) -> Answer:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.headers["X-Api-Key"] != key:
+            with_status(401, {"error": {"message": "Incorrect API key.", "code": "Unauthorized"}})(request)
+            return
+        data = event("Ahoy") + b"data: [DONE]\n\n"
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        request.wfile.write(data)
+
+    return answer
+
+
+def test_a_key_that_is_given_goes_past_the_api_server_s_own_login(tmp_path: Path) -> None:
+    with a_pod(tmp_path, for_the_key("given"), api_key="given") as (serving, asked):
+        assert ask(serving) == ["Ahoy"]
+    assert len(asked) == 1
+
+
+def test_the_key_of_the_model_s_secret_is_read_when_one_is_wanted_and_not_before(tmp_path: Path) -> None:
+    secret = {"data": {"api-key": base64.b64encode(b"\n first \nsecond").decode()}}
+    with a_pod(tmp_path, for_the_key("first"), stored={MODEL: KEYED, SECRET: secret}) as (serving, asked):
+        assert ask(serving) == ["Ahoy"]
+        assert ask(serving) == ["Ahoy"]
+    assert len(asked) == 3, "it is kept for the conversation"
+
+
+@pytest.mark.parametrize(
+    ("stored", "api_key", "says"),
+    [
+        ({MODEL: KEYED}, None, "Secret keys cannot be read"),
+        ({MODEL: KEYED, SECRET: {"data": {}}}, None, "has no API key under api-key"),
+        ({}, "wrong", "does not take this API key"),
+    ],
+)
+def test_who_has_no_key_is_told_how_to_give_one(
+    tmp_path: Path, stored: dict[str, Any], api_key: str | None, says: str
+) -> None:
+    pod = a_pod(tmp_path, for_the_key("right"), stored=stored, api_key=api_key)
+    with pod as (serving, _), pytest.raises(Failed, match=says) as failed:
+        ask(serving)
+    assert failed.value.code is ErrorCode.UNAUTHORIZED
+    assert "--api-key" in str(failed.value)
 
 
 def test_an_api_server_that_is_gone_is_unreachable(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_what_becomes_of_them_is_counted_and_tokens_are_those_of_the_name(served
             404,
             "lora.blend[1].name: The adapter `no` does not exist",
         ),
-        ("base", {"blend": [{"name": "x", "weight": 0.1}] * 5}, 400, "has rank 40"),
+        ("base", {"blend": [{"name": "x", "weight": 0.1}] * 5}, 422, "has rank 40"),
         ("nobody", {"weight": 0.5}, 404, "The model `nobody` does not exist"),
     ],
     ids=str,

@@ -4,6 +4,7 @@ import json
 import threading
 
 import httpx
+import openai
 import pytest
 
 from engine.conftest import PROMPT, World, states
@@ -122,6 +123,18 @@ def test_a_declared_name_that_is_not_served_yet_is_503_with_retry_after(world: W
     assert "`soon` is declared but not served yet" in answer.json()["error"]["message"]
 
 
+def test_openai_s_client_reads_the_code_of_a_refusal(world: World) -> None:
+    world.declare(DesiredAdapter(name="soon", uid="s"))
+    client = openai.OpenAI(base_url=f"{world.runtime.url}/v1", api_key="none", max_retries=0)
+    for model, kind, code in (
+        ("nobody", openai.NotFoundError, "NotFound"),
+        ("soon", openai.APIStatusError, "NotReady"),
+    ):
+        with pytest.raises(kind) as refused:
+            client.completions.create(model=model, prompt="x")
+        assert refused.value.code == code
+
+
 def test_a_name_that_this_pod_alone_cannot_load_is_503_with_retry_after_and_the_rest_is_served(world: World) -> None:
     good = world.spec(("a", 1.0))
     files = good.leaves[0].model_copy(update={"digest": "sha256:" + "0" * 64})
@@ -132,7 +145,9 @@ def test_a_name_that_this_pod_alone_cannot_load_is_503_with_retry_after_and_the_
     answer = world.complete("y")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
-    assert "`y` is declared but not served yet (DigestMismatch)" in answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    assert "`y` is declared but not served yet (DigestMismatch)" in error["message"]
+    assert (error["code"], error["reason"]) == ("Conflict", "DigestMismatch")
     assert world.tokens("x") == world.reference(("a", 1.0))
     assert world.complete("base").status_code == 200
 

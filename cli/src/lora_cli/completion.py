@@ -1,11 +1,15 @@
 """What the shell offers for a word that is being typed: names in the cluster, if it answers at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import typer
 
 from lora_cli.clients.kube import Kube
+from lora_cli.clients.object_store import ObjectStore
 from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
+from lora_cli.clients.server import Server
+from lora_cli.clients.server_objects import ServerObjects
 from lora_cli.errors import Failed
 
 _CONNECT_SECONDS = 1.0
@@ -23,13 +27,18 @@ def model_names(ctx: typer.Context, incomplete: str) -> Iterator[str]:
 
 
 def _names(plural: str, ctx: typer.Context, incomplete: str) -> Iterator[str]:
-    typed = ctx.params
     try:
-        kube = Kube.connect(
-            typed.get("kubeconfig"), typed.get("context"), typed.get("namespace"), connect_seconds=_CONNECT_SECONDS
-        )
-        listed = Objects(kube).list(plural)
+        listed = _store(ctx.params).list(plural)
     except Failed:
         # A shell has no place for an error.
         return
     yield from (item["metadata"]["name"] for item in listed["items"] if item["metadata"]["name"].startswith(incomplete))
+
+
+def _store(typed: Mapping[str, Any]) -> ObjectStore:
+    if (url := typed.get("server")) is not None:
+        return ServerObjects(Server(url, typed.get("api_key"), _CONNECT_SECONDS))
+    kube = Kube.connect(
+        typed.get("kubeconfig"), typed.get("context"), typed.get("namespace"), connect_seconds=_CONNECT_SECONDS
+    )
+    return Objects(kube)

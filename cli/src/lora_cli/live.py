@@ -10,7 +10,8 @@ from rich.live import Live
 
 from lora_cli import output
 from lora_cli.clients import clock
-from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
+from lora_cli.clients.object_store import ObjectStore
+from lora_cli.clients.objects import ADAPTERS, MODELS
 from lora_cli.domain import tables
 from lora_cli.domain.objects import Json, adapter_of, model_of
 from lora_cli.domain.seen import LISTED, Seen, after, listed
@@ -23,7 +24,7 @@ _Change = tuple[str, str, Json]
 """Plural of the kind, type of event, object."""
 
 
-def follow(objects: Objects, models: Json, adapters: Json, namespace: str | None) -> None:
+def follow(objects: ObjectStore, models: Json, adapters: Json, namespace: str | None) -> None:
     """Shows each change until it is interrupted; where there is no terminal, the tables once more after each.
 
     Raises:
@@ -46,7 +47,7 @@ def follow(objects: Objects, models: Json, adapters: Json, namespace: str | None
                 out.print(drawn)
 
 
-def _heard(objects: Objects, lists: dict[str, Json], namespace: str | None) -> Iterator[_Change | None]:
+def _heard(objects: ObjectStore, lists: dict[str, Json], namespace: str | None) -> Iterator[_Change | None]:
     """Each change; None whenever there was none for a while."""
     found: queue.Queue[_Change | Failed] = queue.Queue()
     for plural, first in lists.items():
@@ -63,7 +64,7 @@ def _heard(objects: Objects, lists: dict[str, Json], namespace: str | None) -> I
 
 
 def _listen(
-    objects: Objects, plural: str, last: Json, namespace: str | None, found: "queue.Queue[_Change | Failed]"
+    objects: ObjectStore, plural: str, last: Json, namespace: str | None, found: "queue.Queue[_Change | Failed]"
 ) -> None:
     try:
         while True:

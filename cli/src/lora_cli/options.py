@@ -30,6 +30,20 @@ Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig; th
 Kubeconfig = Annotated[
     Path | None, typer.Option(help="Kubeconfig file; KUBECONFIG or ~/.kube/config when not given.", dir_okay=False)
 ]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", envvar="LORA_SERVER", help="A `lora-runtime serve` without a cluster, as http://127.0.0.1:8000."
+    ),
+]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        envvar="LORA_API_KEY",
+        help="Key to show who serves; in a cluster, that of the model's Secret if you may read it.",
+    ),
+]
 Output = Annotated[DataFormat | None, typer.Option("--output", "-o", help="Print data instead of words.")]
 Try = Annotated[
     DryRun, typer.Option("--dry-run", help="server: have the API server check the change, and change nothing.")
@@ -40,4 +54,18 @@ AdapterName = Annotated[str, typer.Argument(metavar="NAME", help="The LoRAAdapte
 ServedName = Annotated[
     str, typer.Argument(metavar="NAME", help="A LoRAAdapter, or a LoRAModel.", autocompletion=adapter_names)
 ]
-InModel = Annotated[str, typer.Option("--model", help="The LoRAModel.", autocompletion=model_names)]
+InModel = Annotated[
+    str | None,
+    typer.Option("--model", help="The LoRAModel; required in a cluster.", autocompletion=model_names),
+]
+
+
+def required(model: str | None, server: str | None) -> str:
+    """The model that was named; a server has but one.
+
+    Raises:
+        typer.BadParameter: a cluster has many.
+    """
+    if model is None and server is None:
+        raise typer.BadParameter("name the LoRAModel by --model", param_hint="--model")
+    return model or ""

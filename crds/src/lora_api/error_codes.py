@@ -1,4 +1,7 @@
-"""What went wrong, in one stable word: for exit statuses, answers over HTTP, and whoever reads conditions."""
+"""What went wrong, in one stable word: for exit statuses, answers over HTTP, and whoever reads conditions.
+
+docs/reference/errors.md is made of what stands here.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -11,25 +14,52 @@ class ErrorCode(StrEnum):
     """Chosen by what can be done about it; a reason says it more precisely."""
 
     NOT_FOUND = "NotFound"
-    """An object, a name, a source or a revision does not exist."""
     UNAUTHORIZED = "Unauthorized"
-    """Credentials are missing, wrong, or not enough."""
     FORBIDDEN = "Forbidden"
-    """An administrator's rule stands against it."""
     INVALID = "Invalid"
-    """The object contradicts itself or its schema."""
     CONFLICT = "Conflict"
-    """Something else has the name, or was changed meanwhile."""
     INCOMPATIBLE = "Incompatible"
-    """The files do not fit the base model, or are no adapter that can be served."""
     LOAD_FAILED = "LoadFailed"
-    """Files that fit could not be brought into the engine, or do not answer as they must."""
     OUT_OF_MEMORY = "OutOfMemory"
-    """There is no room: in memory, on the device, or on disk."""
     UNREACHABLE = "Unreachable"
-    """Somebody who was asked does not answer."""
     NOT_READY = "NotReady"
-    """It may be soon, by itself."""
+
+
+MEANINGS: Mapping[ErrorCode, str] = MappingProxyType(
+    {
+        ErrorCode.NOT_FOUND: "An object, a name, a source or a revision does not exist.",
+        ErrorCode.UNAUTHORIZED: "Credentials are missing, wrong, or not enough.",
+        ErrorCode.FORBIDDEN: "An administrator's rule stands against it.",
+        ErrorCode.INVALID: "The object contradicts itself or its schema.",
+        ErrorCode.CONFLICT: "Something else has the name, or was changed meanwhile.",
+        ErrorCode.INCOMPATIBLE: "The files do not fit the base model, or are no adapter that can be served.",
+        ErrorCode.LOAD_FAILED: "Files that fit could not be brought into the engine, or do not answer as they must.",
+        ErrorCode.OUT_OF_MEMORY: "There is no room: in memory, on the device, or on disk.",
+        ErrorCode.UNREACHABLE: "Somebody who was asked does not answer.",
+        ErrorCode.NOT_READY: "It may be soon, by itself.",
+    }
+)
+
+HTTP_STATUS: Mapping[ErrorCode, int] = MappingProxyType(
+    {
+        ErrorCode.NOT_FOUND: 404,
+        ErrorCode.UNAUTHORIZED: 401,
+        ErrorCode.FORBIDDEN: 403,
+        ErrorCode.INVALID: 400,
+        ErrorCode.CONFLICT: 409,
+        ErrorCode.INCOMPATIBLE: 422,
+        ErrorCode.LOAD_FAILED: 503,
+        ErrorCode.OUT_OF_MEMORY: 503,
+        ErrorCode.UNREACHABLE: 503,
+        ErrorCode.NOT_READY: 503,
+    }
+)
+"""What a request is answered with that is refused for it. 503 comes with `Retry-After`: asking again can help."""
+
+_OF_STATUS = {
+    401: ErrorCode.UNAUTHORIZED, 403: ErrorCode.FORBIDDEN, 404: ErrorCode.NOT_FOUND, 409: ErrorCode.CONFLICT,
+    412: ErrorCode.CONFLICT, 429: ErrorCode.NOT_READY, 503: ErrorCode.NOT_READY,
+}  # fmt: skip
 
 
 _REASONS: dict[ErrorCode, tuple[Reason, ...]] = {
@@ -85,3 +115,8 @@ OF_REASON: Mapping[str, ErrorCode] = MappingProxyType(
 def code_of(reason: str) -> ErrorCode:
     """The code of a condition's reason; one that a newer operator writes may pass."""
     return OF_REASON.get(reason, ErrorCode.NOT_READY)
+
+
+def code_of_status(status: int) -> ErrorCode | None:
+    """The code of an HTTP status that somebody answers who knows no codes; None for a fault of the server itself."""
+    return _OF_STATUS.get(status) or (ErrorCode.INVALID if 400 <= status < 500 else None)

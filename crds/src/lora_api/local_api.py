@@ -1,13 +1,26 @@
-"""What a runtime without a cluster tells of its adapters, on its serving port.
+"""What a runtime without a cluster tells of its adapters, and takes of those who may change them, on its serving port.
 
-GET /lora/v1/adapters     what is declared, what is served of it, and why the rest is not
+    GET    /lora/v1/adapters          what is declared, what is served of it, and why the rest is not
+    PUT    /lora/v1/adapters/<name>   declares an adapter by its spec, or changes it; answers what there is of it
+    DELETE /lora/v1/adapters/<name>   declares it no longer
+    POST   /lora/v1/resolve           finds, pins and checks a source as for an adapter, and serves nothing of it
+
+PUT and DELETE take the header `If-Match: "<version>"`, PUT also `If-None-Match: *`; `?dryRun=All` only checks. All three
+that are not GET are refused unless the process was started to take changes.
 """
 
-from lora_api.runtime_api import AdapterFacts, AdapterReport, WireModel
+from enum import StrEnum
+
+from lora_api.runtime_api import AdapterFacts, AdapterReport, Capacity, WireModel
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec
+from lora_api.v1alpha1.common import ModelSource
 from lora_api.v1alpha1.conditions import Reason
 
 ADAPTERS_PATH = "/lora/v1/adapters"
+LOCAL_RESOLVE_PATH = "/lora/v1/resolve"
+
+DISK = "disk"
+"""The volume that is the whole disk of the machine."""
 
 
 class LocalFile(WireModel):
@@ -18,6 +31,16 @@ class LocalFile(WireModel):
     """Why its present content is not worked on; what it held before is."""
 
 
+class DeclaredBy(StrEnum):
+    """Who says that an adapter is to be served."""
+
+    COMMAND_LINE = "CommandLine"
+    FILE = "File"
+    """Whose word it is: the adapter can only be changed there."""
+    REQUEST = "Request"
+    """It is gone when the process ends."""
+
+
 class LocalAdapter(WireModel):
     """One declared adapter."""
 
@@ -25,6 +48,9 @@ class LocalAdapter(WireModel):
     """Of the object; the served name where a command line declared it."""
     served_name: str
     spec: LoRAAdapterSpec
+    version: str = ""
+    """Names this very spec, for `If-Match`."""
+    declared_by: DeclaredBy = DeclaredBy.COMMAND_LINE
     ready: bool
     """Whether what the spec says is what is served."""
     reason: Reason
@@ -44,8 +70,15 @@ class LocalState(WireModel):
 
     base: str
     """What clients call the base model."""
+    source: ModelSource | None = None
+    """Where the base model's files come from."""
+    max_rank: int | None = None
+    started: str = ""
+    """When the process did, as in RFC 3339."""
     settled: bool
     """Whether everything that was declared at the start is served, or failed."""
+    capacity: Capacity | None = None
+    """Room for adapters; unset until the engine is there."""
     file: LocalFile | None = None
     """Unset when only the command line declares."""
     adapters: tuple[LocalAdapter, ...] = ()

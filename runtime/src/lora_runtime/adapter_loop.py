@@ -253,7 +253,7 @@ class AdapterLoop:
         except Refused as error:
             self._fail(held, error.refusal.reason, error.refusal.message, retryable=error.refusal.retryable)
         except LoadFailed as error:
-            self._fail(held, Reason.LOAD_FAILED, f"the engine refused it: {error}", retryable=True)
+            self._fail(held, error.reason, f"the engine refused it: {error}", retryable=True)
         except Exception as error:
             # Whatever is wrong with one adapter must not end the process that serves the others.
             log.exception("unexpected adapter=%s revision=%s", self.name, held.spec.revision)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from lora_api.runtime_api import BlendedPart, Part, Recipe, RevisionSpec
 from lora_api.v1alpha1.adapter import BlendMethod, Precision, Weight
 from lora_api.v1alpha1.common import ServedName
+from lora_api.v1alpha1.conditions import Reason
 
 MARK = ":"
 """Between the name that a client asks for and what was composed; no served name may contain it."""
@@ -62,9 +63,11 @@ class Problem(StrEnum):
 class NotComposed(Exception):
     """A request cannot have what it asks for."""
 
-    def __init__(self, problem: Problem, message: str) -> None:
+    def __init__(self, problem: Problem, message: str, reason: Reason | None = None) -> None:
         super().__init__(message)
         self.problem = problem
+        self.reason = reason
+        """Set where it was REFUSED."""
 
 
 def recipe_of(wish: Wish, model: str, served: Callable[[str], RevisionSpec | None]) -> RevisionSpec:

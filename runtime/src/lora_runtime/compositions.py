@@ -100,7 +100,9 @@ class Compositions:
     async def _serve(self, model: str, wish: Wish) -> tuple[str, Composed]:
         if self._limits is None:
             raise NotComposed(
-                Problem.OFF, "requests may not compose adapters: set spec.adapters.composition of the LoRAModel"
+                Problem.OFF,
+                "requests may not compose adapters: set spec.adapters.composition of the LoRAModel; without a cluster, start "
+                "lora-runtime serve with --allow-composition",
             )
         spec = recipe_of(wish, model, self._served)
         name = hidden_name(model, spec)
@@ -182,7 +184,8 @@ class Compositions:
         if failed is None:
             return
         _drop(kept)
-        raise NotComposed(_problem(failed), failed.message)
+        problem = _problem(failed)
+        raise NotComposed(problem, failed.message, failed.reason if problem is Problem.REFUSED else None)
 
 
 def _drop(kept: _Kept) -> None:

@@ -9,19 +9,20 @@ import time
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prometheus_client import REGISTRY
 
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.config import Settings
-from lora_runtime.engine.protocol import Engine
+from lora_runtime.engine.protocol import Engine, NotServed
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.metrics.runtime import Metrics
 from lora_runtime.service import Service
 from lora_runtime.standalone.conclude import Limits
 from lora_runtime.standalone.declarations import Declarations
-from lora_runtime.standalone.wish import Declared
+from lora_runtime.standalone.wish import Changes, Declared
 from lora_runtime.store.content import ContentStore, open_store
 from lora_runtime.store.room import Volume
 from lora_runtime.store.usage import store_bytes
@@ -45,8 +46,10 @@ class Core:
     """What clients must show; None when anybody may ask."""
     declarations: Declarations | None
     """Of a runtime without a cluster."""
+    changes: Changes
+    """Who may change these over HTTP."""
 
-    def not_ready(self, name: str) -> str | None:
+    def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
         return (self.service if self.declarations is None else self.declarations).not_ready(name)
 
@@ -119,10 +122,12 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
     metrics.read(
         service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit, lambda: store.fill
     )
-    limits = Limits(settings.served_name, settings.max_rank)
+    began = datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251
+    limits = Limits(settings.served_name, settings.max_rank, settings.model_source, began)
     declarations = None if declared is None else Declarations(service, limits, declared, time.monotonic)
     await service.restore(settings.desired_file)
-    started.set_result(Core(service, workshop, metrics, store, loop, settings.api_keys_file, declarations))
+    keys, changes = settings.api_keys_file, Changes() if declared is None else declared.changes
+    started.set_result(Core(service, workshop, metrics, store, loop, keys, declarations, changes))
     if declarations is not None:
         await declarations.run()
         return

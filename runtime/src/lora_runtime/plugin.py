@@ -8,12 +8,12 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.datastructures import State
 
-from lora_api.local_api import ADAPTERS_PATH
+from lora_api.local_api import ADAPTERS_PATH, LOCAL_RESOLVE_PATH
 from lora_runtime.core import Core
 from lora_runtime.engine.completing import Completions
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.http.adapters import adapters_router
-from lora_runtime.http.api_keys import ApiKeys
+from lora_runtime.http.changers import Changers, keys_to_ask
 from lora_runtime.http.guard import PUBLIC, Guard
 from lora_runtime.http.tgi.routes import tgi_router
 from lora_runtime.metrics.generations import observed
@@ -50,10 +50,10 @@ class LoRAEndpointPlugin:
 
     def attach_router(self, app: FastAPI) -> None:
         """See vLLM's EndpointPlugin."""
-        file = self._core.api_keys_file
-        keys = None if file is None else ApiKeys(file)
+        changes = self._core.changes
+        keys = keys_to_ask(self._core.api_keys_file, changes)
         service, declarations = self._core.service, self._core.declarations
-        paths = PUBLIC if declarations is None else (*PUBLIC, ADAPTERS_PATH)
+        paths = PUBLIC if declarations is None else (*PUBLIC, ADAPTERS_PATH, LOCAL_RESOLVE_PATH)
         app.add_middleware(
             Guard, in_flight=self._in_flight, traffic=self._core.metrics.traffic, keys=keys, public=paths
         )
@@ -64,7 +64,7 @@ class LoRAEndpointPlugin:
             return JSONResponse({"ready": service.settled}, status_code=200 if service.settled else 503)
 
         if declarations is not None:
-            app.include_router(adapters_router(declarations.state))
+            app.include_router(adapters_router(declarations, Changers(changes)))
         app.include_router(tgi_router(self._completions))
 
     def _completions(self) -> Completions:

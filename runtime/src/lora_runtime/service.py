@@ -21,12 +21,13 @@ from lora_api.runtime_api import (
     RevisionSpec,
     RevisionState,
 )
+from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.model import Composition
 from lora_runtime.adapter_loop import AdapterLoop, EngineTurn, Maker
 from lora_runtime.bulletin import Bulletin
 from lora_runtime.composing import Wish
 from lora_runtime.compositions import Compositions
-from lora_runtime.engine.protocol import Engine, LoadedAdapter, Tier
+from lora_runtime.engine.protocol import Engine, LoadedAdapter, NotServed, Tier
 from lora_runtime.kept_document import KeptDocument
 from lora_runtime.observer import Nobody, Observer
 from lora_runtime.readiness import Readiness
@@ -143,7 +144,7 @@ class Service:
         loop = self._loops.get(name)
         return None if loop is None else loop.serving
 
-    def not_ready(self, name: str) -> str | None:
+    def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
         loop = self._loops.get(name)
         if loop is None or loop.wanted is None:
@@ -151,9 +152,13 @@ class Service:
         report = loop.report()
         if report.serving is not None:
             return None
-        states = [r.reason or r.state for r in report.revisions if r.state is not RevisionState.DRAINING]
-        state = states[0] if states else "Pending"
-        return f"The adapter `{name}` is declared but not served yet ({state}): the status of its LoRAAdapter says why."
+        found = next((r for r in report.revisions if r.state is not RevisionState.DRAINING), None)
+        reason = Reason.PENDING if found is None else found.reason or Reason.LOADING
+        state = reason if found is None else found.reason or found.state
+        message = (
+            f"The adapter `{name}` is declared but not served yet ({state}): the status of its LoRAAdapter says why."
+        )
+        return NotServed(reason, message)
 
     @property
     def settled(self) -> bool:

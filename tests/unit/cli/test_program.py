@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_api.error_codes import ErrorCode
+from lora_api.error_codes import HTTP_STATUS, OF_REASON, ErrorCode
 from lora_cli import reference
 from lora_cli.app import run
 from lora_cli.domain.advice import ADVICE, NOT_SEEN
@@ -21,6 +21,15 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_the_reference_is_that_of_these_commands() -> None:
     assert (ROOT / reference.PAGE).read_text(encoding="utf-8") == reference.page(), "run `make gen`"
     assert all(f"| {status} |" in reference.page() for status in EXIT_STATUS.values())
+
+
+def test_the_table_of_errors_is_that_of_the_codes() -> None:
+    page = (ROOT / reference.ERRORS).read_text(encoding="utf-8")
+    assert page == reference.errors_page(), "run `make gen`"
+    for code in ErrorCode:
+        [row] = [line for line in page.splitlines() if line.startswith(f"| `{code}` ")]
+        assert f"| {HTTP_STATUS[code]} | {EXIT_STATUS[code]} |" in row
+        assert all(f"`{reason}`" in row for reason, of in OF_REASON.items() if of is code)
 
 
 def test_kubectl_completes_commands_of_the_plugin() -> None:

@@ -202,12 +202,15 @@ async def test_a_failure_that_may_pass_is_tried_again_later(stage: Stage) -> Non
     assert stage.loop.settled()
 
 
-async def test_what_the_engine_refuses_is_reported_with_its_words() -> None:
-    stage = Stage(engine=FakeEngine(refuses=lambda path: "out of memory" if path.name == V1.revision else None))
+@pytest.mark.parametrize(
+    ("words", "reason"), [("no such layer", Reason.LOAD_FAILED), ("CUDA out of memory", Reason.OUT_OF_MEMORY)]
+)
+async def test_what_the_engine_refuses_is_reported_with_its_words(words: str, reason: Reason) -> None:
+    stage = Stage(engine=FakeEngine(refuses=lambda path: words if path.name == V1.revision else None))
     stage.want(serve=V1)
     report = await stage.until((V1, RevisionState.FAILED))
-    assert "out of memory" in report.revisions[0].message
-    assert report.revisions[0].reason is Reason.LOAD_FAILED
+    assert words in report.revisions[0].message
+    assert report.revisions[0].reason is reason
     await stage.end()
 
 

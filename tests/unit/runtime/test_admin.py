@@ -4,12 +4,13 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from lora_api.runtime_api import EngineMemory
+from lora_api.runtime_api import Desired, EngineMemory
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.http.admin import admin_app
 from lora_runtime.metrics.lifecycle import Lifecycle
@@ -47,6 +48,23 @@ async def test_requests_are_counted_by_route_and_status_whatever_path_was_asked_
     assert admin.asked("/v1/inventory", 200) == 1
     assert admin.asked("/v1/inventory", 422) == 1
     assert admin.asked("other", 404) == 2
+
+
+async def test_what_is_refused_has_a_code_beside_its_status(admin: Admin) -> None:
+    async def refused(method: str, path: str, **sent: Any) -> tuple[int, str]:
+        answer = await admin.client.request(method, path, **sent)
+        assert answer.json()["error"]["message"]
+        return answer.status_code, answer.json()["error"]["code"]
+
+    await admin.client.put("/v1/desired", content=Desired(sequence=2).canonical())
+    assert await refused("PUT", "/v1/desired", content=Desired(sequence=1).canonical()) == (409, "Conflict")
+    patch = Desired(sequence=3).patch_from(Desired(sequence=2)).canonical()
+    assert await refused("PATCH", "/v1/desired", content=patch, headers={"If-Match": "x"}) == (412, "Conflict")
+    assert await refused("PUT", "/v1/desired", content=b"{") == (422, "Invalid")
+    assert await refused("GET", "/v1/inventory", params={"wait": -1}) == (422, "Invalid")
+    assert await refused("GET", "/v1/memory") == (503, "NotReady")
+    assert await refused("GET", "/nothing") == (404, "NotFound")
+    assert await refused("DELETE", "/v1/desired") == (405, "Invalid")
 
 
 async def test_memory_is_the_engine_s_own_account_and_503_before_there_is_one(admin: Admin) -> None:

@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry
 
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.http.api_keys import ApiKeys
-from lora_runtime.http.guard import App, Guard, Message, Receive, Scope, Send, is_public
+from lora_runtime.http.asgi import App, Message, Receive, Scope, Send
+from lora_runtime.http.guard import Guard, is_public
 from lora_runtime.metrics.labels import AdapterLabels
 from lora_runtime.metrics.traffic import Traffic
 from lora_runtime.observer import Outcome
@@ -153,7 +154,8 @@ def guarded(folder: Path) -> tuple[Server, list[Scope]]:
     [
         [],
         [(b"authorization", b"Bearer wrong")],
-        [(b"x-api-key", b"right")],
+        [(b"x-api-key", b"wrong")],
+        [(b"x-api-key", b"")],
         [(b"authorization", b"Bearer right"), (b"authorization", b"Bearer right")],
     ],
 )
@@ -165,15 +167,34 @@ async def test_who_shows_no_key_is_told_so_in_the_words_of_openai(
     start, body = server.sent
     assert start["status"] == 401
     assert (b"www-authenticate", b"Bearer") in start["headers"]
-    assert json.loads(body["body"])["error"]["code"] == "invalid_api_key"
+    assert json.loads(body["body"])["error"]["code"] == "Unauthorized"
     assert seen == []
 
 
 async def test_who_shows_a_key_gets_through_and_so_do_probes(tmp_path: Path) -> None:
     server, seen = guarded(tmp_path)
     await server.ask(headers=[(b"authorization", b"Bearer right")])
+    await server.ask(path="/v1/models", headers=[(b"x-api-key", b"right")])
     await server.ask(path="/ready")
-    assert [scope["path"] for scope in seen] == ["/v1/completions", "/ready"]
+    assert [scope["path"] for scope in seen] == ["/v1/completions", "/v1/models", "/ready"]
+
+
+async def test_an_error_of_the_server_behind_leaves_with_a_code_and_its_new_length() -> None:
+    body = json.dumps(
+        {"error": {"message": "no such model", "type": "NotFoundError", "param": None, "code": 404}}
+    ).encode()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 404, "headers": headers})
+        await send({"type": "http.response.body", "body": body[:20], "more_body": True})
+        await send({"type": "http.response.body", "body": body[20:]})
+
+    server = Server(app)
+    await server.ask()
+    start, sent = server.sent
+    assert json.loads(sent["body"])["error"]["code"] == "NotFound"
+    assert dict(start["headers"])[b"content-length"] == str(len(sent["body"])).encode()
 
 
 async def test_what_is_hidden_is_hidden_with_a_key_too(tmp_path: Path) -> None:

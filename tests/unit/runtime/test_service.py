@@ -10,6 +10,7 @@ import pytest
 from lora_api.runtime_api import Desired, DesiredAdapter, Mismatch, Part, RevisionSpec
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
 from lora_api.v1alpha1.common import VolumeSource
+from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.engine.protocol import Tier
 from lora_runtime.observer import Nobody
@@ -237,7 +238,11 @@ async def test_readiness_waits_for_what_was_still_being_resolved_when_the_proces
 async def test_a_declared_name_that_is_not_served_says_so_and_an_unknown_one_does_not(pod: Pod) -> None:
     await pod.service.put(a_document(1, serve=None))
     why = pod.service.not_ready("a")
-    assert why == "The adapter `a` is declared but not served yet (Pending): the status of its LoRAAdapter says why."
+    assert why is not None
+    assert why.reason is Reason.PENDING
+    assert (
+        str(why) == "The adapter `a` is declared but not served yet (Pending): the status of its LoRAAdapter says why."
+    )
     assert pod.service.not_ready("b") is None
     pod.service.attach_engine(pod.engine)
     await pod.service.put(a_document(2))

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from lora_api import labels
-from lora_cli.clients.kube import Kube, Refused
+from lora_cli.clients.answers import Refused
+from lora_cli.clients.kube import Kube
 from lora_cli.domain.health import Right
 from lora_cli.domain.objects import Json
 

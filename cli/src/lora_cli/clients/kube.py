@@ -14,6 +14,7 @@ import yaml
 from kubernetes import client, config
 
 from lora_api.error_codes import ErrorCode
+from lora_cli.clients import answers
 from lora_cli.domain.objects import Json
 from lora_cli.errors import Failed
 
@@ -24,26 +25,6 @@ JSON_PATCH = "application/json-patch+json"
 _TIMEOUT_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
 _CONNECTIONS = 16
-_PIECE_BYTES = 1 << 16
-"""At most at once; what comes in chunks is handed on chunk by chunk."""
-
-_CODES: dict[int, ErrorCode] = {
-    HTTPStatus.UNAUTHORIZED: ErrorCode.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN: ErrorCode.FORBIDDEN,
-    HTTPStatus.NOT_FOUND: ErrorCode.NOT_FOUND,
-    HTTPStatus.CONFLICT: ErrorCode.CONFLICT,
-    HTTPStatus.BAD_REQUEST: ErrorCode.INVALID,
-    HTTPStatus.UNPROCESSABLE_ENTITY: ErrorCode.INVALID,
-}
-
-
-class Refused(Failed):
-    """An answer with an error status, and what stood in it."""
-
-    def __init__(self, status: int, message: str, body: Json) -> None:
-        super().__init__(_CODES.get(status, ErrorCode.UNREACHABLE), message)
-        self.status = status
-        self.body = body
 
 
 class Kube:
@@ -99,7 +80,7 @@ class Kube:
         """One question and its whole answer."""
         response = self._send(method, path, query, body, content_type, _TIMEOUT_SECONDS)
         with self._reaching():
-            answer: Json = json.loads(_read(response))
+            answer: Json = json.loads(answers.read(response))
         return answer
 
     def lines(
@@ -109,17 +90,13 @@ class Kube:
         *,
         query: Mapping[str, str | None] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
         patience_seconds: float,
     ) -> Iterator[str]:
         """The lines of an answer, each as soon as it arrives; silence for longer than the patience is an error."""
-        response = self._send(method, path, query, body, JSON, patience_seconds)
-        rest = b""
-        with self._reaching(), contextlib.closing(response):
-            for piece in response.stream(_PIECE_BYTES, decode_content=True):
-                *whole, rest = (rest + piece).split(b"\n")
-                yield from (line.decode(errors="replace") for line in whole)
-            if rest:
-                yield rest.decode(errors="replace")
+        response = self._send(method, path, query, body, JSON, patience_seconds, headers)
+        with self._reaching():
+            yield from answers.lines(response)
 
     def _send(
         self,
@@ -129,17 +106,18 @@ class Kube:
         body: object,
         content_type: str,
         read_seconds: float,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         asked = {key: value for key, value in (query or {}).items() if value is not None}
         url = f"{path}?{urlencode(asked)}" if asked else path
         with self._reaching():
             request = self._api.param_serialize(
-                method, url, header_params={"Accept": "*/*", "Content-Type": content_type}, body=body,
-                auth_settings=["BearerToken"],
+                method, url, header_params={"Accept": "*/*", "Content-Type": content_type, **(headers or {})},
+                body=body, auth_settings=["BearerToken"],
             )  # fmt: skip
             response = self._api.call_api(*request, _request_timeout=(self._connect_seconds, read_seconds)).response
             if response.status >= HTTPStatus.BAD_REQUEST:
-                raise Refused(response.status, *_told(_read(response)))
+                raise answers.refused(response)
         return response
 
     @contextlib.contextmanager
@@ -153,23 +131,3 @@ class Kube:
                 f"the API server at {self._host} does not answer, or not to the end: {error}",
                 then="kubectl lora doctor",
             ) from error
-
-
-def _read(response: Any) -> bytes:
-    data: bytes = response.read(decode_content=True)
-    response.release_conn()
-    return data
-
-
-def _told(data: bytes) -> tuple[str, Json]:
-    """What an answer with an error status says: a metav1.Status, an error as OpenAI's API words it, or anything."""
-    text = data.decode(errors="replace")
-    try:
-        body = json.loads(text)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        return text[:300].strip() or "no words", {}
-    error = body.get("error")
-    message = error.get("message") if isinstance(error, dict) else body.get("message")
-    return str(message or text[:300]), body

@@ -9,7 +9,8 @@ from lora_api import labels
 from lora_api.error_codes import ErrorCode
 from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_api.v1alpha1.model import LoRAModel
-from lora_cli.clients.kube import JSON_PATCH, MERGE_PATCH, Kube, Refused
+from lora_cli.clients.answers import Refused
+from lora_cli.clients.kube import JSON_PATCH, MERGE_PATCH, Kube
 from lora_cli.domain.objects import Json
 from lora_cli.errors import Failed
 

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from lora_api.error_codes import ErrorCode
-from lora_cli.clients.kube import Kube, Refused
+from lora_cli.clients.answers import Refused
+from lora_cli.clients.keys import key_of
+from lora_cli.clients.kube import Kube
+from lora_cli.clients.server import KEY_HEADER
 from lora_cli.domain.objects import Json
 from lora_cli.domain.talk import Piece, pieces
 from lora_cli.errors import Failed
@@ -16,7 +19,7 @@ _PORT = "http"
 
 
 class Transport(Protocol):
-    """A way to the serving port of a model; without a cluster it would be a URL."""
+    """A way to the serving port of a model: through the API server, or without a cluster a `Server`."""
 
     def lines(self, method: str, path: str, *, body: object = None, patience_seconds: float) -> Iterator[str]:
         """The lines of an answer, each as soon as it arrives."""
@@ -26,8 +29,9 @@ class Transport(Protocol):
 class ThroughTheApiServer:
     """The proxy of the API server to a model's Service, which leads to any ready pod."""
 
-    def __init__(self, kube: Kube, model: str) -> None:
-        self._kube, self._model = kube, model
+    def __init__(self, kube: Kube, model: str, api_key: str | None = None) -> None:
+        """Takes the key to show; without one, that of the model's Secret is looked up when one is wanted."""
+        self._kube, self._model, self._api_key = kube, model, api_key
 
     def lines(self, method: str, path: str, *, body: object = None, patience_seconds: float) -> Iterator[str]:
         """See Transport.
@@ -35,11 +39,22 @@ class ThroughTheApiServer:
         Raises:
             Failed: the pods refuse it, or cannot be reached; says what to do.
         """
-        service = f"/api/v1/namespaces/{self._kube.namespace}/services/{self._model}:{_PORT}/proxy"
         try:
-            yield from self._kube.lines(method, service + path, body=body, patience_seconds=patience_seconds)
+            try:
+                yield from self._lines(method, path, body, patience_seconds)
+            except Refused as refused:
+                if self._api_key is not None or not _wants_key(refused):
+                    raise
+                self._api_key = key_of(self._kube, self._model)
+                yield from self._lines(method, path, body, patience_seconds)
         except Refused as refused:
             raise self._explained(refused) from refused
+
+    def _lines(self, method: str, path: str, body: object, patience_seconds: float) -> Iterator[str]:
+        service = f"/api/v1/namespaces/{self._kube.namespace}/services/{self._model}:{_PORT}/proxy"
+        # Not Authorization: that header is for the API server, which passes it on to nobody.
+        shown = {} if self._api_key is None else {KEY_HEADER: self._api_key}
+        yield from self._kube.lines(method, service + path, body=body, headers=shown, patience_seconds=patience_seconds)
 
     def _explained(self, refused: Refused) -> Failed:
         namespace, model = self._kube.namespace, self._model
@@ -79,13 +94,13 @@ class Serving:
         )
 
 
+def _wants_key(refused: Refused) -> bool:
+    """Whether it is the pod that wants one, and not the API server a login."""
+    return refused.code is ErrorCode.UNAUTHORIZED and "error" in refused.body
+
+
 def _from_the_pod(refused: Refused, describe: str) -> Failed:
-    if refused.code is ErrorCode.UNAUTHORIZED:
-        return Failed(
-            ErrorCode.UNAUTHORIZED,
-            f"the model wants an API key (spec.apiKey), and the API server passes none on: {refused}. "
-            f"Ask the model's URL itself with the key",
-            then=describe,
-        )
-    code = ErrorCode.NOT_READY if refused.status == 503 else refused.code
-    return Failed(code, str(refused), then=describe)
+    if _wants_key(refused):
+        message = f"the model does not take this API key: {refused} Give another by --api-key or LORA_API_KEY"
+        return Failed(ErrorCode.UNAUTHORIZED, message, then=describe)
+    return Failed(refused.code, str(refused), then=describe)

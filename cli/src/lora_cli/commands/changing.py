@@ -1,5 +1,6 @@
 """`add`, `rm`, `clear`, `scale`, `blend`: what is served."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from lora_cli.clients.objects import ADAPTERS
 from lora_cli.commands.finishing import WAIT_SECONDS, finish, told
 from lora_cli.domain import changes
 from lora_cli.domain.objects import adapter_of
-from lora_cli.domain.sources import FORMS, parse_source
+from lora_cli.domain.sources import FORMS, is_path, on_disk, parse_source
 from lora_cli.errors import Failed
 from lora_cli.options import DryRun
 from lora_cli.session import Session
@@ -19,8 +20,8 @@ from lora_cli.session import Session
 
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new LoRAAdapter.")],
-    model: options.InModel,
     source: Annotated[str, typer.Option("--from", help=f"Where its files are: {FORMS}.")],
+    model: options.InModel = None,
     weight: Annotated[
         float | None, typer.Option(help="How strongly it acts, from -10 to 10; 1, as trained, when not given.")
     ] = None,
@@ -38,15 +39,18 @@ def add(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Serve an adapter under a new name, or other files under one that there is."""
-    spec = {
-        "source": changes.written(parse_source(source, credentials)),
-        "weight": weight,
-        "servedName": served_name,
-        "digest": digest,
-    }
-    session = Session.of(namespace, context, kubeconfig, dry_run)
+    model = options.required(model, server)
+    place = Path(source).expanduser().absolute() if server is not None and is_path(source) else None
+    found = parse_source(source, credentials) if place is None else on_disk(place.as_posix())
+    spec = {"source": changes.written(found), "weight": weight, "servedName": served_name, "digest": digest}
+    session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
+    if place is not None:
+        session.check_here(place)
+    model = session.model_name(model)
     before = session.objects.find(ADAPTERS, name) if replace else None
     if before is None:
         changed = session.objects.create(ADAPTERS, changes.adapter(name, model, spec))
@@ -63,27 +67,33 @@ def remove(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Serve adapters no longer; requests under way end well."""
-    session = Session.of(namespace, context, kubeconfig, dry_run)
+    session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
     for name in names:
         session.objects.delete(ADAPTERS, name)
         output.say([told(session, name, "removed")])
 
 
 def clear(
-    model: options.InModel,
+    model: options.InModel = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: options.Try = DryRun.NONE,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Remove all adapters of a model."""
-    session = Session.of(namespace, context, kubeconfig, dry_run)
+    model = options.required(model, server)
+    session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
+    model = session.model_name(model)
     names = [adapter.meta.name for adapter in session.adapters_of(model)]
     if not names:
-        output.say([f"{model} has no adapters in namespace {session.namespace}"])
+        output.say([f"{model} has no adapters {session.where}"])
         return
     if not (yes or session.dry_run):
         typer.confirm(f"Remove {len(names)} adapters of {model}: {', '.join(names)}?", abort=True)
@@ -104,9 +114,11 @@ def scale(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Change how strongly an adapter acts, while it serves."""
-    session = Session.of(namespace, context, kubeconfig, dry_run)
+    session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
     scaled = session.objects.merge(ADAPTERS, name, changes.weight(weight))
     finish(session, scaled, f"scaled to {weight:g}", wait=wait, timeout=timeout, form=output_format)
 
@@ -126,10 +138,12 @@ def blend(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Serve a mixture of adapters of one model, or change one."""
     shares = changes.shares(members)
-    session = Session.of(namespace, context, kubeconfig, dry_run)
+    session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
     recipe = changes.blend(shares, method, rank, density)
     before = session.objects.find(ADAPTERS, name)
     if before is None:
@@ -140,7 +154,7 @@ def blend(
         raise Failed(
             ErrorCode.CONFLICT,
             f"{name} is an adapter with files of its own, not a blend; take another name, or remove it first",
-            then=f"kubectl lora rm {name} -n {session.namespace}",
+            then=session.typed(f"rm {name}"),
         )
     else:
         blended = session.objects.merge(ADAPTERS, name, {"spec": {"blend": recipe}})

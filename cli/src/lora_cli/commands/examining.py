@@ -7,22 +7,28 @@ from typing import Annotated
 import typer
 
 from lora_api import labels
+from lora_api.error_codes import ErrorCode, code_of
+from lora_api.runtime_api import ResolveRequest
 from lora_api.v1alpha1.adapter import AdapterSource
+from lora_api.v1alpha1.conditions import Reason
 from lora_cli import adapter_checks, options, output
 from lora_cli.clients import clock
 from lora_cli.clients.cluster import ClusterFacts
 from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
+from lora_cli.clients.server import Server
+from lora_cli.clients.server_objects import ServerObjects
 from lora_cli.domain import changes, health
 from lora_cli.domain.health import Finding
 from lora_cli.domain.objects import Adapter, Model, adapter_of, is_seen, model_of
-from lora_cli.domain.sources import parse_source
-from lora_cli.domain.verdicts import Verdict
+from lora_cli.domain.sources import is_path, on_disk, parse_source
+from lora_cli.domain.verdicts import CheckedThere, Verdict
 from lora_cli.errors import EXIT_STATUS, UNDECIDED, Failed
 from lora_cli.session import Session
 
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "*.gguf")
 _BASE_FILES = ("config.json",)
 
+_RESOLVE_SECONDS = 600.0
 _OPERATOR_SECONDS = 4.0
 """In which an operator that is at work has seen an edit."""
 
@@ -32,7 +38,7 @@ def validate(
         str,
         typer.Argument(metavar="PATH|URL", help="A folder or GGUF file here, or a source as `add --from` takes it."),
     ],
-    model: options.InModel,
+    model: options.InModel = None,
     base: Annotated[
         Path | None, typer.Option(help="A copy of the base model's folder, of which config.json is read.", exists=True)
     ] = None,
@@ -40,9 +46,15 @@ def validate(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Say whether a model could serve an adapter, before anything is applied, and what could not be checked."""
-    session = Session.of(namespace, context, kubeconfig)
+    model = options.required(model, server)
+    session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
+    if session.server is not None:
+        _asked_of(session, session.server, target, output_format)
+        return
     serving = model_of(session.objects.get(MODELS, model))
     source = None if _is_folder(target) else parse_source(target)
     folder: Path | None = Path(target)
@@ -66,11 +78,13 @@ def doctor(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Look for what stands between you and served adapters; ends with the status of the first thing that is wrong."""
-    session = Session.of(namespace, context, kubeconfig)
+    session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
     wrong = None
-    for finding in _findings(session):
+    for finding in _findings(session) if session.server is None else _findings_at(session, session.server):
         output.say(finding.lines())
         wrong = wrong or finding.code
     if wrong is not None:
@@ -79,7 +93,34 @@ def doctor(
 
 def _is_folder(target: str) -> bool:
     """Whether a word names a folder of this machine, there or not."""
-    return Path(target).is_dir() or target.startswith((".", "/", "~"))
+    return Path(target).is_dir() or is_path(target)
+
+
+def _asked_of(session: Session, server: Server, target: str, form: options.DataFormat | None) -> None:
+    """Has a server find, pin and check it, as if it were to serve it."""
+    if _is_folder(target):
+        place = Path(target).expanduser().absolute()
+        session.check_here(place)
+        source = on_disk(place.as_posix())
+    else:
+        source = parse_source(target)
+    answer = ServerObjects(server).resolve(ResolveRequest(source=source), _RESOLVE_SECONDS)
+    if answer.facts is None:
+        reason, why = (answer.refusal.reason, answer.refusal.message) if answer.refusal else (Reason.LOAD_FAILED, "")
+        raise Failed(code_of(reason), f"{reason}: {why}")
+    found = CheckedThere(target, server.url, answer.facts)
+    if form is not None:
+        output.dump(found.data(), form)
+    else:
+        output.say(found.lines())
+
+
+def _findings_at(session: Session, server: Server) -> Iterator[Finding]:
+    state = ServerObjects(server).state()
+    yield Finding(f"{server.url} answers, and serves {state.base}")
+    if state.file is not None and state.file.problem is not None:
+        yield Finding(f"the adapters stay as they were: {state.file.problem}", ErrorCode.INVALID)
+    yield from health.of_adapters(map(adapter_of, session.objects.list(ADAPTERS)["items"]), session.place)
 
 
 def _downloaded(source: AdapterSource) -> Path | None:

@@ -20,9 +20,11 @@ def status(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Show models and adapters, and whether every pod serves them."""
-    session = Session.of(namespace, context, kubeconfig)
+    session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
     place = EVERYWHERE if everywhere else None
     models, adapters = (session.objects.list(kind, namespace=place) for kind in (MODELS, ADAPTERS))
     if output_format is not None:
@@ -43,17 +45,19 @@ def describe(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Say how an adapter or a model stands, why it is not ready, and what to type next."""
-    session = Session.of(namespace, context, kubeconfig)
+    session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
     found = session.named(name)
     if output_format is not None:
         plural = ADAPTERS if isinstance(found, Adapter) else MODELS
         output.dump(session.objects.get(plural, name), output_format)
     elif isinstance(found, Adapter):
-        output.say(diagnosis.of_adapter(found, clock.now()))
+        output.say(diagnosis.of_adapter(found, clock.now(), session.place))
     else:
-        output.say(diagnosis.of_model(found, clock.now()))
+        output.say(diagnosis.of_model(found, clock.now(), session.place))
 
 
 def memory(
@@ -62,9 +66,11 @@ def memory(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Show what adapters take of disk, host and device memory in each pod, and the room there is."""
-    session = Session.of(namespace, context, kubeconfig)
+    session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
     stored = session.objects.list(MODELS)["items"] if model is None else [session.objects.get(MODELS, model)]
     models = [model_of(found) for found in stored]
     adapters = {found.meta.name: session.adapters_of(found.meta.name) for found in models}

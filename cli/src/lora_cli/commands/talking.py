@@ -31,9 +31,11 @@ def chat(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Talk with an adapter; an empty line or the end of input ends it."""
-    serving = Session.of(namespace, context, kubeconfig).serving(name)
+    serving = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key).serving(name)
     talk: list[Json] = [] if system is None else [{"role": "system", "content": system}]
     for question in _questions(serving, message):
         talk.append({"role": "user", "content": question})
@@ -62,12 +64,14 @@ def compare(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Ask several adapters the same, and show their answers side by side."""
     *asked, prompt = names
     if not 1 <= len(asked) <= _AT_ONCE_MOST:
         raise Failed(ErrorCode.INVALID, f"name one to {_AT_ONCE_MOST} adapters, and last the question in quotes")
-    session = Session.of(namespace, context, kubeconfig)
+    session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
     talk: list[Json] = [] if system is None else [{"role": "system", "content": system}]
     talk.append({"role": "user", "content": prompt})
     how = {"max_tokens": max_tokens, "temperature": temperature}

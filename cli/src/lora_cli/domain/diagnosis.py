@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from lora_api.v1alpha1.adapter import Blend
-from lora_cli.domain.advice import NOT_SEEN, advice_for
-from lora_cli.domain.objects import Adapter, Model
+from lora_cli.domain.objects import Adapter, Meta, Model
+from lora_cli.domain.places import CLUSTER, Place, Subject
 from lora_cli.domain.sizes import age, number, size
 from lora_cli.domain.waiting import Progress, Standing, standing
 
@@ -34,12 +34,12 @@ class Line:
 _TONES = {Progress.DONE: Tone.GOOD, Progress.REFUSED: Tone.BAD}
 
 
-def of_adapter(adapter: Adapter, now: datetime) -> Iterator[Line]:
+def of_adapter(adapter: Adapter, now: datetime, place: Place = CLUSTER) -> Iterator[Line]:
     """All that is to be said of a LoRAAdapter."""
     meta, status, seen = adapter.meta, adapter.status, standing(adapter)
     named = "" if adapter.served_name == meta.name else f", served as {adapter.served_name}"
-    yield Line(f"{meta.name}: LoRAAdapter of {adapter.model} in {meta.namespace}{named}", Tone.TITLE)
-    yield from _standing(adapter, seen, adapter.model)
+    yield Line(f"{meta.name}: LoRAAdapter of {adapter.model}{_where(meta)}{named}", Tone.TITLE)
+    yield from _standing(adapter, seen, adapter.model, place)
     pods = status.pods
     if status.revision is not None and seen.progress is not Progress.DONE:
         yield Line(f"clients get revision {status.revision} meanwhile, from {pods.available} of {pods.desired} pods")
@@ -58,11 +58,11 @@ def of_adapter(adapter: Adapter, now: datetime) -> Iterator[Line]:
     yield from _conditions(adapter)
 
 
-def of_model(model: Model, now: datetime) -> Iterator[Line]:
+def of_model(model: Model, now: datetime, place: Place = CLUSTER) -> Iterator[Line]:
     """All that is to be said of a LoRAModel."""
     meta, status = model.meta, model.status
-    yield Line(f"{meta.name}: LoRAModel in {meta.namespace}", Tone.TITLE)
-    yield from _standing(model, standing(model), meta.name)
+    yield Line(f"{meta.name}: LoRAModel{_where(meta)}", Tone.TITLE)
+    yield from _standing(model, standing(model), meta.name, place)
     yield Line("")
     yield Line(f"source    {model.spec.source.describe()}")
     yield Line(f"pods      {status.ready_replicas} ready of {model.spec.replicas} wanted")
@@ -89,16 +89,20 @@ def mixture(blend: Blend) -> str:
     return f"{members} ({blend.method})"
 
 
-def _standing(observed: Adapter | Model, seen: Standing, model: str) -> Iterator[Line]:
+def _where(meta: Meta) -> str:
+    return f" in {meta.namespace}" if meta.namespace else ""
+
+
+def _standing(observed: Adapter | Model, seen: Standing, model: str, place: Place) -> Iterator[Line]:
     tone = _TONES.get(seen.progress, Tone.WAITING)
     if seen.progress is Progress.DONE:
         yield Line(f"ready: {seen.message}", tone)
         return
     yield Line(f"not ready: {seen.reason}: {seen.message}", tone)
-    advice = NOT_SEEN if seen.progress is Progress.UNSEEN else advice_for(seen.reason)
-    if advice.meaning:
-        yield Line(advice.meaning)
-    command = advice.command_for(name=observed.meta.name, model=model, namespace=observed.meta.namespace)
+    reason = None if seen.progress is Progress.UNSEEN else seen.reason
+    meaning, command = place.advice(reason, Subject(observed.meta.name, model, observed.meta.namespace))
+    if meaning:
+        yield Line(meaning)
     yield Line(command, Tone.COMMAND)
 
 

@@ -7,9 +7,9 @@ from lora_api import labels
 from lora_api.error_codes import ErrorCode, code_of
 from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_api.v1alpha1.model import LoRAModel, ReachableFrom
-from lora_cli.domain.advice import advice_for
 from lora_cli.domain.diagnosis import Line, Tone
 from lora_cli.domain.objects import Adapter, Json, Model
+from lora_cli.domain.places import CLUSTER, Place, Subject
 from lora_cli.domain.waiting import Progress, Standing, standing
 
 
@@ -140,7 +140,7 @@ def of_objects(models: Sequence[Model], adapters: Sequence[Adapter], namespace: 
             notable=True,
         )
     everything: tuple[Adapter | Model, ...] = (*models, *adapters)
-    yield from (_unready(observed, seen) for observed, seen in _unready_ones(everything))
+    yield from (_unready(observed, seen, CLUSTER) for observed, seen in _unready_ones(everything))
     if models and all(standing(observed).progress is Progress.DONE for observed in everything):
         yield Finding(f"{len(models)} models and {len(adapters)} adapters are ready")
     for adapter in adapters:
@@ -154,6 +154,13 @@ def of_objects(models: Sequence[Model], adapters: Sequence[Adapter], namespace: 
         yield from _of_model(model, sum(adapter.model == model.meta.name for adapter in adapters))
 
 
+def of_adapters(adapters: Iterable[Adapter], place: Place) -> Iterator[Finding]:
+    """Those that are not ready, or that all are."""
+    found = tuple(adapters)
+    unready = [_unready(observed, seen, place) for observed, seen in _unready_ones(found)]
+    yield from unready or [Finding(f"{len(found)} adapters are ready")]
+
+
 def _unready_ones(everything: Iterable[Adapter | Model]) -> Iterator[tuple[Adapter | Model, Standing]]:
     """Those that an operator has looked at; whether it has is a finding of its own."""
     for observed in everything:
@@ -162,14 +169,14 @@ def _unready_ones(everything: Iterable[Adapter | Model]) -> Iterator[tuple[Adapt
             yield observed, seen
 
 
-def _unready(observed: Adapter | Model, seen: Standing) -> Finding:
+def _unready(observed: Adapter | Model, seen: Standing, place: Place) -> Finding:
     name = observed.meta.name
     model = observed.model if isinstance(observed, Adapter) else name
     refused = seen.progress is Progress.REFUSED
     return Finding(
         f"{name} is not ready: {seen.reason}: {seen.message}",
         code_of(seen.reason) if refused else None,
-        advice_for(seen.reason).command_for(name=name, model=model, namespace=observed.meta.namespace),
+        place.advice(seen.reason, Subject(name, model, observed.meta.namespace))[1],
         notable=not refused,
     )
 
@@ -184,7 +191,9 @@ def _of_model(model: Model, adapters: int) -> Iterator[Finding]:
         )
     if model.spec.api_key is not None:
         yield Finding(
-            f"{name} wants an API key, which chat and compare cannot bring through the API server", notable=True
+            f"{name} wants an API key: chat and compare read its Secret {model.spec.api_key.secret_ref.name} if you may, "
+            f"and else take one by --api-key or LORA_API_KEY",
+            notable=True,
         )
     if model.spec.reachable_from is ReachableFrom.NOWHERE:
         yield Finding(

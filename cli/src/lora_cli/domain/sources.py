@@ -5,7 +5,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import ValidationError
 
 from lora_api.error_codes import ErrorCode
+from lora_api.local_api import DISK
 from lora_api.v1alpha1.adapter import AdapterSource
+from lora_api.v1alpha1.common import VolumeSource
 from lora_cli.errors import Failed
 
 FORMS = (
@@ -33,6 +35,16 @@ def parse_source(text: str, credentials: str | None = None) -> AdapterSource:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise _unclear(text, f"{where}: {first['msg']}") from error
+
+
+def is_path(text: str) -> bool:
+    """Whether a word names a place on a disk, as a shell would write it."""
+    return text.startswith((".", "/", "~"))
+
+
+def on_disk(absolute: str) -> AdapterSource:
+    """A folder or file of the machine that a server without a cluster runs on."""
+    return AdapterSource(volume=VolumeSource(name=DISK, path=absolute.strip("/") or "."))
 
 
 def _fields(text: str) -> dict[str, object]:

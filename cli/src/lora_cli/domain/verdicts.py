@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lora_api.runtime_api import AdapterFacts
 from lora_cli.domain.diagnosis import Line, Tone
 from lora_cli.domain.objects import Json, Model
+from lora_cli.domain.sizes import size
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class Verdict:
         """It in words."""
         if self.decided:
             yield Line(f"{self.target} fits {self.model.meta.name}", Tone.GOOD)
+        elif self.files is None:
+            yield Line(
+                f"only the form of {self.target} was checked, for {self.model.meta.name}: not its files", Tone.WAITING
+            )
         else:
             yield Line(
                 f"nothing found that speaks against {self.target} on {self.model.meta.name}, but not all was checked",
@@ -68,7 +74,10 @@ class Verdict:
     def unchecked(self) -> Iterator[str]:
         """What may still stand in the way."""
         if self.files is None:
-            yield "the files: pods read this place with Secrets or volumes that are not yours; download them, and name the folder"
+            yield (
+                "the files, and that they are there at all: from buckets, web servers, registries and volumes only pods read; "
+                "download them, and name the folder"
+            )
         elif self.files.architecture is None:
             yield f"modules and shapes: the base model is {self.model.spec.source.describe()}; name a copy with --base"
         if self.schema:
@@ -86,3 +95,32 @@ class Verdict:
             "checked": list(self.checked()),
             "notChecked": list(self.unchecked()),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedThere:
+    """What a server without a cluster found of an adapter that it could serve."""
+
+    target: str
+    url: str
+    facts: AdapterFacts
+
+    def lines(self) -> Iterator[Line]:
+        """It in words."""
+        yield Line(f"{self.target} fits what {self.url} serves", Tone.GOOD)
+        yield from (Line(f"checked: {what}") for what in self._checked())
+        yield Line("not checked: whether there is room for it")
+
+    def data(self) -> Json:
+        """It for programs."""
+        return {
+            "target": self.target,
+            "server": self.url,
+            "verdict": "Compatible",
+            "digest": self.facts.digest,
+            "checked": list(self._checked()),
+        }
+
+    def _checked(self) -> Iterator[str]:
+        yield f"its files, read by the server from {self.facts.source.describe()}: {size(self.facts.size_bytes)}"
+        yield f"rank {self.facts.rank}, and every module and shape against the base model and the engine"

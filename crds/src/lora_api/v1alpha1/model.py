@@ -276,8 +276,9 @@ class LoRAModelSpec(common.ApiModel):
     api_key: ApiKey | None = Field(
         default=None,
         description=(
-            "What clients must show as `Authorization: Bearer <key>`; whoever shows none of the keys gets 401, and nobody "
-            "gets in while the Secret is missing. Anybody may ask when unset. /health, /ping, /ready and /metrics stay open."
+            "What clients must show as `Authorization: Bearer <key>` or `X-Api-Key: <key>`; whoever shows none of the keys gets "
+            "401, and nobody gets in while the Secret is missing. Anybody may ask when unset. /health, /ping, /ready and "
+            "/metrics stay open."
         ),
     )
     reachable_from: ReachableFrom = Field(

@@ -23,7 +23,7 @@ class Obstacle:
 
     pod: str
     reason: Reason
-    """VERIFY_FAILED, LOAD_FAILED, POD_UNREACHABLE or LOADING."""
+    """VERIFY_FAILED, OUT_OF_MEMORY, LOAD_FAILED, POD_UNREACHABLE or LOADING."""
     cause: Reason
     """The same, or why loading failed."""
     message: str
@@ -88,7 +88,7 @@ class Delivery:
         return Verdict(AdapterCondition.READY, ConditionStatus.FALSE, reason, message)
 
     def _first_obstacle(self) -> tuple[Reason, str]:
-        for reason in (Reason.VERIFY_FAILED, Reason.LOAD_FAILED, Reason.POD_UNREACHABLE):
+        for reason in (Reason.VERIFY_FAILED, Reason.OUT_OF_MEMORY, Reason.LOAD_FAILED, Reason.POD_UNREACHABLE):
             if any(obstacle.reason is reason for obstacle in self.obstacles):
                 return reason, self._words(reason)
         if self._held:
@@ -134,7 +134,8 @@ def obstacle(replica: Replica, served_name: str, wanted: str) -> Obstacle | None
     if report.state is RevisionState.FAILED:
         cause = report.reason or Reason.LOAD_FAILED
         message = f"pod {replica.name} cannot load it: {cause}: {report.message}"
-        return Obstacle(replica.name, Reason.LOAD_FAILED, cause, message)
+        reason = cause if cause is Reason.OUT_OF_MEMORY else Reason.LOAD_FAILED
+        return Obstacle(replica.name, reason, cause, message)
     message = f"pod {replica.name} has it {report.state}"
     prepared = report.state is RevisionState.PREPARED
     return Obstacle(replica.name, Reason.LOADING, Reason.LOADING, message, prepared)

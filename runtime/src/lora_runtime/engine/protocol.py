@@ -8,6 +8,8 @@ from typing import Protocol
 
 from lora_api.runtime_api import Capacity, EngineMemory
 from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.conditions import Reason
+from lora_runtime.engine import out_of_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,24 @@ class Tier(StrEnum):
     """In the engine."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotServed:
+    """Why a declared name is not served."""
+
+    reason: Reason
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class LoadFailed(Exception):
     """The engine refused an adapter that passed our own checks; it holds nothing of it."""
+
+    @property
+    def reason(self) -> Reason:
+        """Whether it was memory; by the engine's words, which come from another process."""
+        return Reason.OUT_OF_MEMORY if out_of_memory.is_said(str(self)) else Reason.LOAD_FAILED
 
 
 class Engine(Protocol):

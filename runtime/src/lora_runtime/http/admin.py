@@ -9,7 +9,9 @@ from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from lora_api.error_codes import ErrorCode, code_of_status
 from lora_api.runtime_api import (
     DESIRED_PATH,
     INVENTORY_PATH,
@@ -26,7 +28,9 @@ from lora_api.runtime_api import (
     ResolveResponse,
     WireModel,
 )  # fmt: skip
+from lora_runtime.http.bodies import read_body
 from lora_runtime.http.counted import Counted
+from lora_runtime.http.errors import refusal
 from lora_runtime.http.mounted_tls import MountedTls
 from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.service import OutOfOrder, Service
@@ -77,6 +81,7 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
         return found
 
     app.add_exception_handler(RequestValidationError, _refused)
+    app.add_exception_handler(StarletteHTTPException, _told_why)
     return app
 
 
@@ -88,22 +93,18 @@ def _told(inventory: Inventory) -> Response:
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     """Says what is wrong, and where, without repeating what was sent: NaN and half characters are no JSON."""
     assert isinstance(error, RequestValidationError)  # noqa: S101  # it was registered for these
-    return JSONResponse({"detail": _in_words(error.errors())}, status_code=422)
+    return refusal(ErrorCode.INVALID, _in_words(error.errors()), status=422)
+
+
+async def _told_why(request: Request, error: Exception) -> JSONResponse:
+    """The same shape for what the routes refuse, and for what there is no route for."""
+    assert isinstance(error, StarletteHTTPException)  # noqa: S101  # it was registered for these
+    code = code_of_status(error.status_code) or ErrorCode.NOT_READY
+    return refusal(code, str(error.detail), status=error.status_code, headers=error.headers)
 
 
 async def _body(request: Request) -> bytes:
-    """What was sent, as long as it is no longer than a message may be."""
-    # The rest is not waited for: it may have no end.
-    headers = {"Connection": "close"}
-    too_long = HTTPException(413, f"a message may have {MAX_MESSAGE_BYTES} bytes at most", headers)
-    if int(request.headers.get("content-length", 0)) > MAX_MESSAGE_BYTES:
-        raise too_long
-    found = bytearray()
-    async for chunk in request.stream():
-        found += chunk
-        if len(found) > MAX_MESSAGE_BYTES:
-            raise too_long
-    return bytes(found)
+    return await read_body(request, MAX_MESSAGE_BYTES)
 
 
 def _read(kind: type[Message], body: bytes) -> Message:

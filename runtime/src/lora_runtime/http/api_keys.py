@@ -12,22 +12,31 @@ OPEN = frozenset({"health", "ping", "ready", "metrics"})
 
 
 class ApiKeys:
-    """Looks at the file at each request; while it is missing or empty, nobody is admitted."""
+    """The keys of some files, each looked at for each request; while all are missing or empty, nobody is admitted."""
 
+    def __init__(self, *files: Path) -> None:
+        self._files = tuple(map(_KeysFile, files))
+
+    def admit(self, authorization: str, api_key: str = "") -> bool:
+        """Whether one of the keys is shown: by the header `Authorization`, or by `X-Api-Key`.
+
+        The second is for who comes through the API server's proxy, which takes the first for itself.
+        """
+        scheme, _, token = authorization.partition(" ")
+        shown = [api_key.strip(), token.strip() if scheme.lower() == _SCHEME else ""]
+        known = [digest for file in self._files for digest in file.current()]
+        # All of them, and digests of one length, so that time tells nothing about any key.
+        matches = [hmac.compare_digest(_digest(key), digest) for key in shown for digest in known]
+        return any(matches)
+
+
+class _KeysFile:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._stamp: tuple[int, int, int] | None = None
         self._digests: tuple[bytes, ...] = ()
 
-    def admit(self, authorization: str) -> bool:
-        """Whether the value of the header `Authorization` holds one of the keys."""
-        scheme, _, shown = authorization.partition(" ")
-        digest = _digest(shown.strip())
-        # All of them, and digests of one length, so that time tells nothing about any key.
-        matches = [hmac.compare_digest(digest, known) for known in self._current()]
-        return scheme.lower() == _SCHEME and any(matches)
-
-    def _current(self) -> tuple[bytes, ...]:
+    def current(self) -> tuple[bytes, ...]:
         try:
             stat = os.stat(self._file)
             stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)

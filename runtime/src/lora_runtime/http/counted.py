@@ -1,6 +1,6 @@
 """ASGI middleware of the admin server: counts requests by route and status."""
 
-from lora_runtime.http.guard import App, Message, Receive, Scope, Send
+from lora_runtime.http.asgi import App, Message, Receive, Scope, Send
 from lora_runtime.metrics.lifecycle import Lifecycle
 
 

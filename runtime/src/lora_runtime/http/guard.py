@@ -1,21 +1,17 @@
 """ASGI middleware in front of vLLM's own server: counts requests, hides what is not for clients."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from starlette.responses import JSONResponse
 
+from lora_api.error_codes import ErrorCode
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.http.api_keys import ApiKeys, needs_key
+from lora_runtime.http.asgi import App, Message, Receive, Scope, Send, header
+from lora_runtime.http.errors import CodedErrors, refusal
 from lora_runtime.metrics.traffic import Traffic
 from lora_runtime.observer import Outcome
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PUBLIC = (
     "/v1/models", "/v1/completions", "/v1/chat/completions", "/v1/responses", "/v1/messages",
@@ -68,10 +64,11 @@ class Guard:
             return _not_found(scope["path"], self._public)
         if self._keys is None or not needs_key(scope.get("method", "GET"), scope["path"]):
             return None
-        return None if self._keys.admit(_header(scope, b"authorization")) else _unauthorized()
+        shown = header(scope, b"authorization"), header(scope, b"x-api-key")
+        return None if self._keys.admit(*shown) else _unauthorized()
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(receive, send)
+        exchange = Exchange(receive, CodedErrors(send))
         with self._in_flight.request() as request:
             outcome = Outcome.FAILED
             try:
@@ -97,23 +94,15 @@ def _not_found(path: str, public: Sequence[str]) -> JSONResponse:
         f"{path} is not served here, but {', '.join(public)} are. Adapters are declared as LoRAAdapter objects, and the "
         "engine is the operator's."
     )
-    error = {"message": message, "type": "NotFoundError", "param": None, "code": 404}
-    return JSONResponse({"error": error}, status_code=404)
+    return refusal(ErrorCode.NOT_FOUND, message)
 
 
 def _unauthorized() -> JSONResponse:
     message = (
-        "Incorrect API key provided, or none. Send a key that the LoRAModel's spec.apiKey lists, as "
-        "`Authorization: Bearer <key>`."
+        "Incorrect API key provided, or none. Send a key that the LoRAModel's spec.apiKey lists (without a cluster: "
+        "--api-keys-file), as `Authorization: Bearer <key>` or `X-Api-Key: <key>`."
     )
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}
-    return JSONResponse({"error": error}, status_code=401, headers={"WWW-Authenticate": "Bearer"})
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    """The header's value; nothing when there is none, or more than one."""
-    values = [value for key, value in scope.get("headers", ()) if key == name]
-    return values[0].decode("latin-1") if len(values) == 1 else ""
+    return refusal(ErrorCode.UNAUTHORIZED, message, headers={"WWW-Authenticate": "Bearer"})
 
 
 class Exchange:

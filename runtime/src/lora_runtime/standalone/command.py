@@ -11,10 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from lora_api.accelerators import Profile
 from lora_api.adapter_flags import adapter_flags
+from lora_api.local_api import DISK
 from lora_api.v1alpha1.common import ModelSource, ServedName
-from lora_api.v1alpha1.model import AdapterLimits
+from lora_api.v1alpha1.model import AdapterLimits, Composition
 from lora_runtime.standalone import places
-from lora_runtime.standalone.wish import Wish
+from lora_runtime.standalone.wish import Changes, Wish
 
 ADAPTERS_VARIABLE = "LORA_ADAPTERS"
 PLAIN = Profile(device=None, auto_dtype="auto")
@@ -49,6 +50,9 @@ class Command:
     credentials: Mapping[str, Path]
     """By name: folders with the keys of Secrets."""
     api_keys_file: Path | None
+    changes: Changes
+    composition: Composition | None
+    """What requests may compose."""
     flags: tuple[str, ...]
     """Of vLLM."""
 
@@ -94,11 +98,13 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
         served_name=served_name,
         limits=limits,
         wishes=wishes,
-        file=None if typed.desired is None else Path(typed.desired).absolute(),
+        file=_file(typed.desired),
         state=Path(typed.state).absolute() if typed.state else _state(environment, model, served_name),
         volumes=volumes,
         credentials=credentials,
-        api_keys_file=None if typed.api_keys_file is None else Path(typed.api_keys_file).absolute(),
+        api_keys_file=_file(typed.api_keys_file),
+        changes=Changes(typed.allow_changes, _file(typed.admin_keys_file)),
+        composition=Composition() if typed.allow_composition else None,
         flags=(
             f"--host={typed.host}",
             f"--port={typed.port}",
@@ -138,10 +144,20 @@ def _parser() -> argparse.ArgumentParser:
         "--credentials", action="append", default=[], metavar="NAME=FOLDER", help="what it calls a Secret: a file a key"
     )
     add("--api-keys-file", metavar="FILE", help="keys that clients must show, one a line; read again when it changes")
+    add(
+        "--allow-changes", action="store_true", help="processes of this machine may change adapters over HTTP, "
+        "as `lora scale` does; by default nobody may"
+    )  # fmt: skip
+    add("--admin-keys-file", metavar="FILE", help="who shows one of its keys may change adapters, from anywhere")
+    add("--allow-composition", action="store_true", help="requests may compose adapters: lora: {weight}, lora: {blend}")
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s: this machine alone)")
     add("--port", type=int, default=8000, help="default %(default)s")
     add("--state", metavar="FOLDER", help="keeps downloads; default: a folder of this model in ~/.cache/lora-runtime")
     return parser
+
+
+def _file(typed: str | None) -> Path | None:
+    return None if typed is None else Path(typed).absolute()
 
 
 def _named(entries: Sequence[str]) -> dict[str, Path]:
@@ -149,10 +165,8 @@ def _named(entries: Sequence[str]) -> dict[str, Path]:
     for entry in entries:
         name, has, folder = entry.partition("=")
         path = Path(folder).expanduser().absolute()
-        if not has or not name or "/" in name or name in (places.DISK, ".", ".."):
-            raise places.Unclear(
-                f"{entry!r} must be NAME=FOLDER, with another name than {places.DISK!r} and without '/'"
-            )
+        if not has or not name or "/" in name or name in (DISK, ".", ".."):
+            raise places.Unclear(f"{entry!r} must be NAME=FOLDER, with another name than {DISK!r} and without '/'")
         if not path.is_dir():
             raise places.Unclear(f"{entry!r}: there is no folder {path}")
         found[name] = path

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lora_api.recipes import revisions, side_by_side
 from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts, Desired, DesiredAdapter, ResolveResponse
+from lora_api.v1alpha1.common import ModelSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_runtime.standalone.wish import Wish
 
@@ -20,6 +21,10 @@ class Limits:
     base: str
     """What clients call the base model."""
     max_rank: int
+    source: ModelSource | None = None
+    """Where the base model's files come from."""
+    started: str = ""
+    """When the process did, as in RFC 3339."""
 
 
 @dataclass(frozen=True, slots=True)

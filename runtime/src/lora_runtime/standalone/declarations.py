@@ -3,18 +3,21 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from lora_api.local_api import LocalFile, LocalState
+from lora_api.local_api import LocalAdapter, LocalFile, LocalState
 from lora_api.recipes.outcome import Blocked, Wanted
 from lora_api.runtime_api import ResolveRequest, ResolveResponse, ResolveState
+from lora_runtime.engine.protocol import NotServed
 from lora_runtime.retries import retry_delay
 from lora_runtime.service import Service
-from lora_runtime.standalone import manifest, telling
+from lora_runtime.standalone import asked, manifest, telling
+from lora_runtime.standalone.asked import Expected, There
 from lora_runtime.standalone.conclude import NOTHING, Limits, conclude
-from lora_runtime.standalone.wish import Declared, Wish
+from lora_runtime.standalone.wish import Declared, Wish, with_hub_token
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,7 @@ _LONGEST_FILE = 4 << 20
 
 
 _Stamp = tuple[int, int, int]
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +70,7 @@ class Declarations:
     def __init__(self, service: Service, limits: Limits, declared: Declared, clock: Callable[[], float]) -> None:
         """Takes the service that is given the documents, and the monotonic time in seconds."""
         self._service, self._limits, self._clock = service, limits, clock
+        self._loop = asyncio.get_running_loop()
         self._given, self._file, self._hub_token = declared.wishes, declared.file, declared.hub_token
         service.expect_more()
         self._read: tuple[Wish, ...] = ()
@@ -83,11 +88,63 @@ class Declarations:
         """Any thread: what is declared and what has become of it."""
         file = None if self._file is None else LocalFile(path=str(self._file), problem=self._problem)
         inventory, settled = self._service.inventory(), self._service.settled
-        return telling.state_of(self._concluded, inventory, file, self._limits.base, settled=settled)
+        return telling.state_of(self._concluded, inventory, file, self._limits, settled=settled)
 
-    def not_ready(self, name: str) -> str | None:
+    def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
         return telling.why_not_served(self.state(), name)
+
+    async def declare(self, wish: Wish, expected: Expected, *, dry_run: bool) -> LocalAdapter:
+        """Any event loop: has an adapter served as a request says; answers how it stands, or would stand.
+
+        Raises:
+            NotChanged: it cannot be.
+        """
+        return await self._on_loop(self._declare(wish, expected, dry_run=dry_run))
+
+    async def drop(self, name: str, expected: Expected, *, dry_run: bool) -> None:
+        """Any event loop: has an adapter served no longer.
+
+        Raises:
+            NotChanged: it cannot be.
+        """
+        await self._on_loop(self._drop(name, expected, dry_run=dry_run))
+
+    async def resolve(self, request: ResolveRequest, wait_seconds: float) -> ResolveResponse:
+        """Any event loop: see Service.resolve."""
+        if self._hub_token:
+            request = request.model_copy(update={"source": with_hub_token(request.source)})
+        return await self._on_loop(self._service.resolve(request, wait_seconds))
+
+    async def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def _declare(self, wish: Wish, expected: Expected, *, dry_run: bool) -> LocalAdapter:
+        wish = self._opened(wish)
+        given = asked.declared(self._there, wish, self._limits.base, expected)
+        if dry_run:
+            return telling.only_checked(wish)
+        log.info("declared by a request adapter=%s weight=%s", wish.name, wish.spec.weight)
+        await self._give(given)
+        return next(adapter for adapter in self.state().adapters if adapter.name == wish.name)
+
+    async def _drop(self, name: str, expected: Expected, *, dry_run: bool) -> None:
+        given = asked.dropped(self._there, name, expected)
+        if not dry_run:
+            log.info("dropped by a request adapter=%s", name)
+            await self._give(given)
+
+    async def _give(self, given: tuple[Wish, ...]) -> None:
+        """Works on what is given now, before whoever asked for it is answered."""
+        self._given = given
+        self._ask()
+        await self._conclude()
+        self._news.set()
+
+    @property
+    def _there(self) -> There:
+        given = tuple(map(self._opened, self._given))
+        return There(given, self._read, "" if self._file is None else str(self._file))
 
     async def run(self) -> None:
         """Never returns."""
@@ -124,7 +181,8 @@ class Declarations:
             self._stamp = stamp
             text = await asyncio.to_thread(_text, self._file)
             found = tuple(self._opened(wish) for wish in manifest.wishes(text))
-            _check_names(self._given, found)
+            given = asked.yielding(self._given, found)
+            _check_names(given, found)
         except (OSError, UnicodeDecodeError, manifest.Unreadable) as error:
             problem = f"{self._file}: {error}"
             if isinstance(error, OSError):
@@ -137,7 +195,7 @@ class Declarations:
         if self._problem is not None:
             log.info("the file can be read again file=%s", self._file)
         log.info("read file=%s adapters=%s", self._file, len(found))
-        self._problem, self._read, self._was_read = None, found, True
+        self._problem, self._read, self._was_read, self._given = None, found, True, given
 
     def _opened(self, wish: Wish) -> Wish:
         return wish.with_hub_token() if self._hub_token else wish

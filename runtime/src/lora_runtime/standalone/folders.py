@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from lora_runtime.standalone.places import DISK
+from lora_api.local_api import DISK
 from lora_runtime.standalone.wish import HUB_TOKEN
 
 _TOKEN = "token"  # noqa: S105  (the name of the file)

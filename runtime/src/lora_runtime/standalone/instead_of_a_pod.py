@@ -37,7 +37,8 @@ def prepare(typed: Command, environment: Mapping[str, str]) -> tuple[Settings, D
         volumes_root=folders.volumes(typed.state, typed.volumes),
         credentials_root=secrets,
         api_keys_file=typed.api_keys_file,
+        composition=typed.composition,
         tls_dir=None,
         **egress,
     )
-    return settings, Declared(typed.wishes, typed.file, hub_token)
+    return settings, Declared(typed.wishes, typed.file, hub_token, typed.changes)

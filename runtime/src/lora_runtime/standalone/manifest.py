@@ -7,6 +7,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from lora_api import labels
+from lora_api.local_api import DeclaredBy
 from lora_api.v1alpha1.adapter import LoRAAdapter, LoRAAdapterSpec
 from lora_api.v1alpha1.common import ObjectName
 from lora_runtime.standalone import rules
@@ -57,6 +58,22 @@ def wishes(text: str) -> tuple[Wish, ...]:
     return tuple(found)
 
 
+def spec_of(value: Any) -> LoRAAdapterSpec:
+    """The wish in the field `spec` of a LoRAAdapter.
+
+    Raises:
+        Unreadable: an API server would not take it.
+    """
+    try:
+        # A misspelt field would be served as if it were not there.
+        spec = LoRAAdapterSpec.model_validate(value, extra="forbid")
+    except ValidationError as error:
+        raise Unreadable(f"spec.{in_words(error)}") from error
+    if wrong := "; ".join(rules.problems(spec)):
+        raise Unreadable(f"spec: {wrong}")
+    return spec
+
+
 def _objects(document: Any) -> Iterator[Any]:
     """The objects of one YAML document: itself, or the items of a List; none of an empty one."""
     if document is None:
@@ -81,11 +98,8 @@ def _wish(value: Any) -> Wish:
     except ValidationError as error:
         raise Unreadable(f"metadata.name: {error.errors(include_input=False)[0]['msg']}") from error
     try:
-        # A misspelt field would be served as if it were not there.
-        spec = LoRAAdapterSpec.model_validate(value.get("spec"), extra="forbid")
-    except ValidationError as error:
-        raise Unreadable(f"LoRAAdapter {name}: spec.{in_words(error)}") from error
-    if wrong := "; ".join(rules.problems(spec)):
-        raise Unreadable(f"LoRAAdapter {name}: spec: {wrong}")
+        spec = spec_of(value.get("spec"))
+    except Unreadable as error:
+        raise Unreadable(f"LoRAAdapter {name}: {error}") from error
     refresh = annotations.get(labels.REFRESH) if isinstance(annotations, dict) else None
-    return Wish(str(name), spec, None if refresh is None else str(refresh))
+    return Wish(str(name), spec, None if refresh is None else str(refresh), DeclaredBy.FILE)

@@ -7,12 +7,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from lora_api.local_api import DISK
 from lora_api.v1alpha1.adapter import AdapterSource, LoRAAdapterSpec
 from lora_api.v1alpha1.common import ModelSource, ServedName
 from lora_runtime.standalone.wish import Wish
 
-DISK = "disk"
-"""The volume that is this machine's whole disk."""
 NO_MODEL = "local"
 """What adapters of a command line refer to; there is just one base model."""
 

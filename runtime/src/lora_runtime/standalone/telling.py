@@ -4,24 +4,48 @@ from lora_api.local_api import LocalAdapter, LocalFile, LocalState
 from lora_api.recipes.outcome import Outcome, Wanted
 from lora_api.runtime_api import AdapterReport, Inventory, RevisionState
 from lora_api.v1alpha1.conditions import Reason
-from lora_runtime.standalone.conclude import Concluded
+from lora_runtime.engine.protocol import NotServed
+from lora_runtime.standalone.conclude import Concluded, Limits
 from lora_runtime.standalone.wish import Wish
 
 
 def state_of(
-    concluded: Concluded, inventory: Inventory, file: LocalFile | None, base: str, *, settled: bool
+    concluded: Concluded, inventory: Inventory, file: LocalFile | None, limits: Limits, *, settled: bool
 ) -> LocalState:
     """All of it."""
-    adapters = tuple(_told(wish, concluded, inventory) for wish in concluded.wishes)
-    return LocalState(base=base, settled=settled, file=file, adapters=adapters)
+    return LocalState(
+        base=limits.base,
+        source=limits.source,
+        max_rank=limits.max_rank,
+        started=limits.started,
+        settled=settled,
+        capacity=inventory.capacity,
+        file=file,
+        adapters=tuple(_told(wish, concluded, inventory) for wish in concluded.wishes),
+    )
 
 
-def why_not_served(state: LocalState, served_name: str) -> str | None:
+def only_checked(wish: Wish) -> LocalAdapter:
+    """An adapter as it would be declared."""
+    return LocalAdapter(
+        name=wish.name,
+        served_name=wish.served_name,
+        spec=wish.spec,
+        version=wish.version,
+        declared_by=wish.declared_by,
+        ready=False,
+        reason=Reason.PENDING,
+        message="it was only checked",
+    )
+
+
+def why_not_served(state: LocalState, served_name: str) -> NotServed | None:
     """Why a declared name is not served; None for one that is served, or was never declared."""
     found = next((adapter for adapter in state.adapters if adapter.served_name == served_name), None)
     if found is None or (found.report is not None and found.report.serving is not None):
         return None
-    return f"The adapter `{served_name}` is declared but not served yet: {found.reason}: {found.message}."
+    message = f"The adapter `{served_name}` is declared but not served yet: {found.reason}: {found.message}."
+    return NotServed(found.reason, message)
 
 
 def _told(wish: Wish, concluded: Concluded, inventory: Inventory) -> LocalAdapter:
@@ -34,6 +58,8 @@ def _told(wish: Wish, concluded: Concluded, inventory: Inventory) -> LocalAdapte
         name=wish.name,
         served_name=wish.served_name,
         spec=wish.spec,
+        version=wish.version,
+        declared_by=wish.declared_by,
         ready=reason is Reason.SERVING,
         reason=reason,
         message=message,

@@ -95,7 +95,7 @@ def disk_refused(root: Path) -> Iterator[None]:
                 Reason.SOURCE_UNREACHABLE, f"files cannot be put into the pod's store: {error}", retryable=True
             ) from error
         raise store_full(
-            f"the pod's store {root} is full ({shutil.disk_usage(root).free >> 20} MiB free); raise "
+            f"the pod's store {root} is full ({shutil.disk_usage(root).free} bytes available); raise "
             f"spec.cache.sizeLimit of the LoRAModel or remove adapters"
         ) from error
 

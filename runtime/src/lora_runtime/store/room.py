@@ -222,7 +222,11 @@ class Room:
 
     def _no_room(self, space: Space, reservation: Reservation, size_bytes: int, what: str) -> Refused:
         others = self._claimed - reservation.size_bytes
-        needs = f"{what} needs {_mib(size_bytes)} MiB, but adapters that are wanted take {_mib(others)} MiB"
+        available = max(0, space.most(self._own) - others)
+        needs = (
+            f"{what} needs {_mib(size_bytes)} MiB ({size_bytes} bytes needed, {available} available), but adapters that are "
+            f"wanted take {_mib(others)} MiB"
+        )
         if space.limit is not None and space.most(self._own) == space.usable:
             least = int((others + size_bytes + space.elsewhere) / USABLE_SHARE)
             return store_full(

@@ -12,6 +12,7 @@ from lora_api.runtime_api import AdapterFacts, ResolveRequest
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import not_fetched
 from lora_runtime.engine.fake import FakeEngine
+from lora_runtime.engine.protocol import NotServed
 from lora_runtime.service import Service
 from lora_runtime.standalone import places
 from lora_runtime.standalone.conclude import Limits
@@ -209,8 +210,9 @@ async def test_clients_are_told_why_a_declared_name_is_not_served(machine: Machi
     await machine.start()
     await machine.ready("given")
     await machine.until(lambda _: "SourceNotFound" in str(machine.declarations.not_ready("pirate")))
-    assert machine.declarations.not_ready("pirate") == (
-        "The adapter `pirate` is declared but not served yet: SourceNotFound: team/pirate@main is not there."
+    assert machine.declarations.not_ready("pirate") == NotServed(
+        Reason.SOURCE_NOT_FOUND,
+        "The adapter `pirate` is declared but not served yet: SourceNotFound: team/pirate@main is not there.",
     )
     assert machine.declarations.not_ready("nobody") is None
 

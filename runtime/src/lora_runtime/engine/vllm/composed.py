@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from lora_runtime.composing import NotComposed, Problem, Wish
 from lora_runtime.engine.in_flight import InFlight
+from lora_runtime.engine.protocol import NotServed
 from lora_runtime.engine.vllm.mixed_batch import mapping_of
-from lora_runtime.engine.vllm.refusals import not_found, unavailable
+from lora_runtime.engine.vllm.refusals import not_found, refused, unavailable
 from lora_runtime.engine.vllm.served_models import ServedModels
 
 FIELD = "lora"
@@ -21,7 +22,6 @@ _TRIES = 2
 _STATUS = {
     Problem.OFF: (HTTPStatus.BAD_REQUEST, "BadRequestError"),
     Problem.NOT_SERVED: (HTTPStatus.NOT_FOUND, "NotFoundError"),
-    Problem.REFUSED: (HTTPStatus.BAD_REQUEST, "BadRequestError"),
     Problem.QUOTA: (HTTPStatus.TOO_MANY_REQUESTS, "RateLimitError"),
     Problem.NOT_NOW: (HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailableError"),
 }
@@ -36,7 +36,7 @@ class Composer:
     """Has compositions made for requests. For the server's event loop."""
 
     def __init__(
-        self, models: ServedModels, in_flight: InFlight, not_ready: Callable[[str], str | None], compose: Compose
+        self, models: ServedModels, in_flight: InFlight, not_ready: Callable[[str], NotServed | None], compose: Compose
     ) -> None:
         """See observe_lookups."""
         self._models, self._in_flight, self._not_ready, self._compose = models, in_flight, not_ready, compose
@@ -65,6 +65,8 @@ class Composer:
                 if found is not None:
                     break
         except NotComposed as error:
+            if error.reason is not None:
+                return refused(serving, f"{FIELD}: {error}", FIELD, error.reason)
             status, kind = _STATUS[error.problem]
             return serving.create_error_response(
                 message=f"{FIELD}: {error}", err_type=kind, status_code=status, param=FIELD
@@ -91,7 +93,7 @@ class Composer:
             if self._models.adapter(member.name) is None:
                 where = f"{FIELD}.blend[{index}].name"
                 if (why := self._not_ready(member.name)) is not None:
-                    return unavailable(serving, f"{where}: {why}", FIELD)
-                why = f"The adapter `{member.name}` does not exist. {self._models.listed()}"
-                return not_found(serving, f"{where}: {why}", FIELD)
+                    return unavailable(serving, f"{where}: {why}", FIELD, why.reason)
+                unknown = f"The adapter `{member.name}` does not exist. {self._models.listed()}"
+                return not_found(serving, f"{where}: {unknown}", FIELD)
         return None

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
+
+from lora_runtime.engine import out_of_memory
 from lora_runtime.engine.protocol import LoadedAdapter, LoadFailed
 from lora_runtime.engine.vllm.names import lora_request
 
@@ -31,7 +34,8 @@ class VllmLoader:
         except Exception as error:
             # A failed load leaves a half-written entry, which may sit in a slot: it has to go, whatever the cause was.
             await self.take_out(adapter)
-            raise LoadFailed(str(error) or type(error).__name__) from error
+            words = str(error) or type(error).__name__
+            raise LoadFailed(out_of_memory.in_bytes(words, psutil.virtual_memory().available)) from error
         self._loaded(time.monotonic() - began)
 
     async def take_out(self, adapter: LoadedAdapter) -> None:

@@ -8,7 +8,7 @@ from vllm.entrypoints.generate.base.serving import GenerateBaseServing
 from vllm.entrypoints.serve.engine.serving import BaseServing
 
 from lora_runtime.engine.in_flight import InFlight
-from lora_runtime.engine.protocol import LoadFailed
+from lora_runtime.engine.protocol import LoadFailed, NotServed
 from lora_runtime.engine.vllm.composed import Compose, Composer, asks_for
 from lora_runtime.engine.vllm.leases import Leases
 from lora_runtime.engine.vllm.mixed_batch import MixedBatches, mapping_of
@@ -21,7 +21,7 @@ def observe_lookups(
     models: ServedModels,
     leases: Leases,
     in_flight: InFlight,
-    not_ready: Callable[[str], str | None],
+    not_ready: Callable[[str], NotServed | None],
     compose: Compose,
 ) -> None:
     """Hooks both; once in a process.
@@ -54,13 +54,14 @@ def observe_lookups(
             try:
                 await leases.admit(request.model)
             except LoadFailed as failed:
-                return unavailable(self, f"The adapter `{request.model}` cannot be loaded now: {failed}.")
+                why = f"The adapter `{request.model}` cannot be loaded now: {failed}."
+                return unavailable(self, why, reason=failed.reason)
             return None
         if not request.model:
             return error
-        if (why := not_ready(request.model)) is not None:
+        if (lacking := not_ready(request.model)) is not None:
             in_flight.asks(request.model)
-            return unavailable(self, why)
+            return unavailable(self, lacking.message, reason=lacking.reason)
         in_flight.asks(UNKNOWN)
         # vLLM names the base model alone, as if no adapter were served.
         error.error.message = f"The model `{request.model}` does not exist. {models.listed()}"

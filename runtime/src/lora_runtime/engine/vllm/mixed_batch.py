@@ -11,7 +11,7 @@ from typing import Any
 from vllm.entrypoints.openai.completion.protocol import CompletionRequest
 
 from lora_runtime.engine.in_flight import InFlight
-from lora_runtime.engine.protocol import LoadFailed
+from lora_runtime.engine.protocol import LoadFailed, NotServed
 from lora_runtime.engine.vllm.leases import Leases
 from lora_runtime.engine.vllm.refusals import not_found, unavailable
 from lora_runtime.engine.vllm.served_models import ServedModels
@@ -31,7 +31,7 @@ class MixedBatches:
     """Admits such calls. For the server's event loop."""
 
     def __init__(
-        self, models: ServedModels, leases: Leases, in_flight: InFlight, not_ready: Callable[[str], str | None]
+        self, models: ServedModels, leases: Leases, in_flight: InFlight, not_ready: Callable[[str], NotServed | None]
     ) -> None:
         """See observe_lookups."""
         self._models, self._leases, self._in_flight, self._not_ready = models, leases, in_flight, not_ready
@@ -55,7 +55,8 @@ class MixedBatches:
                 return not_found(serving, message, FIELD)
         self._in_flight.asks(*names)
         for index, _, why in lacking:
-            return unavailable(serving, f"{FIELD}[{index}]: {why}", FIELD)
+            assert why is not None  # noqa: S101  (see above)
+            return unavailable(serving, f"{FIELD}[{index}]: {why}", FIELD, why.reason)
         # All at once: a name that goes while others are loaded is still answered for.
         chosen = tuple(self._leases.choose(name) for name in names)
         # One after another, and none is held while the next is waited for: two calls that hold what the other wants would
@@ -65,8 +66,8 @@ class MixedBatches:
             try:
                 await self._leases.admit(name)
             except LoadFailed as failed:
-                why = f"The adapter `{name}` cannot be loaded now: {failed}."
-                return unavailable(serving, f"{FIELD}[{names.index(name)}]: {why}", FIELD)
+                words = f"{FIELD}[{names.index(name)}]: The adapter `{name}` cannot be loaded now: {failed}."
+                return unavailable(serving, words, FIELD, failed.reason)
         if (under_way := self._in_flight.current) is not None:
             under_way.by_prompt = chosen
         return None

@@ -3,12 +3,25 @@
 from http import HTTPStatus
 from typing import Any
 
+from lora_api.error_codes import HTTP_STATUS, code_of
+from lora_api.v1alpha1.conditions import Reason
 
-def unavailable(serving: Any, why: str, param: str = "model") -> Any:
-    """503: it may be there in a moment."""
-    return serving.create_error_response(
+
+def unavailable(serving: Any, why: str, param: str = "model", reason: Reason = Reason.PENDING) -> Any:
+    """503: it may be there in a moment, or when somebody has done something about the reason."""
+    answer = serving.create_error_response(
         message=why, err_type="ServiceUnavailableError", status_code=HTTPStatus.SERVICE_UNAVAILABLE, param=param
     )
+    return _because(answer, reason)
+
+
+def refused(serving: Any, why: str, param: str, reason: Reason) -> Any:
+    """What was asked for can never be had."""
+    status = HTTPStatus(HTTP_STATUS[code_of(reason)])
+    answer = serving.create_error_response(
+        message=why, err_type="UnprocessableEntityError", status_code=status, param=param
+    )
+    return _because(answer, reason)
 
 
 def not_found(serving: Any, why: str, param: str) -> Any:
@@ -16,3 +29,9 @@ def not_found(serving: Any, why: str, param: str) -> Any:
     return serving.create_error_response(
         message=why, err_type="NotFoundError", status_code=HTTPStatus.NOT_FOUND, param=param
     )
+
+
+def _because(answer: Any, reason: Reason) -> Any:
+    # A field beside OpenAI's, from which the code is made when the answer leaves: vLLM's own is the HTTP status.
+    answer.error.reason = reason.value
+    return answer
