@@ -54,8 +54,8 @@ def test_the_tutorial_is_true(clean: World, tmp_path: Path) -> None:
     assert "SourceNotFound" in mistake
     assert "exit status" in mistake
     assert told["4. Add one"].split("condition met\n", 1)[1] in mistake, "clients have noticed nothing"
-    assert '"french"' not in told["7. Take it away"].split('{"object"', 1)[1]
-    assert served_names(clean) == {MODEL, "pirate", "formal", "polite-pirate"}
+    left = {MODEL, "pirate", "formal", "polite-pirate"}
+    clean.until("what was taken away to be gone", lambda: served_names(clean) == left)
     assert clean.restarts() == restarts
 
 
@@ -67,7 +67,6 @@ def test_the_how_to_for_adapters_is_true(clean: World, tmp_path: Path) -> None:
     told = run(DOCS / "how-to" / "adapters.md", clean, tmp_path, tmp_path)
 
     assert told["Change"].count("condition met") == 1
-    assert "2/2" in told["Change"]
     assert first in told["Roll back"]
     assert "deleted" in told["Remove"]
-    assert served_names(clean) == {MODEL}
+    clean.until("the name to be gone", lambda: served_names(clean) == {MODEL})

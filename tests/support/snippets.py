@@ -41,7 +41,7 @@ class Snippet:
     """Why it is not run in tests."""
 
     def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        return f"{os.path.relpath(self.page, ROOT)}:{self.line}"
 
 
 def snippets(page: Path) -> list[Snippet]:
@@ -60,9 +60,7 @@ def snippets(page: Path) -> list[Snippet]:
     return found
 
 
-def run(
-    page: Path, folder: Path, environment: Mapping[str, str], *, means: Mapping[str, str], all_of_it: bool = False
-) -> dict[str, str]:
+def run(page: Path, folder: Path, environment: Mapping[str, str], *, means: Mapping[str, str]) -> dict[str, str]:
     """Runs a page's commands and programs; the first that fails ends it.
 
     Args:
@@ -70,18 +68,16 @@ def run(
         folder: where its reader stands.
         environment: further variables.
         means: words of the page that are others here, such as the name of the model.
-        all_of_it: also what tests skip.
 
     Returns:
         What was printed, by heading.
     """
-    wanted = [snippet for snippet in snippets(page) if all_of_it or not snippet.skipped]
     script, run_ones = ["set -euo pipefail"], list[Snippet]()
-    for snippet in wanted:
+    for snippet in snippets(page):
         text = _meant(snippet.text, means)
         if snippet.file:
             (folder / snippet.file).write_text(text, encoding="utf-8")
-        elif snippet.language in _RUN_BY:
+        elif snippet.language in _RUN_BY and not snippet.skipped:
             script += [f"printf '{_NEXT}'", _RUN_BY[snippet.language].format(text)]
             run_ones.append(snippet)
     _, *printed = _output("\n".join(script), folder, environment, run_ones).split(_NEXT)
