@@ -83,7 +83,7 @@ $(ENVIRONMENT): requirements/dev.txt pyproject.toml tools/environment.sh
 env: $(ENVIRONMENT) ## The Python environment, in .venv
 
 .PHONY: lint
-lint: $(ENVIRONMENT) ## Formatting, lint, spelling, types, import rules, generated files
+lint: $(ENVIRONMENT) ## Formatting, lint, spelling, types, import rules, generated files, links of the documentation
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/codespell
@@ -93,6 +93,12 @@ lint: $(ENVIRONMENT) ## Formatting, lint, spelling, types, import rules, generat
 	@$(PYTHON) -m lora_api.crdgen --check
 	@$(PYTHON) -m grafana_dashboard --check
 	@$(PYTHON) -m lora_cli.reference --check
+	@$(PYTHON) -m http_reference --check
+	@$(MAKE) docs
+
+.PHONY: docs
+docs: $(ENVIRONMENT) ## Build the documentation's site in build/docs; a link that leads nowhere is an error
+	@$(PYTHON) -m sphinx --quiet --fresh-env --nitpicky --fail-on-warning --keep-going -d build/doctrees docs build/docs
 
 .PHONY: format
 format: $(ENVIRONMENT) ## Format and fix what can be fixed
@@ -106,9 +112,10 @@ requirements: $(ENVIRONMENT) ## Compile the pinned requirements after editing re
 	@.venv/bin/uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11 requirements/operator.in -o requirements/operator.txt
 
 .PHONY: gen
-gen: $(ENVIRONMENT) ## Generate the CRDs, their copy in the chart, both references, the dashboard, and the no-helm install
+gen: $(ENVIRONMENT) ## Generate the CRDs, their copy in the chart, the references, the dashboard, and the no-helm install
 	@$(PYTHON) -m lora_api.crdgen
 	@$(PYTHON) -m lora_cli.reference
+	@$(PYTHON) -m http_reference
 	@$(PYTHON) -m grafana_dashboard
 	@$(PYTHON) -m plain_install
 

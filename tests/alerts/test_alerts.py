@@ -39,6 +39,12 @@ def test_the_rules_are_rules() -> None:
     assert f"{len(RULES)} rules found" in promtool("check", "rules", "--lint=all", "--lint-fatal", ALERTS)
 
 
+def test_what_prometheus_scrapes_without_its_operator_is_a_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yaml"
+    file.write_text(yaml.safe_dump({"scrape_configs": yaml.safe_load((FILES / "scrape.yaml").read_text())}))
+    assert "valid prometheus config file" in promtool("check", "config", file)
+
+
 @pytest.mark.parametrize("story", STORIES, ids=lambda path: path.stem)
 def test_each_alert_fires_when_its_story_says_so_and_not_before(story: Path) -> None:
     promtool("test", "rules", story)

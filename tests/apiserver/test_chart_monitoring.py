@@ -1,6 +1,7 @@
 """What the chart installs for Prometheus and Grafana: accepted by their CRDs, and it selects what is really there."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from local_cluster import Cluster
 from lora_operator.domain import render
+from support import snippets
 from support.builders import a_model
 from support.chart import CHART, Manifest, rendered, run_helm, the
 from unit.operator.render.test_golden import CONFIG
@@ -60,6 +62,14 @@ def test_monitors_and_alerts_are_what_the_prometheus_operator_takes(
             *("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"), stdin=json.dumps(document)
         )
     assert len(wanted) == 5
+
+
+def test_the_command_of_the_how_to_installs_all_of_it() -> None:
+    (page,) = (page for page in snippets.PAGES if page.name == "monitor.md")
+    text = next(snippet.text for snippet in snippets.snippets(page) if "monitoring.serviceMonitor" in snippet.text)
+    flags = re.findall(r"--set \S+", text.replace("\\\n", " "))
+    installed = {document["kind"] for document in rendered({}, *" ".join(flags).split())}
+    assert {*KINDS, "Service", "ConfigMap"} <= installed
 
 
 def test_nothing_of_it_is_installed_unless_it_is_wanted() -> None:

@@ -18,12 +18,12 @@ Manifest = dict[str, Any]
 Values = Mapping[str, Any]
 
 
-def run_helm(command: str, values: Values) -> subprocess.CompletedProcess[str]:
+def run_helm(command: str, values: Values, *flags: str) -> subprocess.CompletedProcess[str]:
     """`helm template` or `helm lint` with these values."""
     helm = binaries.ensure(["helm"], cache_root(), Silence())["helm"]
     names = [] if command == "lint" else ["lora-operator"]
     return subprocess.run(
-        [helm, command, *names, CHART, "--namespace=lora-operator", "--values=-"],
+        [helm, command, *names, CHART, "--namespace=lora-operator", "--values=-", *flags],
         input=json.dumps(values),
         capture_output=True,
         text=True,
@@ -31,9 +31,9 @@ def run_helm(command: str, values: Values) -> subprocess.CompletedProcess[str]:
     )
 
 
-def rendered(values: Values) -> list[Manifest]:
+def rendered(values: Values, *flags: str) -> list[Manifest]:
     """The objects that the chart installs with these values."""
-    done = run_helm("template", values)
+    done = run_helm("template", values, *flags)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 

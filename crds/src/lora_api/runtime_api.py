@@ -60,7 +60,9 @@ _Quick = FailFast()
 class WireModel(BaseModel):
     """Base of every message: camelCase on the wire, frozen, tolerant of fields of a newer peer."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
 
     def canonical(self) -> bytes:
         """The one byte string for this value: what is hashed and compared."""

@@ -5,7 +5,6 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from starlette.datastructures import State
 
 from lora_api.local_api import ADAPTERS_PATH, LOCAL_RESOLVE_PATH
@@ -15,13 +14,12 @@ from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.http.adapters import adapters_router
 from lora_runtime.http.changers import Changers, keys_to_ask
 from lora_runtime.http.guard import PUBLIC, Guard
+from lora_runtime.http.ready import ready_router
 from lora_runtime.http.tgi.routes import tgi_router
 from lora_runtime.metrics.generations import observed
 
 if TYPE_CHECKING:
     from vllm.engine.protocol import EngineClient
-
-READY_PATH = "/ready"
 
 _core: Core | None = None
 
@@ -58,11 +56,7 @@ class LoRAEndpointPlugin:
             Guard, in_flight=self._in_flight, traffic=self._core.metrics.traffic, keys=keys, public=paths
         )
 
-        @app.get(READY_PATH)
-        async def ready() -> JSONResponse:
-            """Whether every adapter of the document the pod started with is served, or failed for good."""
-            return JSONResponse({"ready": service.settled}, status_code=200 if service.settled else 503)
-
+        app.include_router(ready_router(lambda: service.settled))
         if declarations is not None:
             app.include_router(adapters_router(declarations, Changers(changes)))
         app.include_router(tgi_router(self._completions))

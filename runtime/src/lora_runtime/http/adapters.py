@@ -1,6 +1,6 @@
 """What a runtime without a cluster tells of its adapters, and takes of those who may change them."""
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
@@ -9,9 +9,11 @@ from pydantic_core import from_json
 from lora_api.error_codes import ErrorCode
 from lora_api.local_api import ADAPTERS_PATH, LOCAL_RESOLVE_PATH, DeclaredBy, LocalAdapter, LocalState
 from lora_api.runtime_api import MAX_WAIT_SECONDS, ResolveRequest, ResolveResponse, WireModel
+from lora_api.v1alpha1.adapter import LoRAAdapterSpec
 from lora_api.v1alpha1.common import ServedName
 from lora_runtime.http.bodies import read_body
 from lora_runtime.http.changers import Changers
+from lora_runtime.http.described import takes
 from lora_runtime.http.errors import refusal
 from lora_runtime.standalone.asked import Expected, NotChanged
 from lora_runtime.standalone.manifest import Unreadable, spec_of
@@ -21,6 +23,9 @@ from lora_runtime.standalone.wish import Wish
 _NAME: TypeAdapter[str] = TypeAdapter(ServedName)
 _LONGEST_SPEC = 1 << 16
 _ANY = "*"
+_FORBIDDEN: dict[int | str, dict[str, Any]] = {
+    403: {"description": "This server takes no changes from who asks; the message says how it would."}
+}
 
 DryRun = Annotated[Literal["All"] | None, Query(alias="dryRun")]
 Match = Annotated[str | None, Header()]
@@ -51,12 +56,16 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
     """The routes of lora_api.local_api."""
     router = APIRouter()
 
-    @router.get(ADAPTERS_PATH)
+    @router.get(ADAPTERS_PATH, responses={200: {"model": LocalState}})
     async def adapters() -> Response:
         """What is declared, what is served of it, and why the rest is not."""
         return _told(local.state())
 
-    @router.put(ADAPTERS_PATH + "/{name:path}")
+    @router.put(
+        ADAPTERS_PATH + "/{name:path}",
+        openapi_extra=takes(LoRAAdapterSpec),
+        responses={200: {"model": LocalAdapter}} | _FORBIDDEN,
+    )
     async def put(
         name: str, request: Request, dry_run: DryRun = None, if_match: Match = None, if_none_match: Match = None
     ) -> Response:
@@ -76,7 +85,7 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
         except NotChanged as error:
             return refusal(error.code, str(error))
 
-    @router.delete(ADAPTERS_PATH + "/{name:path}")
+    @router.delete(ADAPTERS_PATH + "/{name:path}", responses=_FORBIDDEN)
     async def delete(name: str, request: Request, dry_run: DryRun = None, if_match: Match = None) -> Response:
         """Declares an adapter no longer."""
         if (refused := changers.refuse(request.scope)) is not None:
@@ -87,7 +96,11 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
             return refusal(error.code, str(error))
         return Response(status_code=204)
 
-    @router.post(LOCAL_RESOLVE_PATH)
+    @router.post(
+        LOCAL_RESOLVE_PATH,
+        openapi_extra=takes(ResolveRequest),
+        responses={200: {"model": ResolveResponse}} | _FORBIDDEN,
+    )
     async def resolve(request: Request, wait: Wait = 0) -> Response:
         """Finds, pins and checks a source as for an adapter, and serves nothing of it."""
         # It makes this process fetch, as a change does.

@@ -30,6 +30,7 @@ from lora_api.runtime_api import (
 )  # fmt: skip
 from lora_runtime.http.bodies import read_body
 from lora_runtime.http.counted import Counted
+from lora_runtime.http.described import takes
 from lora_runtime.http.errors import refusal
 from lora_runtime.http.mounted_tls import MountedTls
 from lora_runtime.metrics.lifecycle import Lifecycle
@@ -39,7 +40,20 @@ _NAMED_AT_MOST = 5
 
 Message = TypeVar("Message", bound=WireModel)
 
-Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)]
+Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait for news before answering.")]
+After = Annotated[str | None, Query(description="The etag that the asker knows: answers as soon as it differs.")]
+Since = Annotated[str | None, Query(description="An etag: answers only what has changed after it, if that is known.")]
+IfMatch = Annotated[str, Header(description="Etag of the document that the patch changes.")]
+
+_TOLD: dict[int | str, dict[str, Any]] = {200: {"model": Inventory}}
+_OUT_OF_ORDER: dict[int | str, dict[str, Any]] = {409: {"description": "An older document than the present one."}}
+_MISMATCH: dict[int | str, dict[str, Any]] = {
+    412: {"description": "The present document is not that of `If-Match`: PUT the whole."}
+}
+_WRONG: dict[int | str, dict[str, Any]] = {
+    422: {"description": "It is not what is asked for here; `error.message` says what is wrong, and where."}
+}
+_REFUSALS = {**_WRONG, 413: {"description": f"Longer than {MAX_MESSAGE_BYTES} bytes."}}
 
 
 def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
@@ -47,16 +61,18 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
     app = FastAPI(title="lora-runtime admin", openapi_url=None)
     app.add_middleware(Counted, counts=counts)
 
-    @app.put(DESIRED_PATH)
-    async def put_desired(request: Request, since: str | None = None) -> Response:
+    @app.put(DESIRED_PATH, openapi_extra=takes(Desired), responses=_TOLD | _OUT_OF_ORDER | _REFUSALS)
+    async def put_desired(request: Request, since: Since = None) -> Response:
+        """Sets the whole desired document; answers the inventory."""
         try:
             await service.put(_read(Desired, await _body(request)))
         except OutOfOrder as error:
             raise HTTPException(409, str(error)) from error
         return _told(service.inventory(since))
 
-    @app.patch(DESIRED_PATH)
-    async def patch_desired(request: Request, if_match: Annotated[str, Header()], since: str | None = None) -> Response:
+    @app.patch(DESIRED_PATH, openapi_extra=takes(DesiredPatch), responses=_TOLD | _OUT_OF_ORDER | _MISMATCH | _REFUSALS)
+    async def patch_desired(request: Request, if_match: IfMatch, since: Since = None) -> Response:
+        """Changes the desired document; answers the inventory."""
         try:
             await service.patch(if_match.strip('"'), _read(DesiredPatch, await _body(request)))
         except Mismatch as error:
@@ -65,16 +81,19 @@ def admin_app(service: Service, counts: Lifecycle) -> FastAPI:
             raise HTTPException(409, str(error)) from error
         return _told(service.inventory(since))
 
-    @app.get(INVENTORY_PATH)
-    async def get_inventory(after: str | None = None, wait: Wait = 0, since: str | None = None) -> Response:
+    @app.get(INVENTORY_PATH, responses=_TOLD | _WRONG)
+    async def get_inventory(after: After = None, wait: Wait = 0, since: Since = None) -> Response:
+        """What there is of each adapter, as soon as it differs from what the asker knows."""
         return _told(await service.inventory_after(after, wait, since))
 
-    @app.post(RESOLVE_PATH, response_model_exclude_none=True)
+    @app.post(RESOLVE_PATH, response_model_exclude_none=True, openapi_extra=takes(ResolveRequest), responses=_REFUSALS)
     async def resolve(request: Request, wait: Wait = 0) -> ResolveResponse:
+        """Pins one source to a commit and a digest, and checks it against the base model."""
         return await service.resolve(_read(ResolveRequest, await _body(request)), wait)
 
-    @app.get(MEMORY_PATH)
+    @app.get(MEMORY_PATH, responses={503: {"description": "The engine is not there yet."}})
     async def memory() -> EngineMemory:
+        """The engine's own account of the tensors it holds; asks the engine."""
         found = await service.memory()
         if found is None:
             raise HTTPException(503, "the engine is not there yet: ask again when the pod is ready")

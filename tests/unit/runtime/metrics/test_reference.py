@@ -21,7 +21,7 @@ from support import series
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
 REFERENCE = DOCS / "reference" / "metrics.md"
-HOW_TO = DOCS / "how-to" / "monitor.md"
+SCRAPE = DOCS.parent / "helm" / "lora-operator" / "files" / "monitoring" / "scrape.yaml"
 
 Row = tuple[str, str, frozenset[str]]
 
@@ -76,8 +76,7 @@ def test_names_and_units_are_as_prometheus_wants_them() -> None:
 
 
 def test_the_pods_are_found_by_what_the_operator_writes() -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
-    runtimes, operator = yaml.safe_load(text)
+    runtimes, operator = yaml.safe_load(SCRAPE.read_text())
     sources = {source for rule in runtimes["relabel_configs"] for source in rule["source_labels"]}
     for label in (labels.NAME, labels.MODEL):
         assert "__meta_kubernetes_pod_label_" + re.sub(r"\W", "_", label) in sources

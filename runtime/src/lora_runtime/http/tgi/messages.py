@@ -17,7 +17,7 @@ class Invalid(ValueError):
 
 
 class _Sent(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
 class Grammar(_Sent):

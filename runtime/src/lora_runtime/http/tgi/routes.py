@@ -4,17 +4,25 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from importlib import metadata
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from lora_runtime.engine.completing import Completions, Json, NotCompleted
+from lora_runtime.http.described import takes
 from lora_runtime.http.tgi import translation
 from lora_runtime.http.tgi.messages import GenerateRequest, Invalid, read
 
 _VERSION = metadata.version("lora-operator")
 _CLIENT_LEFT = 499
 _INVALID = 422
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    404: {"description": "Nobody declared that `adapter_id`."},
+    422: {"description": "A parameter is wrong, or the prompt is too long."},
+    424: {"description": "The engine failed."},
+    503: {"description": "`adapter_id` is declared, but not served yet; `Retry-After` says when to ask again."},
+}
 
 
 def tgi_router(completions: Callable[[], Completions]) -> APIRouter:
@@ -25,16 +33,19 @@ def tgi_router(completions: Callable[[], Completions]) -> APIRouter:
     """
     router = APIRouter()
 
-    @router.post("/generate")
+    @router.post("/generate", openapi_extra=takes(GenerateRequest), responses=_REFUSALS)
     async def generate(request: Request) -> Response:
+        """The whole answer: `{"generated_text", "details"}`."""
         return await _answered(await _read(request), request, completions(), listed=False)
 
-    @router.post("/generate_stream")
+    @router.post("/generate_stream", openapi_extra=takes(GenerateRequest), responses=_REFUSALS)
     async def generate_stream(request: Request) -> Response:
+        """The answer as server-sent events, one for each token; the last has `generated_text`."""
         return await _streamed(await _read(request), request, completions())
 
-    @router.post("/")
+    @router.post("/", openapi_extra=takes(GenerateRequest), responses=_REFUSALS)
     async def compat(request: Request) -> Response:
+        """A list of one answer as of `/generate`; with `stream`, what `/generate_stream` answers."""
         asked = await _read(request)
         if isinstance(asked, GenerateRequest) and asked.stream:
             return await _streamed(asked, request, completions())
@@ -42,6 +53,7 @@ def tgi_router(completions: Callable[[], Completions]) -> APIRouter:
 
     @router.get("/info")
     async def info() -> Json:
+        """The model and the limits, as TGI tells them."""
         return translation.info(completions().facts, _VERSION)
 
     return router
