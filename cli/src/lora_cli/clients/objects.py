@@ -11,6 +11,7 @@ from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_api.v1alpha1.model import LoRAModel
 from lora_cli.clients.kube import JSON_PATCH, MERGE_PATCH, Kube, Refused
 from lora_cli.domain.objects import Json
+from lora_cli.domain.seen import LISTED
 from lora_cli.errors import Failed
 
 ADAPTERS = LoRAAdapter.plural
@@ -89,6 +90,14 @@ class Objects:
         except Refused as refused:
             if refused.status != HTTPStatus.GONE:
                 raise
+
+    def follow(self, plural: str, last: Json, *, namespace: str | None = None) -> Iterator[tuple[str, Json]]:
+        """Each change after a list, without end; LISTED and a whole list whenever some may have been missed."""
+        while True:
+            yield from self.watch(plural, last["metadata"]["resourceVersion"], namespace=namespace)
+            # The API server ends every watch after some minutes.
+            last = self.list(plural, namespace=namespace)
+            yield LISTED, last
 
     def create(self, plural: str, manifest: Mapping[str, Any]) -> Json:
         """A new object, as it is stored.
