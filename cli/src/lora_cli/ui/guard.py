@@ -42,9 +42,12 @@ def refusal(method: str, path: str, headers: Mapping[str, str], token: str, host
     origin = headers.get("origin")
     if origin is not None and origin.removeprefix("http://") not in hosts:
         return "another web page may not use this one"
-    if headers.get("sec-fetch-site", "none") not in _OWN_SITE:
+    # A link in a terminal that is a web page itself opens the page, and gets nothing from it.
+    opened = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
+    if not opened and headers.get("sec-fetch-site", "none") not in _OWN_SITE:
         return "another web page may not use this one"
-    if not hmac.compare_digest(path.split("/", 2)[1].encode(), token.encode()):
+    given = path.removeprefix("/").partition("/")[0]
+    if not hmac.compare_digest(given.encode(), token.encode()):
         return "open the whole address that `kubectl lora ui` has printed"
     if method == "POST" and headers.get("content-type") != "application/json":
         # What a form of another page can send without asking.
