@@ -14,7 +14,7 @@ import pytest
 
 from lora_api.error_codes import ErrorCode
 from lora_cli.errors import EXIT_STATUS
-from support.command_line import CommandLine
+from support.command_line import CommandLine, address_in
 from support.small_api_server import SmallApiServer, running
 from support.stored import a_condition, adapter_json, model_json
 
@@ -86,14 +86,12 @@ class Watched:
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     api = SmallApiServer()
-    folder = tmp_path_factory.mktemp("ui")
-    with running(api, folder) as kubeconfig, CommandLine(kubeconfig, "team").watching("ui") as printed:
-        deadline = time.monotonic() + SECONDS
-        while (found := re.search(r"http://\S+", printed())) is None:
-            assert time.monotonic() < deadline, printed()
-            time.sleep(0.05)
-        with httpx.Client(base_url=found[0], timeout=SECONDS) as http:
-            yield Page(http, api, kubeconfig)
+    with (
+        running(api, tmp_path_factory.mktemp("ui")) as kubeconfig,
+        CommandLine(kubeconfig, "team").watching("ui") as printed,
+        httpx.Client(base_url=address_in(printed), timeout=SECONDS) as http,
+    ):
+        yield Page(http, api, kubeconfig)
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ const page = {
   ask(name) {
     views.play.choose(name);
     show("play");
+    views.play.focus();
   },
   compose(name) {
     views.blend.open(name);

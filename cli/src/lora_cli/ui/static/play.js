@@ -94,7 +94,7 @@ export function playView(section, page) {
 
   return {
     update,
-    shown: () => question.focus(),
+    focus: () => question.focus(),
     choose(name) {
       if (keys.some((key) => panes.get(key).name === name)) return;
       const untouched = keys.find((key) => panes.get(key).silent);
