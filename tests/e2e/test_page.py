@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from e2e.conftest import MODEL, NAMESPACE, World, an_adapter
 from e2e.test_command_line import told_by_the_service
 from e2e.test_live_change import serves
-from support.browser import chromium
+from page_pictures.browser import chromium
 from support.command_line import CommandLine, address_in
 
 MILLISECONDS = 60_000
