@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import dataclass
-from typing import Any
 
 from lora_cli.clients import clock
 from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
@@ -62,7 +61,7 @@ class Board:
             threading.Thread(target=self._follow, args=(plural,), daemon=True).start()
 
     def close(self) -> None:
-        """Wakes everybody who waits; may be called by a signal's handler."""
+        """Lets go of everybody who waits, the next time they look; may be called by a signal's handler."""
         self._closed = True
 
     def wait(self, number: int, timeout_seconds: float) -> Snapshot:
@@ -121,23 +120,24 @@ class Board:
 
     def _snapshot(self) -> Snapshot:
         troubles = list(self._unheard.values())
-        found: dict[str, tuple[Any, ...]] = {}
-        for plural in (MODELS, ADAPTERS):
-            read = []
-            for uid, stored in self._seen.get(plural, {}).items():
+        read: dict[str, tuple[Json, Adapter | Model]] = {}
+        for plural, seen in self._seen.items():
+            for uid, stored in seen.items():
+                known = self._read.get(uid)
+                # Thousands are read once, not for each change of one.
+                if known is not None and known[0] is stored:
+                    read[uid] = known
+                    continue
                 try:
-                    read.append(self._understood(uid, stored))
+                    read[uid] = (stored, model_of(stored) if plural == MODELS else adapter_of(stored))
                 except Failed as failed:
                     troubles.append(failed)
-            found[plural] = tuple(read)
-        trouble = troubles[0] if troubles else None
-        return Snapshot(self._number, found[MODELS], found[ADAPTERS], dict(self._moments), trouble)
-
-    def _understood(self, uid: str, stored: Json) -> Adapter | Model:
-        """An object as it reads; thousands of them are read once, not for each change of one."""
-        known = self._read.get(uid)
-        if known is not None and known[0] is stored:
-            return known[1]
-        found = model_of(stored) if stored["kind"] == "LoRAModel" else adapter_of(stored)
-        self._read[uid] = (stored, found)
-        return found
+        self._read = read
+        found = [one for _, one in read.values()]
+        return Snapshot(
+            self._number,
+            tuple(one for one in found if isinstance(one, Model)),
+            tuple(one for one in found if isinstance(one, Adapter)),
+            dict(self._moments),
+            troubles[0] if troubles else None,
+        )

@@ -32,7 +32,7 @@ export function detailsDialog(dialog, page) {
     dialog.replaceChildren(
       h("div", { class: "bar" },
         h("h2", { id: "details-title" }, title.text), h("span", { class: "space" }),
-        h("button", { "data-key": "close", autofocus: true, onclick: () => dialog.close() }, "Close")),
+        h("button", { "data-key": "close", onclick: () => dialog.close() }, "Close")),
       h("div", { class: "lines" }, ...rest.map((line) => h("p", { class: line.tone }, line.tone === "command" ? `$ ${line.text}` : line.text))),
     );
     if (history !== null) {
@@ -43,7 +43,7 @@ export function detailsDialog(dialog, page) {
           : null)),
       );
     }
-    if (focused) (dialog.querySelector(`[data-key="${focused}"]`) ?? dialog.querySelector("button")).focus();
+    (dialog.querySelector(`[data-key="${focused}"]`) ?? dialog.querySelector("button")).focus();
   }
 
   async function back(of, revision) {

@@ -10,7 +10,7 @@ export function pane(page, { how, again, close }) {
   let name = "";
   let talk = []; // turns, as OpenAI's API has them
   let asked = null; // the revision that gave the last answer
-  let running = null;
+  let running = null; // the answer that is on its way
   const select = h("select", { "aria-label": "Whom to ask", onchange: () => { choose(select.value); } });
   const revision = h("span", { class: "chip mono" });
   const remove = h("button", { class: "quiet", "aria-label": "Close this side", onclick: () => { stop(); close(); } }, "✕");
@@ -36,7 +36,9 @@ export function pane(page, { how, again, close }) {
   }
 
   function stop() {
-    running?.abort();
+    if (running === null) return;
+    if (running.text !== "") talk.push({ role: "assistant", content: running.text });
+    running.request.abort();
     running = null;
   }
 
@@ -56,36 +58,37 @@ export function pane(page, { how, again, close }) {
   }
 
   async function answer() {
-    const mine = new AbortController();
+    const mine = { request: new AbortController(), text: "" };
     running = mine;
     const said = h("p", { class: "assistant", "aria-busy": "true" });
     const about = h("p", { class: "about small muted" }, "waiting for the first word");
     turns.append(said, about);
     const { system, maxTokens, temperature } = how();
     const messages = [...(system === "" ? [] : [{ role: "system", content: system }]), ...talk];
-    let text = "";
     let by = "";
+    let ended = false;
     try {
-      for await (const { kind, data } of stream("ask", { name, messages, maxTokens, temperature }, mine.signal)) {
+      for await (const { kind, data } of stream("ask", { name, messages, maxTokens, temperature }, mine.request.signal)) {
         if (kind === "begin") {
           asked = data.revision;
           by = data.revision === null ? "" : `${data.revision} · `;
         } else if (kind === "piece") {
-          text += data.text;
-          said.textContent = text;
+          mine.text += data.text;
+          said.textContent = mine.text;
           about.textContent = `${by}answering`;
           turns.scrollTop = turns.scrollHeight;
         } else if (kind === "end") {
+          ended = true;
           about.textContent = by + data.words;
         } else {
           throw data;
         }
       }
-      talk.push({ role: "assistant", content: text });
+      if (!ended) throw new Error("the answer broke off: is kubectl lora ui still running?");
+      talk.push({ role: "assistant", content: mine.text });
     } catch (error) {
-      if (mine.signal.aborted) {
+      if (mine.request.signal.aborted) {
         about.textContent = `${by}stopped`;
-        if (text !== "" && talk.at(-1)?.role === "user" && said.isConnected) talk.push({ role: "assistant", content: text });
       } else {
         about.className = "about small bad";
         about.textContent = `${error.code ? `${error.code}: ` : ""}${error.message}`;
