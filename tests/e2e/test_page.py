@@ -169,9 +169,9 @@ def test_arrows_lead_from_tab_to_tab_and_colours_follow_the_system_until_one_is_
     assert light != dark
     theme = page.get_by_role("button", name="Colours")
     theme.click()
-    assert (theme.inner_text(), paper()) == ("Light", light)
+    assert (theme.inner_text(), paper()) == ("◐ light", light)
     theme.click()
-    assert (theme.inner_text(), paper()) == ("Dark", dark)
+    assert (theme.inner_text(), paper()) == ("◐ dark", dark)
 
 
 def shares(world: World) -> dict[str, float]:

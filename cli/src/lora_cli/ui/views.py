@@ -81,7 +81,11 @@ def details(found: Adapter | Model, now: datetime) -> Json:
 def memory(models: Iterable[Model], adapters: Sequence[Adapter]) -> list[Json]:
     """What adapters take in each pod of each model, and the room there is."""
     return [
-        {"model": found.meta.name, "sentences": list(rooms.room(found, of)), "table": table(rooms.taken(of))}
+        {
+            "model": found.meta.name,
+            "sentences": [said.removeprefix(f"{found.meta.name}: ") for said in rooms.room(found, of)],
+            "table": table(rooms.taken(of)),
+        }
         for found in models
         for of in [[adapter for adapter in adapters if adapter.model == found.meta.name]]
     ]

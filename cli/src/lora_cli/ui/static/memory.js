@@ -16,7 +16,8 @@ export function memoryView(section, page) {
       const models = await get("memory");
       list.replaceChildren(...models.map(({ sentences, table: taken, model }) => h(
         "article", { class: "card", "aria-label": `Memory of ${model}` },
-        ...sentences.map((sentence, number) => h(number === 0 ? "h2" : "p", { class: "sentence" }, sentence)),
+        h("h2", {}, model),
+        ...sentences.map((sentence) => h("p", { class: "sentence" }, sentence)),
         table(taken),
       )));
       if (models.length === 0) list.replaceChildren(h("p", { class: "card muted" }, "No LoRAModels here."));

@@ -109,7 +109,7 @@ const COLOURS = ["auto", "light", "dark"];
 function colour(name) {
   document.documentElement.dataset.theme = name;
   const button = document.getElementById("theme");
-  button.textContent = name[0].toUpperCase() + name.slice(1);
+  button.textContent = `◐ ${name}`;
   button.setAttribute("aria-label", `Colours: ${name === "auto" ? "as the system has them" : name}`);
 }
 

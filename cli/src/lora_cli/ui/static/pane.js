@@ -17,7 +17,7 @@ export function pane(page, { how, again, close }) {
   const weight = weightControl("the adapter asked here", (value) => page.change("weight", { name, weight: value }), REST_MILLISECONDS);
   const moment = h("div", { class: "moment small", role: "status" });
   const turns = h("div", { class: "turns", tabindex: 0, role: "log", "aria-label": "Conversation" });
-  const element = h("article", { class: "card side" }, h("div", { class: "bar" }, select, revision, h("span", { class: "space" }), remove), h("div", { class: "bar weighing" }, weight.element, moment), turns);
+  const element = h("article", { class: "card side" }, h("div", { class: "bar" }, select, revision, remove), h("div", { class: "bar weighing" }, weight.element, moment), turns);
 
   function choose(wanted) {
     if (wanted === name) return;
