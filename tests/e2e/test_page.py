@@ -105,7 +105,7 @@ def test_answers_stream_side_by_side_and_follow_the_weight(clean: World, page: P
     clean.ready("a", "b")
     expect(row(page, "b")).to_contain_text("Serving")
     row(page, "a").get_by_role("button", name="Ask a").click()
-    ask(page, 200)
+    ask(page, 400)
     expect(answers(page)).to_have_attribute("aria-busy", "true")
     expect(answers(page)).not_to_be_empty()
     assert answers(page).get_attribute("aria-busy") == "true", "not held back and shown at once"

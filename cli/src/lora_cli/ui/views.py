@@ -45,6 +45,7 @@ def model(found: Model, now: datetime) -> Json:
     """One LoRAModel."""
     return {
         "name": found.meta.name,
+        "version": found.meta.version,
         "cells": dict(zip(tables.MODEL_COLUMNS, tables.model_cells(found, now), strict=True)),
         "mood": tables.mood_of(found),
         "message": standing(found).message,
@@ -55,6 +56,7 @@ def adapter(found: Adapter, moment: Moment | None, now: datetime) -> Json:
     """One LoRAAdapter."""
     return {
         "name": found.meta.name,
+        "version": found.meta.version,
         "model": found.model,
         "cells": dict(zip(tables.ADAPTER_COLUMNS, tables.adapter_cells(found, now), strict=True)),
         "mood": tables.mood_of(found),

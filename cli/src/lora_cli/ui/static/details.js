@@ -10,8 +10,7 @@ export function detailsDialog(dialog, page) {
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 
   function version() {
-    const found = page.adapters.get(name) ?? page.models.get(name);
-    return found && JSON.stringify({ ...found, cells: { ...found.cells, AGE: "" } });
+    return (page.adapters.get(name) ?? page.models.get(name))?.version;
   }
 
   async function draw() {
