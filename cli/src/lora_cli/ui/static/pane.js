@@ -95,6 +95,7 @@ export function pane(page, { how, again, close }) {
       }
     } finally {
       said.removeAttribute("aria-busy");
+      if (mine.text === "") said.remove();
       if (running === mine) running = null;
     }
   }

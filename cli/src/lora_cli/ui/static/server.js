@@ -9,16 +9,16 @@ class Refused extends Error {
 }
 
 export async function get(path) {
-  return answered(await fetch(path));
+  return answered(await reached(path));
 }
 
 export async function post(path, body) {
-  return answered(await fetch(path, sending(body)));
+  return answered(await reached(path, sending(body)));
 }
 
 // The events of an answer, each as soon as it arrives.
 export async function* stream(path, body, signal) {
-  const response = await fetch(path, { ...sending(body), signal });
+  const response = await reached(path, { ...sending(body), signal });
   if (!response.ok) await answered(response);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -40,6 +40,16 @@ export function listen(told, connected) {
   source.addEventListener("open", () => connected(true));
   source.addEventListener("error", () => connected(false));
   source.addEventListener("state", (event) => told(JSON.parse(event.data)));
+}
+
+async function reached(path, how) {
+  try {
+    return await fetch(path, how);
+  } catch (error) {
+    // A browser says no more than that it failed.
+    if (error.name === "AbortError") throw error;
+    throw new Refused({ code: "Unreachable", message: "is kubectl lora ui still running?" });
+  }
 }
 
 function sending(body) {
