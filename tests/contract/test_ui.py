@@ -104,6 +104,7 @@ def page(process: Page) -> Page:
     mark = f"pirate-{len(api.events)}"
     api.put("loraadapters", adapter_json(source={"volume": {"name": "adapters", "path": mark}}), "ADDED")
     api.answer, api.pace_seconds = ("Aye", ", ", "matey"), 0.0
+    api.before_answering = lambda: None
     api.asked.clear()
     with process.watched() as watched:
         watched.until(lambda: [mark in view["madeOf"] for view in watched.adapters.values()] == [True])
@@ -145,6 +146,19 @@ def test_a_weight_is_patched_and_the_moment_it_is_answered_with_is_told(page: Pa
         watched.until(lambda: watched.adapters["pirate"]["weight"] == 0.25)
         watched.until(lambda: "on its way" in watched.told_of("pirate"))
         page.served("pirate")
+        watched.until(lambda: "every pod answers with bbbbbbbb" in watched.told_of("pirate"))
+
+
+def test_the_moment_is_told_also_when_pods_were_faster_than_the_answer_to_the_patch(page: Page) -> None:
+    with page.watched() as watched:
+        watched.until(lambda: "pirate" in watched.adapters)
+
+        def overtake() -> None:
+            page.served("pirate")
+            watched.until(lambda: watched.adapters["pirate"]["revision"] == "bbbbbbbb")
+
+        page.api.before_answering = overtake
+        assert page.post("weight", name="pirate", weight=0.25).status_code == 200
         watched.until(lambda: "every pod answers with bbbbbbbb" in watched.told_of("pirate"))
 
 

@@ -6,7 +6,7 @@ What an operator would write as status is given by the test; rules, rights and c
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,6 +35,8 @@ class SmallApiServer:
         """Between the words of an answer."""
         self.given_up = threading.Event()
         """Set when somebody went in the middle of an answer."""
+        self.before_answering: Callable[[], None] = lambda: None
+        """Called when a patch is stored, and whoever sent it does not know that yet."""
         self.forbidden: frozenset[str] = frozenset()
         """Verbs that the user may not use."""
 
@@ -128,7 +130,9 @@ def _handler(api: SmallApiServer) -> type[BaseHTTPRequestHandler]:
             else:
                 spec = body["spec"]
             if (plural, name) in api.objects:
-                self._say(200, api.edit(plural, name, spec))
+                edited = api.edit(plural, name, spec)
+                api.before_answering()
+                self._say(200, edited)
             else:
                 self._say(404, {"kind": "Status", "message": f"no {name}"})
 

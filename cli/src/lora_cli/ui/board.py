@@ -98,7 +98,10 @@ class Board:
         with self._changed:
             self._unheard.pop(plural, None)
             self._seen[plural] = after(self._seen.get(plural, {}), event, stored)
-            if plural == ADAPTERS:
+            if plural == ADAPTERS and event == "DELETED":
+                # Another one of this name has edits of its own.
+                self._moments.pop(stored["metadata"]["name"], None)
+            elif plural == ADAPTERS:
                 for one in stored["items"] if event == LISTED else (stored,):
                     self._look_at(one)
             self._tell()

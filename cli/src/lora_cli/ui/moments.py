@@ -16,15 +16,17 @@ class Moment:
     """When it was sent, on a clock that only grows."""
     took_seconds: float | None = None
     """Until every pod answered with it; None as long as that is not so."""
+    revision: str | None = None
+    """What they answered with then."""
     over: bool = False
-    """Whether somebody has edited it again since: nobody will ever know how long this one took."""
+    """Whether it has been edited again since, here or elsewhere: this edit is of no interest any more."""
 
 
 def after(moment: Moment, adapter: Adapter, now: float) -> Moment:
     """What is known of an edit once the object was seen as it is."""
-    if moment.took_seconds is not None or moment.over:
-        return moment
     if adapter.meta.generation > moment.generation:
         return replace(moment, over=True)
-    answered = adapter.meta.generation == moment.generation and standing(adapter).progress is Progress.DONE
-    return replace(moment, took_seconds=now - moment.began) if answered else moment
+    served = adapter.meta.generation == moment.generation and standing(adapter).progress is Progress.DONE
+    if moment.took_seconds is not None or not served:
+        return moment
+    return replace(moment, took_seconds=now - moment.began, revision=adapter.status.revision)

@@ -138,7 +138,7 @@ def _told(found: Adapter, moment: Moment) -> Json | None:
     if moment.over:
         return None
     if moment.took_seconds is not None:
-        words = f"every pod answers with {found.status.revision}, {moment.took_seconds:.2f} s after the change"
+        words = f"every pod answers with {moment.revision}, {moment.took_seconds:.2f} s after the change"
         return {"words": words, "mood": tables.Mood.GOOD}
     seen = standing(found)
     if seen.progress is Progress.REFUSED and found.meta.generation == moment.generation:
