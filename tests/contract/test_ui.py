@@ -30,6 +30,7 @@ class Page:
     http: httpx.Client
     api: SmallApiServer
     kubeconfig: Path
+    printed: Callable[[], str]
 
     def post(self, path: str, **body: Any) -> httpx.Response:
         return self.http.post(path, json=body)
@@ -91,7 +92,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         CommandLine(kubeconfig, "team").watching("ui") as printed,
         httpx.Client(base_url=address_in(printed), timeout=SECONDS) as http,
     ):
-        yield Page(http, api, kubeconfig)
+        yield Page(http, api, kubeconfig, printed)
 
 
 @pytest.fixture
@@ -128,6 +129,19 @@ def test_nobody_else_may_use_it(page: Page) -> None:
     stranger = {"Origin": "https://evil.example"}
     assert page.http.post("weight", json={"name": "pirate", "weight": 9}, headers=stranger).status_code == 403
     assert page.api.objects["loraadapters", "pirate"]["spec"].get("weight") is None
+
+
+def test_the_address_is_printed_once_and_stands_in_no_log(page: Page) -> None:
+    token = page.http.base_url.path.strip("/")
+    assert page.http.get("nowhere").status_code == 404
+    assert page.http.post("weight", content="{", headers={"Content-Type": "application/json"}).status_code == 422
+    assert page.http.get("place", headers={"Host": "evil.example"}).status_code == 403
+    assert page.printed().count(token) == 1, page.printed()
+
+
+def test_a_name_leads_to_no_other_object(page: Page) -> None:
+    assert page.post("weight", name="../loramodels/smol", weight=9).status_code == 404
+    assert "weight" not in page.api.objects["loramodels", "smol"]["spec"]
 
 
 def test_a_change_of_the_cluster_is_told_at_once(page: Page) -> None:

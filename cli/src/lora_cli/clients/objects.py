@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from lora_api import labels
 from lora_api.error_codes import ErrorCode
@@ -165,4 +166,5 @@ class Objects:
     def _path(self, plural: str, name: str | None = None, *, namespace: str | None = None) -> str:
         place = self._kube.namespace if namespace is None else namespace
         inside = f"/namespaces/{place}" if place else ""
-        return f"/apis/{labels.API_VERSION}{inside}/{plural}" + (f"/{name}" if name else "")
+        # A name that is none must not lead elsewhere.
+        return f"/apis/{labels.API_VERSION}{inside}/{plural}" + (f"/{quote(name, safe='')}" if name else "")

@@ -1,6 +1,6 @@
 // Models, and the adapters of each with their sliders.
 
-import { h, keyed, setText } from "./dom.js";
+import { byName, h, keyed, setText } from "./dom.js";
 import { weightControl } from "./weight.js";
 
 const REST_MILLISECONDS = 250;
@@ -102,8 +102,4 @@ function adapterRow(name, page) {
       blend.hidden = adapter.blend === null;
     },
   };
-}
-
-function byName(one, other) {
-  return one.name < other.name ? -1 : 1;
 }

@@ -1,6 +1,6 @@
 // A blend composed by hand.
 
-import { h, keyed, note, setText } from "./dom.js";
+import { byName, h, keyed, note, setText } from "./dom.js";
 import { weightControl } from "./weight.js";
 
 const EXACT = "Concat";
@@ -11,6 +11,7 @@ const METHODS = [
   ["DARE", "DARE: a random share, scaled up"],
 ];
 const DENSITY = ["TIES", "DARE"];
+const OFFERED_MOST = 50;
 
 export function blendView(section, page) {
   const name = h("input", { required: true, placeholder: "polite-pirate", autocomplete: "off", spellcheck: "false", oninput: update });
@@ -20,6 +21,7 @@ export function blendView(section, page) {
   const density = h("input", { type: "number", min: 0, max: 1, step: 0.05, placeholder: "default", oninput: update });
   const rankField = field("Rank", rank);
   const densityField = field("Density", density);
+  const filter = h("input", { type: "search", placeholder: "Filter members", "aria-label": "Filter members by name", oninput: update });
   const members = h("tbody");
   const none = h("p", { class: "muted" }, "This model has no adapters to blend.");
   const command = h("code", { class: "command" });
@@ -27,10 +29,12 @@ export function blendView(section, page) {
   const ask = h("button", { type: "button", onclick: () => page.ask(name.value) }, "Ask it");
   const standing = h("p", { class: "moment", role: "status" });
   const rows = new Map();
+  let opened = []; // members of the blend that is being changed
   section.append(h(
     "form", { class: "card", onsubmit: submit },
     h("h2", {}, "Serve several adapters as one"),
     h("div", { class: "fields" }, field("Name", name), field("Model", model), field("Method", method), rankField, densityField),
+    filter,
     h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ...["member", "share", "made of"].map((title) => h("th", { scope: "col" }, title)))), members)), none,
     h("p", { class: "muted small" }, "A share is multiplied with the member's own weight. The same in a shell:"),
     command,
@@ -61,6 +65,7 @@ export function blendView(section, page) {
     method.value = blend.method;
     rank.value = blend.rank ?? "";
     density.value = blend.density ?? "";
+    opened = Object.keys(blend.members);
     update();
     for (const [member, row] of rows) row.put(blend.members[member]);
     update();
@@ -74,8 +79,12 @@ export function blendView(section, page) {
       if (models.includes(before)) model.value = before;
     }
     const adapters = [...page.adapters.values()].filter((adapter) => adapter.model === model.value && adapter.name !== name.value);
-    keyed(members, rows, adapters.map((adapter) => adapter.name).sort(), (member) => memberRow(member, update));
-    for (const adapter of adapters) rows.get(adapter.name).update(adapter);
+    const taken = (adapter) => rows.get(adapter.name)?.chosen || opened.includes(adapter.name);
+    const free = adapters.filter((adapter) => !taken(adapter) && adapter.name.includes(filter.value)).sort(byName);
+    const shown = [...adapters.filter(taken), ...free.slice(0, OFFERED_MOST)].sort(byName);
+    keyed(members, rows, shown.map((adapter) => adapter.name), (member) => memberRow(member, update));
+    for (const adapter of shown) rows.get(adapter.name).update(adapter);
+    filter.hidden = adapters.length <= OFFERED_MOST;
     none.hidden = adapters.length > 0;
     rankField.hidden = method.value === EXACT;
     densityField.hidden = !DENSITY.includes(method.value);

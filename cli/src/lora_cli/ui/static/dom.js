@@ -15,10 +15,15 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+export function byName(one, other) {
+  return one.name < other.name ? -1 : 1;
+}
+
 // Keeps one element for each key, in order; elements that stay are not touched, so that focus and sliders stay, too.
 export function keyed(parent, made, keys, make) {
+  const kept = new Set(keys);
   for (const [key, part] of made) {
-    if (!keys.includes(key)) {
+    if (!kept.has(key)) {
       part.element.remove();
       made.delete(key);
     }

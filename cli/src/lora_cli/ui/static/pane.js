@@ -8,6 +8,7 @@ const REST_MILLISECONDS = 250;
 
 export function pane(page, { how, again, close }) {
   let name = "";
+  let offered = ""; // the names to choose from, as they are drawn
   let talk = []; // turns, as OpenAI's API has them
   let asked = null; // the revision that gave the last answer
   let running = null; // the answer that is on its way
@@ -127,9 +128,10 @@ export function pane(page, { how, again, close }) {
     get name() { return name; },
     get silent() { return talk.length === 0; },
     update(names, several) {
-      const offered = names.includes(name) ? names : [name, ...names];
-      if (offered.join("\n") !== [...select.options].map((option) => option.value).join("\n")) {
-        select.replaceChildren(...offered.map((one) => h("option", {}, one)));
+      const offers = names.includes(name) ? names : [name, ...names];
+      if (offers.join("\n") !== offered) {
+        offered = offers.join("\n");
+        select.replaceChildren(...offers.map((one) => h("option", {}, one)));
       }
       select.value = name;
       remove.hidden = !several;

@@ -86,9 +86,10 @@ export function playView(section, page) {
 
   function update() {
     draw();
-    if (keys.length === 0 && page.models.size + page.adapters.size > 0) open(names()[0]);
-    each((side) => side.update(names(), keys.length > 1));
-    add.disabled = keys.length >= SIDES_MOST || names().length === 0;
+    const offered = names();
+    if (keys.length === 0 && offered.length > 0) open(offered[0]);
+    each((side) => side.update(offered, keys.length > 1));
+    add.disabled = keys.length >= SIDES_MOST || offered.length === 0;
     setText(add, keys.length >= SIDES_MOST ? "Four sides at most" : "Add a side");
   }
 
