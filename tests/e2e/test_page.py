@@ -54,7 +54,7 @@ def answers(page: Page) -> Locator:
 
 
 def ask(page: Page, tokens: int = 12) -> None:
-    page.get_by_label("Longest answer").fill(str(tokens))
+    page.get_by_label("Most tokens").fill(str(tokens))
     page.get_by_label("Question", exact=True).fill(QUESTION)
     page.keyboard.press("Enter")
 

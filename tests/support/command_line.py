@@ -30,6 +30,7 @@ class Said:
     @property
     def data(self) -> Any:
         """What it printed for programs."""
+        assert self.out, self.err
         return json.loads(self.out)
 
 

@@ -52,7 +52,7 @@ def test_nothing_is_said_of_an_edit_that_was_edited_again(moment: Moment) -> Non
         (
             of_generation(2),
             replace(EDIT, took_seconds=0.51, revision="aaaaaaaa"),
-            "every pod answers with aaaaaaaa, 0.51 s after",
+            "every pod answers with aaaaaaaa, 0.51\N{NO-BREAK SPACE}s after",
             "good",
         ),
         (of_generation(2, ready=("False", "ShapeMismatch")), EDIT, "ShapeMismatch: because", "bad"),

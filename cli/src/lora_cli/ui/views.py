@@ -109,8 +109,8 @@ def failure(failed: Failed) -> Json:
 
 def ended(reason: str | None, first_seconds: float | None, seconds: float) -> Json:
     """What is said below an answer."""
-    words = [] if first_seconds is None else [f"first word after {first_seconds:.2f} s"]
-    words.append(f"whole after {seconds:.2f} s")
+    words = [] if first_seconds is None else [f"first word after {_seconds(first_seconds)}"]
+    words.append(f"whole after {_seconds(seconds)}")
     if reason == "length":
         words.append("cut at the longest length")
     return {"words": ", ".join(words)}
@@ -138,9 +138,14 @@ def _told(found: Adapter, moment: Moment) -> Json | None:
     if moment.over:
         return None
     if moment.took_seconds is not None:
-        words = f"every pod answers with {moment.revision}, {moment.took_seconds:.2f} s after the change"
+        words = f"every pod answers with {moment.revision}, {_seconds(moment.took_seconds)} after the change"
         return {"words": words, "mood": tables.Mood.GOOD}
     seen = standing(found)
     if seen.progress is Progress.REFUSED and found.meta.generation == moment.generation:
         return {"words": f"{seen.reason}: {seen.message}", "mood": tables.Mood.BAD}
     return {"words": "on its way to the pods", "mood": tables.Mood.WAITING}
+
+
+def _seconds(took: float) -> str:
+    """A number that stays with its unit when a line is broken."""
+    return f"{took:.2f}\N{NO-BREAK SPACE}s"

@@ -5,6 +5,7 @@ import { weightControl } from "./weight.js";
 
 const REST_MILLISECONDS = 250;
 const SHOWN_MOST = 200;
+const AT_A_GLANCE = 10;
 
 export function adaptersView(section, page) {
   const filter = h("input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter adapters by name", oninput: update });
@@ -12,12 +13,14 @@ export function adaptersView(section, page) {
   const list = h("div", { class: "stack" });
   const empty = h("p", { class: "card muted" }, "Nothing is declared in this namespace yet: kubectl lora add NAME --model MODEL --from SOURCE");
   const cards = new Map();
-  section.append(h("div", { class: "bar" }, filter, count), empty, list);
+  const bar = h("div", { class: "bar" }, filter, count);
+  section.append(bar, empty, list);
 
   function update() {
     const wanted = [...page.adapters.values()].filter((adapter) => adapter.name.includes(filter.value));
     const shown = wanted.sort(byName).slice(0, SHOWN_MOST);
     setText(count, shown.length < page.adapters.size ? `${shown.length} of ${page.adapters.size}` : "");
+    bar.hidden = filter.value === "" && page.adapters.size <= AT_A_GLANCE;
     empty.hidden = page.models.size + page.adapters.size > 0;
     const models = [...new Set([...page.models.keys(), ...shown.map((adapter) => adapter.model)])].sort();
     keyed(list, cards, models, (name) => modelCard(name, page));
@@ -78,7 +81,7 @@ function adapterRow(name, page) {
     h("td", {}, h("button", { class: "link", "aria-label": `Details of ${name}`, onclick: () => page.details(name) }, name), origin),
     h("td", {}, weight.element, moment),
     revision, loaded,
-    h("td", { class: "readiness" }, mood, reason, message),
+    h("td", {}, mood, reason, message),
     age,
     h("td", { class: "actions" }, blend, ask),
   );

@@ -23,7 +23,9 @@ export function blendView(section, page) {
   const densityField = field("Density", density);
   const filter = h("input", { type: "search", placeholder: "Filter members", "aria-label": "Filter members by name", oninput: update });
   const members = h("tbody");
-  const none = h("p", { class: "muted" }, "This model has no adapters to blend.");
+  const titles = ["member", "share", "made of"].map((title) => h("th", { scope: "col" }, title));
+  const table = h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ...titles)), members));
+  const none = h("p", { class: "muted" }, "There are no adapters to blend yet: kubectl lora add NAME --model MODEL --from SOURCE");
   const command = h("code", { class: "command" });
   const serve = h("button", { class: "primary", type: "submit" }, "Serve it");
   const ask = h("button", { type: "button", onclick: () => page.ask(name.value) }, "Ask it");
@@ -34,8 +36,7 @@ export function blendView(section, page) {
     "form", { class: "card", onsubmit: submit },
     h("h2", {}, "Serve several adapters as one"),
     h("div", { class: "fields" }, field("Name", name), field("Model", model), field("Method", method), rankField, densityField),
-    filter,
-    h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ...["member", "share", "made of"].map((title) => h("th", { scope: "col" }, title)))), members)), none,
+    filter, table, none,
     h("p", { class: "muted small" }, "A share is multiplied with the member's own weight. The same in a shell:"),
     command,
     h("div", { class: "bar" }, serve, ask, standing),
@@ -85,6 +86,7 @@ export function blendView(section, page) {
     keyed(members, rows, shown.map((adapter) => adapter.name), (member) => memberRow(member, update));
     for (const adapter of shown) rows.get(adapter.name).update(adapter);
     filter.hidden = adapters.length <= OFFERED_MOST;
+    table.hidden = adapters.length === 0;
     none.hidden = adapters.length > 0;
     rankField.hidden = method.value === EXACT;
     densityField.hidden = !DENSITY.includes(method.value);

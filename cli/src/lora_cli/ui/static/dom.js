@@ -48,7 +48,7 @@ export function table(found, lastCell = null) {
         ...found.rows.map((row, number) => h(
           "tr", { class: row.mood },
           ...row.cells.map((cell) => h("td", {}, cell)),
-          lastCell === null ? null : h("td", {}, lastCell(row, number)),
+          lastCell === null ? null : h("td", { class: "actions" }, lastCell(row, number)),
         )),
       ),
     ),

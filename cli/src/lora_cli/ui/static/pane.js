@@ -13,12 +13,15 @@ export function pane(page, { how, again, close }) {
   let asked = null; // the revision that gave the last answer
   let running = null; // the answer that is on its way
   const select = h("select", { "aria-label": "Whom to ask", onchange: () => { choose(select.value); } });
-  const revision = h("span", { class: "chip mono" });
+  const revision = h("span", { class: "mono" });
   const remove = h("button", { class: "quiet", "aria-label": "Close this side", onclick: () => { stop(); close(); } }, "✕");
   const weight = weightControl("the adapter asked here", (value) => page.change("weight", { name, weight: value }), REST_MILLISECONDS);
-  const moment = h("div", { class: "moment small", role: "status" });
+  const moment = h("span", { class: "moment", role: "status" });
   const turns = h("div", { class: "turns", tabindex: 0, role: "log", "aria-label": "Conversation" });
-  const element = h("article", { class: "card side" }, h("div", { class: "bar" }, select, revision, remove), h("div", { class: "bar weighing" }, weight.element, moment), turns);
+  const element = h(
+    "article", { class: "card side" },
+    h("div", { class: "bar" }, select, h("span", { class: "space" }), remove), h("div", {}, weight.element), h("p", { class: "small" }, revision, moment), turns,
+  );
 
   function choose(wanted) {
     if (wanted === name) return;
@@ -103,15 +106,16 @@ export function pane(page, { how, again, close }) {
 
   function update() {
     const adapter = page.adapters.get(name);
-    setText(revision, adapter ? adapter.revision ?? "no revision yet" : "base model");
-    revision.className = `chip mono ${(adapter ?? page.models.get(name))?.mood ?? ""}`;
+    const model = page.models.get(name);
+    setText(revision, adapter ? adapter.revision ?? "no revision yet" : model ? "base model" : "there is none of this name any more");
+    revision.className = `mono ${(adapter ?? model)?.mood ?? "bad"}`;
     weight.element.hidden = adapter === undefined;
     if (adapter) {
       weight.set(adapter.weight);
       weight.enable(page.mayChange(), "You may not patch LoRAAdapters here");
     }
     setText(moment, adapter?.moment?.words ?? "");
-    moment.className = `moment small ${adapter?.moment?.mood ?? ""}`;
+    moment.className = `moment ${adapter?.moment?.mood ?? ""}`;
     const changed = adapter && asked !== null && adapter.revision !== asked && adapter.mood === "good";
     if (changed && again() && talk.length > 0) {
       asked = adapter.revision;

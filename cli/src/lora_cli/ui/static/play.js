@@ -24,7 +24,7 @@ export function playView(section, page) {
     h("div", { class: "card asking" },
       h("div", { class: "bar" }, question, h("div", { class: "buttons" }, send, stop)),
       h("div", { class: "bar" },
-        field("System", system), field("Longest answer, in tokens", tokens), field("Temperature", temperature),
+        field("System", system), field("Most tokens", tokens), field("Temperature", temperature),
         h("label", { class: "member" }, again, "Ask again when a new revision answers"),
         h("span", { class: "space" }), add, fresh)),
   );
