@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Page, expect
 
 from local_cluster.cluster import Cluster
 from lora_demo.place import CLUSTER, NAMESPACE, ROOT
@@ -17,6 +17,10 @@ from page_pictures.browser import chromium
 
 FOLDER = ROOT / "docs" / "images"
 _MILLISECONDS = 120_000
+_WIDTH, _HEIGHT, _MARGIN = 1180, 720, 16
+_BOTTOM = (
+    "Math.max(...[...document.querySelectorAll('section, dialog')].map((one) => one.getBoundingClientRect().bottom))"
+)
 _SIDES = ("smol", "pirate", "formal", "polite-pirate")
 
 
@@ -35,8 +39,11 @@ def _address(kubeconfig: Path) -> Iterator[str]:
 
 def _take(page: Page, name: str, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.mouse.move(0, 0)
     FOLDER.mkdir(exist_ok=True)
-    page.screenshot(path=FOLDER / f"ui-{name}-{scheme}.png", animations="disabled")
+    shown: float = page.evaluate(_BOTTOM)
+    clip: FloatRect = {"x": 0, "y": 0, "width": _WIDTH, "height": min(shown + _MARGIN, _HEIGHT)}
+    page.screenshot(path=FOLDER / f"ui-{name}-{scheme}.png", animations="disabled", clip=clip)
     sys.stdout.write(f"docs/images/ui-{name}-{scheme}.png\n")
 
 
@@ -47,8 +54,10 @@ def _show_adapters(page: Page) -> None:
     number = pirate.get_by_role("spinbutton")
     number.fill("0.7" if number.input_value() != "0.7" else "0.75")
     expect(pirate).to_contain_text(re.compile("every pod answers with"))
+    number.blur()
+    # A blend of it follows.
+    expect(page.locator("#adapters .dot.waiting")).to_have_count(0)
     _take(page, "adapters", "light")
-    _take(page, "adapters", "dark")
     pirate.get_by_role("button", name="Details of pirate").click()
     expect(page.locator("dialog tbody tr").first).to_be_visible()
     _take(page, "history", "light")
@@ -61,12 +70,11 @@ def _show_answers(page: Page) -> None:
         page.get_by_role("button", name="Add a side").click()
     for side, name in zip(page.locator("#play select").all(), _SIDES, strict=True):
         side.select_option(name)
-    page.get_by_label("Longest answer").fill("40")
+    page.get_by_label("Most tokens").fill("40")
     page.get_by_label("Question", exact=True).fill(QUESTION)
     page.keyboard.press("Enter")
     expect(page.locator("#play .about").filter(has_text="whole after")).to_have_count(len(_SIDES))
     _take(page, "playground", "dark")
-    _take(page, "playground", "light")
 
 
 def _show_blend(page: Page) -> None:
@@ -78,14 +86,14 @@ def _show_blend(page: Page) -> None:
 def _show_memory(page: Page) -> None:
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#memory article")).to_be_visible()
-    _take(page, "memory", "light")
+    _take(page, "memory", "dark")
 
 
 def main() -> None:
     """Takes them all."""
     expect.set_options(timeout=_MILLISECONDS)
     with _address(Cluster(CLUSTER).kubeconfig) as address, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}, device_scale_factor=1.25)
         page.goto(address)
         expect(page.locator("#connection")).to_have_text("live")
         _show_adapters(page)
