@@ -123,6 +123,10 @@ gen: $(ENVIRONMENT) ## Generate the CRDs, their copy in the chart, the reference
 krew: $(ENVIRONMENT) ## The archive and the manifest of `kubectl lora` for krew, in dist/; URI says where the archive will lie
 	@$(PYTHON) -m krew_package dist "$(URI)"
 
+.PHONY: pictures
+pictures: $(ENVIRONMENT) ## Take the pictures of `kubectl lora ui` for the docs, from the demo (make demo) in Chromium
+	@$(PYTHON) -m page_pictures
+
 .PHONY: images
 images: $(ENVIRONMENT) ## Build the images of operator and CPU runtime, without Docker
 	@$(PYTHON) -m local_images operator

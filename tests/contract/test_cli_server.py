@@ -93,7 +93,7 @@ def test_a_weight_changes_while_it_serves(shell: Shell) -> None:
 
 
 def test_whoever_watches_sees_a_change(shell: Shell) -> None:
-    heard = ServerObjects(Server(shell.server.url, None)).watch(ADAPTERS, "")
+    heard = ServerObjects(Server(shell.server.url, None)).follow(ADAPTERS, {})
     assert next(heard)[1]["items"][0]["spec"]["weight"] == 0.7
     shell.does("scale", "pirate", "0.5")
     assert next(heard)[1]["items"][0]["spec"]["weight"] == 0.5

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ class Said:
     @property
     def data(self) -> Any:
         """What it printed for programs."""
+        assert self.out, self.err
         return json.loads(self.out)
 
 
@@ -88,3 +91,12 @@ class CommandLine:
         )  # fmt: skip
         *offered, _ = done.stdout.splitlines()
         return offered
+
+
+def address_in(printed: Callable[[], str]) -> str:
+    """Where the page of `ui` is, as soon as it has said so."""
+    deadline = time.monotonic() + _SECONDS
+    while (found := re.search(r"http://\S+", printed())) is None:
+        assert time.monotonic() < deadline, printed()
+        time.sleep(0.05)
+    return found[0]

@@ -15,7 +15,17 @@ def a_condition(kind: str, status: str, reason: str, message: str = "because") -
     return {"type": kind, "status": status, "reason": reason, "message": message, **_AT}
 
 
-def a_stored_adapter(
+def a_stored_adapter(name: str = "pirate", **how: Any) -> Adapter:
+    """A LoRAAdapter as a command reads it; see adapter_json."""
+    return adapter_of(adapter_json(name, **how))
+
+
+def a_stored_model(name: str = "smol", **how: Any) -> Model:
+    """A LoRAModel as a command reads it; see model_json."""
+    return model_of(model_json(name, **how))
+
+
+def adapter_json(
     name: str = "pirate",
     *,
     ready: tuple[str, str] | None = ("True", "Serving"),
@@ -23,7 +33,7 @@ def a_stored_adapter(
     seen: bool = True,
     status: Mapping[str, Any] | None = None,
     **spec: Any,
-) -> Adapter:
+) -> dict[str, Any]:
     """A LoRAAdapter of `smol`, served by both pods unless `ready` (status and reason) says otherwise."""
     wish: dict[str, Any] = {"modelRef": {"name": "smol"}} | spec
     if "blend" not in wish:
@@ -39,20 +49,20 @@ def a_stored_adapter(
         "pods": {"desired": 2, "updated": 2, "available": 2},
         "summary": {"loaded": "2/2"},
     }
-    return adapter_of(_stored("LoRAAdapter", name, wish, told | dict(status or {})))
+    return _stored("LoRAAdapter", name, wish, told | dict(status or {}))
 
 
-def a_stored_model(
+def model_json(
     name: str = "smol",
     *,
     ready: tuple[str, str] = ("True", "Serving"),
     status: Mapping[str, Any] | None = None,
     **spec: Any,
-) -> Model:
+) -> dict[str, Any]:
     """A LoRAModel with two pods."""
     wish = {"source": {"huggingFace": {"repo": "team/smol"}}, "replicas": 2} | spec
     told = {"conditions": [a_condition("Ready", *ready)], "observedGeneration": 1, "summary": {"replicas": "2/2"}}
-    return model_of(_stored("LoRAModel", name, wish, told | dict(status or {})))
+    return _stored("LoRAModel", name, wish, told | dict(status or {}))
 
 
 def _stored(kind: str, name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:

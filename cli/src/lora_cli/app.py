@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lora_cli import output
-from lora_cli.commands import changing, examining, looking, revising, talking
+from lora_cli.commands import changing, examining, looking, revising, showing, talking
 from lora_cli.errors import INTERRUPTED, Failed
 
 NAME = "kubectl lora"
@@ -49,6 +49,7 @@ app.command("scale", context_settings={"ignore_unknown_options": True})(changing
 app.command("blend")(changing.blend)
 app.command("chat")(talking.chat)
 app.command("compare")(talking.compare)
+app.command("ui")(showing.ui)
 app.command("history")(revising.history)
 app.command("rollback")(revising.rollback)
 app.command("validate")(examining.validate)

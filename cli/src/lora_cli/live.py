@@ -14,7 +14,7 @@ from lora_cli.clients.object_store import ObjectStore
 from lora_cli.clients.objects import ADAPTERS, MODELS
 from lora_cli.domain import tables
 from lora_cli.domain.objects import Json, adapter_of, model_of
-from lora_cli.domain.seen import LISTED, Seen, after, listed
+from lora_cli.domain.seen import Seen, after, listed
 from lora_cli.errors import Failed
 
 _REFRESH_SECONDS = 1.0
@@ -67,12 +67,8 @@ def _listen(
     objects: ObjectStore, plural: str, last: Json, namespace: str | None, found: "queue.Queue[_Change | Failed]"
 ) -> None:
     try:
-        while True:
-            for event, stored in objects.watch(plural, last["metadata"]["resourceVersion"], namespace=namespace):
-                found.put((plural, event, stored))
-            # The API server ends every watch after some minutes.
-            last = objects.list(plural, namespace=namespace)
-            found.put((plural, LISTED, last))
+        for event, stored in objects.follow(plural, last, namespace=namespace):
+            found.put((plural, event, stored))
     except Failed as failed:
         found.put(failed)
 

@@ -13,6 +13,7 @@ from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
 from lora_cli.clients.server import Server
 from lora_cli.clients.server_objects import ServerObjects
 from lora_cli.clients.serving import Serving, ThroughTheApiServer
+from lora_cli.domain import changes
 from lora_cli.domain.objects import Adapter, Json, Model, adapter_of, model_of
 from lora_cli.domain.places import CLUSTER, AtAServer, Place
 from lora_cli.domain.waiting import Progress, Standing, failure, standing
@@ -159,6 +160,29 @@ class Session:
             return Serving(self.home, found.served_name)
         model = found.model if isinstance(found, Adapter) else found.meta.name
         return Serving(ThroughTheApiServer(self.home, model, self.api_key), found.served_name)
+
+    def blend(self, name: str, recipe: Json) -> Json:
+        """A blend of adapters of one model, new or changed, as it is stored.
+
+        Args:
+            name: Of the blend.
+            recipe: The field spec.blend, as `changes.blend` writes it.
+
+        Raises:
+            Failed: Conflict, if the name is that of an adapter with files of its own.
+        """
+        before = self.objects.find(ADAPTERS, name)
+        if before is None:
+            model = self.adapter(recipe["members"][0]["adapterRef"]["name"]).model
+            manifest = changes.adapter(name, model, {"blend": changes.without_nulls(recipe)})
+            return self.objects.create(ADAPTERS, manifest)
+        if adapter_of(before).spec.blend is None:
+            raise Failed(
+                ErrorCode.CONFLICT,
+                f"{name} is an adapter with files of its own, not a blend; take another name, or remove it first",
+                then=self.typed(f"rm {name}"),
+            )
+        return self.objects.merge(ADAPTERS, name, {"spec": {"blend": recipe}})
 
     def wait(self, changed: Json, timeout_seconds: float, tell: Callable[[Standing], None]) -> Adapter:
         """The adapter, once every pod serves the generation of `changed`.

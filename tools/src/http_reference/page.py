@@ -16,7 +16,8 @@ What a pod of a LoRAModel answers, and so does `lora-runtime serve`, which has n
 ## Serving port
 
 Port 8000, for clients. Most of it is vLLM's own server with OpenAI's API: {vllm}. Every other path of it is 404.
-`model` in a request, and `adapter_id` in TGI's, is a served name; `/v1/models` lists them. Nothing here changes what is served.
+`model` in a request, and `adapter_id` in TGI's, is a served name; `/v1/models` lists them. A pod's serving port changes nothing of
+what is served; the routes below `/lora/v1` are those of `lora-runtime serve`, which takes changes only where it was started so.
 """
 _FIELDS = """
 ### Fields beside OpenAI's

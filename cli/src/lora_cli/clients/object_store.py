@@ -21,8 +21,8 @@ class ObjectStore(Protocol):
         """All of a kind as they were together, perhaps those of one model only, with the version of that moment."""
         ...
 
-    def watch(self, plural: str, version: str, *, namespace: str | None = None) -> Iterator[tuple[str, Json]]:
-        """Each change after a version, as (ADDED, MODIFIED or DELETED, object), until whoever tells ends it."""
+    def follow(self, plural: str, last: Json, *, namespace: str | None = None) -> Iterator[tuple[str, Json]]:
+        """Each change after a list, without end, as (ADDED, MODIFIED or DELETED, object), or (LISTED, a whole list)."""
         ...
 
     def create(self, plural: str, manifest: Mapping[str, Any]) -> Json:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from lora_api import labels
 from lora_api.error_codes import ErrorCode
@@ -12,6 +13,7 @@ from lora_api.v1alpha1.model import LoRAModel
 from lora_cli.clients.answers import Refused
 from lora_cli.clients.kube import JSON_PATCH, MERGE_PATCH, Kube
 from lora_cli.domain.objects import Json
+from lora_cli.domain.seen import LISTED
 from lora_cli.errors import Failed
 
 ADAPTERS = LoRAAdapter.plural
@@ -91,6 +93,14 @@ class Objects:
             if refused.status != HTTPStatus.GONE:
                 raise
 
+    def follow(self, plural: str, last: Json, *, namespace: str | None = None) -> Iterator[tuple[str, Json]]:
+        """Each change after a list, without end; LISTED and a whole list whenever some may have been missed."""
+        while True:
+            yield from self.watch(plural, last["metadata"]["resourceVersion"], namespace=namespace)
+            # The API server ends every watch after some minutes.
+            last = self.list(plural, namespace=namespace)
+            yield LISTED, last
+
     def create(self, plural: str, manifest: Mapping[str, Any]) -> Json:
         """A new object, as it is stored.
 
@@ -157,4 +167,5 @@ class Objects:
     def _path(self, plural: str, name: str | None = None, *, namespace: str | None = None) -> str:
         place = self._kube.namespace if namespace is None else namespace
         inside = f"/namespaces/{place}" if place else ""
-        return f"/apis/{labels.API_VERSION}{inside}/{plural}" + (f"/{name}" if name else "")
+        # A name that is none must not lead elsewhere.
+        return f"/apis/{labels.API_VERSION}{inside}/{plural}" + (f"/{quote(name, safe='')}" if name else "")

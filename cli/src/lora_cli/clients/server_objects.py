@@ -72,9 +72,8 @@ class ServerObjects:
         items = [local.adapter(told, state) for told in state.adapters] if plural == ADAPTERS else [local.model(state)]
         return {"items": items, "metadata": {"resourceVersion": ""}}
 
-    def watch(self, plural: str, version: str, *, namespace: str | None = None) -> Iterator[tuple[str, Json]]:
+    def follow(self, plural: str, last: Json, *, namespace: str | None = None) -> Iterator[tuple[str, Json]]:
         """See ObjectStore; tells whole lists."""
-        last: Json | None = None
         while True:
             found = self.list(plural)
             if found != last:

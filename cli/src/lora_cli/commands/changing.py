@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from lora_api.error_codes import ErrorCode
 from lora_api.v1alpha1.adapter import BlendMethod
 from lora_cli import options, output
 from lora_cli.clients.objects import ADAPTERS
@@ -13,7 +12,6 @@ from lora_cli.commands.finishing import WAIT_SECONDS, finish, told
 from lora_cli.domain import changes
 from lora_cli.domain.objects import adapter_of
 from lora_cli.domain.sources import FORMS, is_path, on_disk, parse_source
-from lora_cli.errors import Failed
 from lora_cli.options import DryRun
 from lora_cli.session import Session
 
@@ -144,18 +142,5 @@ def blend(
     """Serve a mixture of adapters of one model, or change one."""
     shares = changes.shares(members)
     session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
-    recipe = changes.blend(shares, method, rank, density)
-    before = session.objects.find(ADAPTERS, name)
-    if before is None:
-        model = session.adapter(next(iter(shares))).model
-        manifest = changes.adapter(name, model, {"blend": changes.without_nulls(recipe)})
-        blended = session.objects.create(ADAPTERS, manifest)
-    elif adapter_of(before).spec.blend is None:
-        raise Failed(
-            ErrorCode.CONFLICT,
-            f"{name} is an adapter with files of its own, not a blend; take another name, or remove it first",
-            then=session.typed(f"rm {name}"),
-        )
-    else:
-        blended = session.objects.merge(ADAPTERS, name, {"spec": {"blend": recipe}})
+    blended = session.blend(name, changes.blend(shares, method, rank, density))
     finish(session, blended, "blended", wait=wait, timeout=timeout, form=output_format)

@@ -60,6 +60,13 @@ def chosen(adapter: Adapter, revision: str | None) -> HistoryEntry:
     return entry
 
 
+def returnable(adapter: Adapter) -> tuple[bool, ...]:
+    """Of each entry, whether there is something to go back to: it was kept, and is not what the spec wants now."""
+    entries = adapter.status.history
+    wanted = entries[0].revision if entries and _wants_the_newest(adapter) else None
+    return tuple(entry.revision != wanted and not (entry.source is None and entry.blend is None) for entry in entries)
+
+
 def steps_back(adapter: Adapter, entry: HistoryEntry) -> list[Json]:
     """A JSON patch that makes the spec want what it wanted then; fails if the spec was changed meanwhile."""
     blend = entry.blend

@@ -23,6 +23,8 @@ class Meta:
     name: str
     namespace: str
     generation: int
+    version: str
+    """Another one after each write of spec or status."""
     created: datetime
 
 
@@ -101,6 +103,7 @@ def _meta(stored: Mapping[str, Any]) -> Meta:
         name=meta["name"],
         namespace=meta["namespace"],
         generation=meta.get("generation", 0),
+        version=meta.get("resourceVersion", ""),
         created=datetime.fromisoformat(meta["creationTimestamp"]),
     )
 
