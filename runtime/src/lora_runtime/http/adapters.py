@@ -64,7 +64,7 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
     @router.put(
         ADAPTERS_PATH + "/{name:path}",
         openapi_extra=takes(LoRAAdapterSpec),
-        responses={200: {"model": LocalAdapter}} | _FORBIDDEN,
+        responses={200: {"model": LocalAdapter}, **_FORBIDDEN},
     )
     async def put(
         name: str, request: Request, dry_run: DryRun = None, if_match: Match = None, if_none_match: Match = None
@@ -99,7 +99,7 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
     @router.post(
         LOCAL_RESOLVE_PATH,
         openapi_extra=takes(ResolveRequest),
-        responses={200: {"model": ResolveResponse}} | _FORBIDDEN,
+        responses={200: {"model": ResolveResponse}, **_FORBIDDEN},
     )
     async def resolve(request: Request, wait: Wait = 0) -> Response:
         """Finds, pins and checks a source as for an adapter, and serves nothing of it."""
