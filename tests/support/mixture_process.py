@@ -39,15 +39,15 @@ class Completion:
 class ServedMixture(RuntimeProcess):
     """The server, as its clients see it."""
 
-    def complete(self, prompt: Sequence[int], n: int) -> Completion:
-        """One greedy completion of exactly `n` tokens."""
+    def complete(self, prompt: Sequence[int], n: int, *, logprobs: int | None = 5) -> Completion:
+        """One greedy completion of exactly `n` tokens, with the log-probabilities of the likeliest."""
         body = {
             "model": "mixture", "prompt": list(prompt), "max_tokens": n, "temperature": 0, "ignore_eos": True,
-            "return_token_ids": True, "logprobs": 5, "return_tokens_as_token_ids": True,
+            "return_token_ids": True, "logprobs": logprobs, "return_tokens_as_token_ids": True,
         }  # fmt: skip
         answer = httpx.post(f"{self.url}/v1/completions", json=body, timeout=120).raise_for_status()
         [choice] = answer.json()["choices"]
-        steps = choice["logprobs"]["top_logprobs"]
+        steps = choice["logprobs"]["top_logprobs"] if logprobs else ()
         return Completion(
             tuple(choice["token_ids"]),
             tuple({int(token.removeprefix("token_id:")): value for token, value in step.items()} for step in steps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -82,12 +83,15 @@ def in_peft(
     """The mixture of a base and adapters in PEFT; its classifier is random, but certain of itself."""
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     plain.config.use_cache = False
-    config = XLoraConfig(
-        task_type="CAUSAL_LM",
-        hidden_size=plain.config.hidden_size,
-        adapters={str(number): str(place) for number, place in enumerate(experts)},
-        **options,
-    )
+    with warnings.catch_warnings():
+        # PEFT advises against some combinations, and computes them
+        warnings.simplefilter("ignore")
+        config = XLoraConfig(
+            task_type="CAUSAL_LM",
+            hidden_size=plain.config.hidden_size,
+            adapters={str(number): str(place) for number, place in enumerate(experts)},
+            **options,
+        )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = get_peft_model(plain, config)
@@ -111,7 +115,7 @@ def in_peft(
 
 def save(model: PeftModel, folder: Path) -> Path:
     """As PEFT saves it, and then what it loses: the classifier, and layers of the experts."""
-    model.save_pretrained(str(folder))
+    model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
     for name, place in model.peft_config["default"].adapters.items():
         shutil.copytree(place, folder / name, dirs_exist_ok=True)
     whole = {k: v.contiguous() for k, v in model.state_dict().items() if "internal_xlora_classifier" in k}

@@ -31,6 +31,7 @@ from lora_runtime.mixture.options import Options
 _CLASSIFIER = re.compile(r"(?:.*\.)?internal_xlora_classifier\.layers\.(?P<index>\d+)\.(?P<what>weight|bias)")
 _SAVED_INSIDE = "base_model.lora_model."
 """How the names begin in a file that PEFT made of an expert while it was part of an X-LoRA."""
+_LIMITS = Limits()
 _NAMED_AT_MOST = 4
 _EXPERTS_AT_MOST = 256
 
@@ -45,7 +46,7 @@ class Checkpoint:
     """Folders of LoRA adapters, in the order that the classifier knows them by."""
 
 
-def read_checkpoint(folder: Path, limits: Limits = Limits()) -> Checkpoint:
+def read_checkpoint(folder: Path) -> Checkpoint:
     """Reads it, and makes sure that nothing of it was lost.
 
     Raises:
@@ -54,7 +55,7 @@ def read_checkpoint(folder: Path, limits: Limits = Limits()) -> Checkpoint:
     problem = incomplete(f"folder {folder.name}", list_files(folder))
     if problem is not None:
         raise problem
-    raw = _config(folder / CONFIG_FILE, limits.max_config_bytes)
+    raw = _config(folder / CONFIG_FILE)
     options = options_of(raw)
     adapters = raw.get("adapters")
     if not isinstance(adapters, dict) or not 0 < len(adapters) <= _EXPERTS_AT_MOST:
@@ -66,8 +67,8 @@ def read_checkpoint(folder: Path, limits: Limits = Limits()) -> Checkpoint:
             f"beside it; put the adapter that it was trained with as expert n into the folder n"
         )
     for place in experts:
-        _refuse_if_cut(place, limits)
-    header = read_header(folder / TENSORS_FILE, limits.max_header_bytes)
+        _refuse_if_cut(place)
+    header = read_header(folder / TENSORS_FILE, _LIMITS.max_header_bytes)
     return Checkpoint(options, _classifier(folder / TENSORS_FILE, header, options, len(adapters)), experts)
 
 
@@ -85,9 +86,9 @@ def options_of(raw: Mapping[str, Any]) -> Options:
         raise malformed(f"{CONFIG_FILE} has a bad value for {shown(field)}: {shown(first['msg'])}") from error
 
 
-def _config(path: Path, max_bytes: int) -> dict[str, Any]:
-    if (size := path.stat().st_size) > max_bytes:
-        raise malformed(f"{CONFIG_FILE} is {size} bytes long; at most {max_bytes} are read")
+def _config(path: Path) -> dict[str, Any]:
+    if (size := path.stat().st_size) > _LIMITS.max_config_bytes:
+        raise malformed(f"{CONFIG_FILE} is {size} bytes long; at most {_LIMITS.max_config_bytes} are read")
     try:
         raw = json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
     except DuplicateKey as error:
@@ -128,10 +129,10 @@ def layer_numbers(options: Options) -> tuple[int, ...]:
     return tuple(step * number for number in range(options.xlora_depth))
 
 
-def _refuse_if_cut(expert: Path, limits: Limits) -> None:
+def _refuse_if_cut(expert: Path) -> None:
     """PEFT drops an expert's tensors, too, in every decoder layer that has the number of another expert."""
     file = expert / TENSORS_FILE
-    if file.is_file() and any(key.startswith(_SAVED_INSIDE) for key in read_header(file, limits.max_header_bytes)):
+    if file.is_file() and any(key.startswith(_SAVED_INSIDE) for key in read_header(file, _LIMITS.max_header_bytes)):
         raise malformed(
             f"expert {expert.name} is as PEFT saved it from inside of the X-LoRA, without the tensors of all decoder layers "
             f"that have the number of another expert (huggingface/peft#3584); put the adapter that the X-LoRA was trained with "

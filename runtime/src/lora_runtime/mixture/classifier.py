@@ -42,7 +42,9 @@ def untrained(shape: Shape, seed: int) -> tuple[Linear, ...]:
     made = []
     for out, into in shape.layers:
         bound = 1 / math.sqrt(into)
-        weight, bias = (torch.empty(size).uniform_(-bound, bound, generator=generator) for size in ((out, into), (out,)))
+        weight, bias = (
+            torch.empty(size).uniform_(-bound, bound, generator=generator) for size in ((out, into), (out,))
+        )
         made.append(Linear(weight, bias))
     return tuple(made)
 

@@ -53,9 +53,7 @@ def parts_of(linear: LinearBase, modules: Sequence[str]) -> list[Part]:
         return [Part(module, _ALL, outputs) for module, outputs in zip(modules, rows, strict=True)]
     if isinstance(linear, MergedColumnParallelLinear):
         sizes = [size // linear.tp_size for size in linear.output_sizes]
-        return [
-            Part(module, _ALL, _nth(linear.tp_rank, size)) for module, size in zip(modules, sizes, strict=True)
-        ]
+        return [Part(module, _ALL, _nth(linear.tp_rank, size)) for module, size in zip(modules, sizes, strict=True)]
     if isinstance(linear, RowParallelLinear):
         [module] = modules
         return [Part(module, _nth(linear.tp_rank, linear.input_size_per_partition), slice(0, linear.output_size))]
