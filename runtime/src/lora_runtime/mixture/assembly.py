@@ -15,6 +15,8 @@ from lora_runtime.mixture.classifier import Linear, shape_of, untrained
 from lora_runtime.mixture.options import Options
 from lora_runtime.mixture.package import ARCHITECTURES, MODEL_CONFIG, Effect, Mixture
 
+EMBEDDING = "model.embed_tokens"
+"""As wide as the hidden states that the classifier reads; so named in every architecture that is served."""
 MAX_RANK = 512
 """Of an expert; as vLLM's own bound for adapters."""
 
@@ -69,7 +71,7 @@ def _assembled(
     layers = tuple(name for name in base.modules if name in adapted)
     for name, inspection in inspected.items():
         _refuse_outside_of_the_decoder(name, inspection)
-    if (hidden := base.modules["model.embed_tokens"].out_features) != options.hidden_size:
+    if (hidden := base.modules[EMBEDDING].out_features) != options.hidden_size:
         raise incompatible(
             Reason.SHAPE_MISMATCH,
             f"hidden_size is {options.hidden_size}, but the base model's is {hidden}; the classifier reads its hidden states",
