@@ -40,7 +40,9 @@ QWEN2 = {"model_type": "qwen2", "tie_word_embeddings": True}
 PLAIN_TOP_K = {"xlora_dropout_p": 0.0, "xlora_depth": 2, "xlora_size": 16, "enable_softmax": False, "top_k_lora": 1}
 CASES = (
     Case("llama, as PEFT has it by default"),
-    Case("llama, top-k of bare logits", options=PLAIN_TOP_K | {"global_scaling_weight": 0.5, "scaling_pass_value": 0.3}),
+    Case(
+        "llama, top-k of bare logits", options=PLAIN_TOP_K | {"global_scaling_weight": 0.5, "scaling_pass_value": 0.3}
+    ),
     Case("mistral, sliding window", MISTRAL, {"layerwise_scalings": True}),
     Case("mistral, every option", MISTRAL, mixtures.EVERY_OPTION),
     Case("qwen2, tied embeddings", QWEN2, {"layerwise_scalings": True}),

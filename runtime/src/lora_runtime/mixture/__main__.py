@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="lora_runtime.mixture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("base", type=Path, metavar="BASE", help="folder of the base model")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write; the base model's files are linked from it")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="folder to write; the base model's files are linked from it"
+    )
     of_what = parser.add_mutually_exclusive_group(required=True)
     of_what.add_argument("--checkpoint", type=Path, help="folder of an X-LoRA, with its experts in 0, 1, …")
     of_what.add_argument("--expert", type=_expert, action="append", metavar="NAME=FOLDER", help="in order")
