@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -103,13 +103,14 @@ def in_peft(
         classifier.override_scaling_pass_value = 0.0
     elif error is not None:
         # scalings are [batch, tokens, layers, experts]
-        wrong = {
+        wrong: dict[Error, Callable[[torch.Tensor], torch.Tensor]] = {
             Error.TOKEN_BEFORE: lambda found: found.roll(1, dims=1),
             Error.LAYER_BEFORE: lambda found: found.roll(1, dims=2),
             Error.EXPERTS_REVERSED: lambda found: found.flip(3),
             Error.SAME_FOR_ALL: lambda found: torch.full_like(found, 1 / len(experts)),
-        }[error]
-        classifier.register_forward_hook(lambda _module, _inputs, found: wrong(found))
+        }
+        make = wrong[error]
+        classifier.register_forward_hook(lambda _module, _inputs, found: make(found))
     return model.eval()
 
 

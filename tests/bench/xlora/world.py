@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer
 
@@ -19,7 +19,7 @@ from support.models import tiny_adapter, tiny_base
 if TYPE_CHECKING:
     from peft import PeftModel
 
-OPTIONS = {"layerwise_scalings": True, "xlora_depth": 2, "xlora_size": 64}
+OPTIONS: dict[str, Any] = {"layerwise_scalings": True, "xlora_depth": 2, "xlora_size": 64}
 """A scaling for each expert, module and token: the dearest kind."""
 
 

@@ -55,6 +55,7 @@ class Classifier(torch.nn.Module):
     def __init__(self, linears: Sequence[Linear], experts: int) -> None:
         super().__init__()
         self._experts = experts
+        self._layers = len(linears[-1].bias) // experts
         self._depth = len(linears)
         for number, linear in enumerate(linears):
             # no parameters: those are looked for in the base model's files
@@ -67,7 +68,7 @@ class Classifier(torch.nn.Module):
             if number:
                 hidden = torch.relu(hidden)
             hidden = torch.nn.functional.linear(hidden, *self._linear(number))
-        return hidden.unflatten(-1, (-1, self._experts))
+        return hidden.view(-1, self._layers, self._experts)
 
     def _linear(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         return getattr(self, f"weight_{number}"), getattr(self, f"bias_{number}")

@@ -27,7 +27,8 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> Mixture:
 
 
 def added(experts: Experts, down: torch.Tensor, scalings: torch.Tensor, width: int) -> torch.Tensor:
-    return experts(torch.zeros(len(down), width), down, scalings.flatten(1)[:, experts.columns])
+    found: torch.Tensor = experts(torch.zeros(len(down), width), down, scalings.flatten(1)[:, experts.columns])
+    return found
 
 
 def test_columns_are_added_to_their_own_module_by_their_own_scaling(mixture: Mixture) -> None:
@@ -35,7 +36,7 @@ def test_columns_are_added_to_their_own_module_by_their_own_scaling(mixture: Mix
     scalings = torch.rand(3, len(mixture.layers), 3)
     parts = [Part(BLOCK + name, ALL, slice(0, width)) for name, width in WIDTHS.items()]
     experts = Experts(mixture, parts)
-    found = added(experts, x @ experts.a.T, scalings, sum(WIDTHS.values())).split(list(WIDTHS.values()), dim=1)
+    found = torch.split(added(experts, x @ experts.a.T, scalings, sum(WIDTHS.values())), list(WIDTHS.values()), dim=1)
     for name, output in zip(WIDTHS, found, strict=True):
         want = torch.zeros_like(output)
         for expert in range(3):
@@ -58,7 +59,7 @@ def test_processes_that_share_outputs_have_their_rows(mixture: Mixture) -> None:
         experts = Experts(mixture, parts)
         return added(experts, x @ experts.a.T, scalings, sum(halves.values()))
 
-    whole = of(None).split([64, 64, 32, 32, 32, 32], dim=1)
+    whole = torch.split(of(None), [64, 64, 32, 32, 32, 32], dim=1)
     for process in (0, 1):
         assert torch.allclose(of(process), torch.cat(whole[process::2], dim=1), atol=1e-6)
 

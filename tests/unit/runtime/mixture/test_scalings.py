@@ -40,7 +40,8 @@ def config(**options: Any) -> XLoraConfig:
 def peft_applied(theirs: XLoraConfig, found: torch.Tensor) -> torch.Tensor:
     layers = [XLoraLayer(None, None, None, number, theirs) for number in range(LAYERS)]
     each = [layer.get_maybe_topk_scalings(found) for layer in layers]
-    return torch.stack(each, dim=2) * theirs.global_scaling_weight
+    stacked: torch.Tensor = torch.stack(each, dim=2) * theirs.global_scaling_weight
+    return stacked
 
 
 @pytest.mark.parametrize("options", EVERY[:: len(EVERY) // 8], ids=str)
