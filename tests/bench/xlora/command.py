@@ -3,6 +3,7 @@
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -22,12 +23,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def xlora(
     model: ModelOption = Model.SMOLLM2,
     quick: QuickOption = False,
+    prompt_tokens: Annotated[
+        int, typer.Option(min=1, max=256, help="Of each prompt: PEFT computes them anew for every token.")
+    ] = 96,
     seed: SeedOption = 0,
     out: OutOption = documents.FOLDER,
 ) -> None:
     """Have the same prompts continued by all three in turns; check every answer against PEFT."""
     session = Session("xlora")
-    wanted = settings(model, seed=seed, quick=quick)
+    wanted = settings(model, seed=seed, prompt_tokens=prompt_tokens, quick=quick)
     with tempfile.TemporaryDirectory(prefix="bench-xlora-") as folder:
         result = result_of(run(Path(folder), build(Path(folder), wanted), wanted, session.tell))
     for mismatch in result.mismatches[:5]:

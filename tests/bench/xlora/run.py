@@ -60,7 +60,7 @@ def run(folder: Path, world: World, settings: Settings, tell: Tell) -> Run:
             server.wait_until_ready()
             _served(server, world, settings)
         for _ in range(settings.rounds):
-            for arm in (Arm.PEFT, Arm.MIXTURE, Arm.BASE, Arm.BASE, Arm.MIXTURE):
+            for arm in (Arm.PEFT, *(Arm.MIXTURE, Arm.BASE, Arm.BASE, Arm.MIXTURE) * 2):
                 began = time.monotonic()
                 answers = _peft(world, settings) if arm is Arm.PEFT else _served(servers[arm], world, settings)
                 made.rounds.append(Round(arm, time.monotonic() - began, answers))
