@@ -29,6 +29,7 @@ class Place:
 
     served: ServedMixture
     base: Path
+    model: Path
     experts: tuple[Path, ...]
     prompts: tuple[tuple[int, ...], ...]
     expected: tuple[mixtures.Answer, ...]
@@ -46,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         prompts = mixtures.prompts(6)
         expected = tuple(mixtures.answer(model, prompt, N) for prompt in prompts)
         served.wait_until_ready()
-        yield Place(served, base, experts, prompts, expected)
+        yield Place(served, base, package, experts, prompts, expected)
     finally:
         served.stop()
 
@@ -77,6 +78,36 @@ def test_requests_at_once_are_answered_as_alone_even_when_some_are_preempted(pla
     assert place.served.metric("vllm:num_preemptions_total") > before
     assert [one.tokens for one in found] == [expected.tokens for expected in place.expected]
     assert max(map(farthest, found, place.expected)) < TOLERANCE
+
+
+def test_another_mixture_of_the_same_shapes_takes_its_place_without_a_new_start(place: Place, tmp_path: Path) -> None:
+    model = mixtures.in_peft(
+        place.base, mixtures.tiny_experts(tmp_path, place.base, seed=11), seed=6, **mixtures.EVERY_OPTION
+    )
+    other = mixtures.packed(mixtures.save(model, tmp_path / "checkpoint"), place.base, tmp_path / "model")
+    prompt = place.prompts[0]
+    expected = mixtures.answer(model, prompt, 8)
+    place.served.complete(prompt, 8)
+    try:
+        assert place.served.exchange(other).status_code == 200
+        assert farthest(place.served.complete(prompt, 8), expected) > 1000 * TOLERANCE, "cached of the one before"
+        place.served.reset_prefix_cache()
+        found = place.served.complete(prompt, 8)
+        assert found.tokens == expected.tokens
+        assert farthest(found, expected) < TOLERANCE
+    finally:
+        assert place.served.exchange(place.model).status_code == 200
+        place.served.reset_prefix_cache()
+
+
+def test_a_mixture_of_other_shapes_is_refused_and_nothing_has_changed(place: Place, tmp_path: Path) -> None:
+    model = mixtures.in_peft(place.base, place.experts[::-1], **mixtures.EVERY_OPTION)
+    other = mixtures.packed(mixtures.save(model, tmp_path / "checkpoint"), place.base, tmp_path / "model")
+    refused = place.served.exchange(other)
+    assert refused.status_code == 500
+    assert "the other mixture has experts of other ranks, or that adapt other modules" in place.served.tail(200)
+    place.served.reset_prefix_cache()
+    assert farthest(place.served.complete(place.prompts[0], N), place.expected[0]) < TOLERANCE
 
 
 @pytest.mark.parametrize("error", mixtures.Error)

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import httpx
 
+from lora_runtime.mixture.vllm import worker
 from support.mixtures import Answer
 from support.runtime_process import CPU_ENVIRONMENT, RuntimeProcess, free_port
 
 PLUGIN = "lora_runtime_mixture"
 _FLAGS = (
     "--dtype=float32", "--block-size=32", "--api-server-count=1", "--disable-uvicorn-access-log", "--max-model-len=512",
-    "--kv-cache-memory-bytes=134217728",
+    "--kv-cache-memory-bytes=134217728", f"--worker-extension-cls={worker.CLASS}",
 )  # fmt: skip
 _ENVIRONMENT = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     "HF_HUB_OFFLINE": "1",
-    # for resetting the prefix cache
+    # for resetting the prefix cache, and calls to the worker
     "VLLM_SERVER_DEV_MODE": "1",
     "VLLM_PLUGINS": PLUGIN,
 }
@@ -57,6 +58,11 @@ class ServedMixture(RuntimeProcess):
         """The sum of a counter's series."""
         lines = httpx.get(f"{self.url}/metrics", timeout=10).raise_for_status().text.splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{"))
+
+    def exchange(self, folder: Path) -> httpx.Response:
+        """Puts another mixture in the place of this one; whoever does it has to reset the prefix cache."""
+        body = {"method": "exchange_mixture", "args": [str(folder)]}
+        return httpx.post(f"{self.url}/collective_rpc", json=body, timeout=30)
 
     def reset_prefix_cache(self) -> None:
         """What was computed before is computed anew."""

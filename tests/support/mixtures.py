@@ -60,13 +60,15 @@ class Answer:
     """`[tokens, layers, experts]` of the prompt and of all but the last token."""
 
 
-def tiny_experts(folder: Path, base: Path) -> tuple[Path, ...]:
+def tiny_experts(folder: Path, base: Path, *, seed: int = 1) -> tuple[Path, ...]:
     """Three adapters of a tiny base that differ in all that experts may differ in: modules, rank, scaling."""
     everything = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     return (
-        tiny_adapter(folder / "e0", base, seed=1, alpha=4, target_modules=everything[2:]),
-        tiny_adapter(folder / "e1", base, seed=2, r=4, alpha=2, target_modules=("k_proj", "v_proj", "down_proj")),
-        tiny_adapter(folder / "e2", base, seed=3, alpha=1, use_rslora=True, target_modules=everything),
+        tiny_adapter(folder / "e0", base, seed=seed, alpha=4, target_modules=everything[2:]),
+        tiny_adapter(
+            folder / "e1", base, seed=seed + 1, r=4, alpha=2, target_modules=("k_proj", "v_proj", "down_proj")
+        ),
+        tiny_adapter(folder / "e2", base, seed=seed + 2, alpha=1, use_rslora=True, target_modules=everything),
     )
 
 

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable, Refused
@@ -28,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             mixture = assembly.from_checkpoint(typed.checkpoint, base)
         else:
             hidden = base.modules[assembly.EMBEDDING].out_features
-            options = options_of({"hidden_size": hidden, **json.loads(typed.options)})
-            mixture = assembly.from_adapters(dict(typed.expert), options, base, seed=typed.seed)
+            options = options_of({"hidden_size": hidden, **typed.options})
+            mixture = assembly.from_adapters(_by_name(typed.expert), options, base, seed=typed.seed)
     except (Refused, BaseModelUnavailable, OSError, ValueError) as error:
         sys.exit(str(error))
     typed.out.mkdir(parents=True)
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     of_what = parser.add_mutually_exclusive_group(required=True)
     of_what.add_argument("--checkpoint", type=Path, help="folder of an X-LoRA, with its experts in 0, 1, …")
     of_what.add_argument("--expert", type=_expert, action="append", metavar="NAME=FOLDER", help="in order")
-    parser.add_argument("--options", default="{}", help="with --expert: PEFT's XLoraConfig, as JSON")
+    parser.add_argument("--options", type=_options, default={}, help="with --expert: PEFT's XLoraConfig, as JSON")
     parser.add_argument("--seed", type=int, default=0, help="with --expert: of the untrained classifier")
     return parser
 
@@ -59,6 +60,20 @@ def _expert(text: str) -> tuple[str, Path]:
     if not (name and separator and folder):
         raise argparse.ArgumentTypeError("must be NAME=FOLDER")
     return name, Path(folder)
+
+
+def _options(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object")
+    return found
+
+
+def _by_name(experts: Sequence[tuple[str, Path]]) -> dict[str, Path]:
+    found = dict(experts)
+    if len(found) != len(experts):
+        raise ValueError("two experts have the same name")
+    return found
 
 
 if __name__ == "__main__":

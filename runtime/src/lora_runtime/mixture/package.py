@@ -4,6 +4,7 @@
 and the adapted modules, whose order numbers the classifier's outputs. `xlora/mixture.safetensors` holds the matrices.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,12 +62,6 @@ def write(mixture: Mixture, base: Path, folder: Path) -> None:
     config = json.loads((base / MODEL_CONFIG).read_bytes())
     [architecture] = config["architectures"]
     config["architectures"] = [ARCHITECTURES[architecture]]
-    config[FIELD] = {
-        "options": mixture.options.model_dump(),
-        "experts": list(mixture.experts),
-        "layers": list(mixture.layers),
-        "trained": mixture.trained,
-    }
     for entry in base.iterdir():
         if entry.name not in (MODEL_CONFIG, _FOLDER):
             (folder / entry.name).symlink_to(entry.resolve())
@@ -75,6 +70,16 @@ def write(mixture: Mixture, base: Path, folder: Path) -> None:
     save_file(dict(_tensors(mixture)), tensors, metadata={"format": "pt"})
     # safetensors writes for the owner alone, and pods run as another user
     tensors.chmod(0o644)
+    with tensors.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    config[FIELD] = {
+        "options": mixture.options.model_dump(),
+        "experts": list(mixture.experts),
+        "layers": list(mixture.layers),
+        "trained": mixture.trained,
+        # vLLM keeps compiled graphs by what the configuration says, and the shapes are in the other file
+        "sha256": digest,
+    }
     # last: a folder without it is none
     (folder / MODEL_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 

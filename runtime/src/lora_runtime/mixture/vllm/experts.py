@@ -37,13 +37,34 @@ class Experts(torch.nn.Module):
 
     def __init__(self, mixture: Mixture, parts: Sequence[Part]) -> None:
         super().__init__()
+        self._parts = tuple(parts)
+        a, b, columns = self._matrices(mixture)
+        self.register_buffer("a", a, persistent=False)
+        self.register_buffer("b", b, persistent=False)
+        self.register_buffer("columns", columns, persistent=False)
+
+    def forward(self, output: torch.Tensor, down: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
+        """`output` with the experts' effects added; `down` is A times the input, `gates` of `[tokens, rows of A]`."""
+        return torch.addmm(output, down * gates, self.b.t())
+
+    def likened(self, mixture: Mixture) -> "Experts | None":
+        """Those of another mixture, or None where they differ in more than values."""
+        other = Experts(mixture, self._parts)
+        return other if torch.equal(other.columns, self.columns.to(other.columns)) else None
+
+    def take(self, other: "Experts") -> None:
+        """Its values, into the memory that compiled graphs read."""
+        self.a.copy_(other.a)
+        self.b.copy_(other.b)
+
+    def _matrices(self, mixture: Mixture) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         count, each_layer = len(mixture.experts), mixture.options.layerwise_scalings
         numbers = {layer: number if each_layer else 0 for number, layer in enumerate(mixture.layers)}
         rows: list[torch.Tensor] = []
         blocks: list[torch.Tensor] = []
         columns: list[int] = []
-        total, begin = sum(part.width for part in parts), 0
-        for part in parts:
+        total, begin = sum(part.width for part in self._parts), 0
+        for part in self._parts:
             for expert in range(count):
                 effect = mixture.effects.get((part.module, expert))
                 if effect is None:
@@ -57,10 +78,4 @@ class Experts(torch.nn.Module):
             begin += part.width
         # to the device and type that vLLM builds the model with
         like = torch.empty(0)
-        self.register_buffer("a", torch.cat(rows).to(like), persistent=False)
-        self.register_buffer("b", torch.cat(blocks, dim=1).to(like), persistent=False)
-        self.register_buffer("columns", torch.tensor(columns), persistent=False)
-
-    def forward(self, output: torch.Tensor, down: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
-        """`output` with the experts' effects added; `down` is A times the input, `gates` of `[tokens, rows of A]`."""
-        return torch.addmm(output, down * gates, self.b.t())
+        return torch.cat(rows).to(like), torch.cat(blocks, dim=1).to(like), torch.tensor(columns)

@@ -17,9 +17,10 @@ from vllm.sequence import IntermediateTensors
 
 from lora_runtime.mixture import scalings
 from lora_runtime.mixture.classifier import Classifier, Linear
-from lora_runtime.mixture.package import read
+from lora_runtime.mixture.package import Mixture, read
+from lora_runtime.mixture.vllm.experts import Experts
 from lora_runtime.mixture.vllm.gates import Gates
-from lora_runtime.mixture.vllm.requirements import check
+from lora_runtime.mixture.vllm.requirements import Unlike, check
 from lora_runtime.mixture.vllm.stacks import Builder
 
 
@@ -35,6 +36,7 @@ class _TwoRuns:
         builder = Builder(self.layers, mixture, vllm_config, prefix)
         like = torch.empty(0)
         self._options = mixture.options
+        self._shape = (mixture.options, mixture.layers, experts)
         self.classifier = Classifier([Linear(c.weight.to(like), c.bias.to(like)) for c in mixture.classifier], experts)
         self._gates = Gates()
         self.mixed = builder.run(self._gates, own_attention=True)
@@ -46,6 +48,23 @@ class _TwoRuns:
             gates = Gates()
             gates.open(fixed.repeat(times).to(like)[None])
             self.scaling_pass = builder.run(gates, own_attention=False)
+
+    def exchange(self, mixture: Mixture) -> None:
+        """Takes the experts and the classifier of another mixture, or nothing at all.
+
+        Raises:
+            Unlike: it differs from this one in more than values.
+        """
+        shape = (mixture.options, mixture.layers, len(mixture.experts))
+        if shape != self._shape:
+            raise Unlike("the other mixture has other options, adapted modules, or number of experts")
+        found = [module for module in self.modules() if isinstance(module, Experts)]  # type: ignore[attr-defined]
+        others = [experts.likened(mixture) for experts in found]
+        if None in others:
+            raise Unlike("the other mixture has experts of other ranks, or that adapt other modules")
+        for experts, other in zip(found, others, strict=True):
+            experts.take(other)
+        self.classifier.take(mixture.classifier)
 
     def forward(
         self,

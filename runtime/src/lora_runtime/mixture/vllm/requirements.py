@@ -7,6 +7,10 @@ class Unsupported(ValueError):
     """This way of starting vLLM does not go with a mixture."""
 
 
+class Unlike(ValueError):
+    """Another mixture cannot take this one's place without a new start."""
+
+
 def check(config: VllmConfig) -> None:
     """Makes sure of what vLLM does not check itself.
 
