@@ -23,6 +23,9 @@ _FOLDER = "xlora"
 """Of its own: vLLM looks for the base model's tensors in every safetensors file directly in the model's folder."""
 _TENSORS = "mixture.safetensors"
 
+_OTHER_FORMAT = ("params.json", "consolidated")
+"""How Mistral's own files begin: where they are, vLLM prefers them, and would serve the plain model without a word."""
+
 ARCHITECTURES = {
     "LlamaForCausalLM": "XLoraLlamaForCausalLM",
     "MistralForCausalLM": "XLoraMistralForCausalLM",
@@ -63,7 +66,7 @@ def write(mixture: Mixture, base: Path, folder: Path) -> None:
     [architecture] = config["architectures"]
     config["architectures"] = [ARCHITECTURES[architecture]]
     for entry in base.iterdir():
-        if entry.name not in (MODEL_CONFIG, _FOLDER):
+        if entry.name not in (MODEL_CONFIG, _FOLDER) and not entry.name.startswith(_OTHER_FORMAT):
             (folder / entry.name).symlink_to(entry.resolve())
     (folder / _FOLDER).mkdir()
     tensors = folder / _FOLDER / _TENSORS

@@ -67,6 +67,20 @@ def test_what_is_written_is_read_again(tmp_path: Path, base: Path, shape: BaseMo
     assert (tmp_path / "model" / "model.safetensors").resolve() == (base / "model.safetensors").resolve()
 
 
+def test_mistrals_own_files_are_left_out_since_vllm_would_serve_the_plain_model_from_them(
+    tmp_path: Path, shape: BaseModel
+) -> None:
+    base = tiny_base(tmp_path / "base")
+    for name in ("params.json", "consolidated.safetensors", "tekken.json"):
+        (base / name).touch()
+    (tmp_path / "model").mkdir()
+    experts = {place.name: place for place in mixtures.tiny_experts(tmp_path, base)}
+    package.write(assembly.from_adapters(experts, options_of({"hidden_size": 128}), shape), base, tmp_path / "model")
+    found = {place.name for place in (tmp_path / "model").iterdir()}
+    assert {"model.safetensors", "tekken.json"} <= found
+    assert not {"params.json", "consolidated.safetensors"} & found
+
+
 def test_adapters_alone_make_a_mixture_that_says_that_it_has_learnt_nothing(
     tmp_path: Path, base: Path, shape: BaseModel
 ) -> None:
