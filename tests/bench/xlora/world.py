@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer
 
-from bench.served.questions import QUESTIONS
 from bench.served.recipes import ADAPTERS
 from bench.served.world import Model
 from bench.xlora.settings import Settings
 from lora_examples.base_model import base_model
 from lora_examples.voices import ADAPTERS as TRAINED
+from lora_examples.voices import facts
 from support import mixtures
 from support.models import tiny_adapter, tiny_base
 
@@ -44,7 +44,8 @@ def build(folder: Path, settings: Settings) -> World:
         text = [words.randrange(3, 512) for _ in range(1000)]
     else:
         base, experts = base_model(), [TRAINED / name for name in ADAPTERS]
-        text = AutoTokenizer.from_pretrained(base)(" ".join(QUESTIONS))["input_ids"]
+        said = " ".join(f"{fact.question} {fact.sentence}." for fact in facts())
+        text = AutoTokenizer.from_pretrained(base)(said)["input_ids"]
     model = mixtures.in_peft(base, experts, seed=settings.seed, **OPTIONS)
     package = mixtures.packed(mixtures.save(model, folder / "checkpoint"), base, folder / "model")
     step = (len(text) - settings.prompt_tokens) // settings.prompts
