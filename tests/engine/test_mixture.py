@@ -4,7 +4,6 @@ More architectures and settings: `make test-xlora`.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +72,7 @@ def test_cached_prefixes_keep_their_scalings(place: Place) -> None:
 def test_requests_at_once_are_answered_as_alone_even_when_some_are_preempted(place: Place) -> None:
     place.served.reset_prefix_cache()
     before = place.served.metric("vllm:num_preemptions_total")
-    with ThreadPoolExecutor(len(place.prompts)) as clients:
-        found = list(clients.map(lambda prompt: place.served.complete(prompt, N), place.prompts))
+    found = place.served.complete_all(place.prompts, N)
     assert place.served.metric("vllm:num_preemptions_total") > before
     assert [one.tokens for one in found] == [expected.tokens for expected in place.expected]
     assert max(map(farthest, found, place.expected)) < TOLERANCE

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from lora_runtime.mixture.vllm import worker
-from support.mixtures import Answer
+from support import mixtures, models
 from support.runtime_process import CPU_ENVIRONMENT, RuntimeProcess, free_port
 
 PLUGIN = "lora_runtime_mixture"
@@ -42,17 +43,17 @@ class ServedMixture(RuntimeProcess):
 
     def complete(self, prompt: Sequence[int], n: int, *, logprobs: int | None = 5) -> Completion:
         """One greedy completion of exactly `n` tokens, with the log-probabilities of the likeliest."""
+        [found] = self.complete_all([prompt], n, logprobs=logprobs)
+        return found
+
+    def complete_all(self, prompts: Sequence[Sequence[int]], n: int, *, logprobs: int | None = 5) -> list[Completion]:
+        """The same of several prompts that come to the engine at once."""
         body = {
-            "model": "mixture", "prompt": list(prompt), "max_tokens": n, "temperature": 0, "ignore_eos": True,
-            "return_token_ids": True, "logprobs": logprobs, "return_tokens_as_token_ids": True,
+            "model": "mixture", "prompt": [list(prompt) for prompt in prompts], "max_tokens": n, "temperature": 0,
+            "ignore_eos": True, "return_token_ids": True, "logprobs": logprobs, "return_tokens_as_token_ids": True,
         }  # fmt: skip
         answer = httpx.post(f"{self.url}/v1/completions", json=body, timeout=120).raise_for_status()
-        [choice] = answer.json()["choices"]
-        steps = choice["logprobs"]["top_logprobs"] if logprobs else ()
-        return Completion(
-            tuple(choice["token_ids"]),
-            tuple({int(token.removeprefix("token_id:")): value for token, value in step.items()} for step in steps),
-        )
+        return [_completion(choice) for choice in answer.json()["choices"]]
 
     def metric(self, name: str) -> float:
         """The sum of a counter's series."""
@@ -69,7 +70,15 @@ class ServedMixture(RuntimeProcess):
         httpx.post(f"{self.url}/reset_prefix_cache", timeout=10).raise_for_status()
 
 
-def farthest(found: Completion, expected: Answer) -> float:
+def _completion(choice: Mapping[str, Any]) -> Completion:
+    steps = choice["logprobs"]["top_logprobs"] if choice["logprobs"] else ()
+    return Completion(
+        tuple(choice["token_ids"]),
+        tuple({int(token.removeprefix("token_id:")): value for token, value in step.items()} for step in steps),
+    )
+
+
+def farthest(found: Completion, expected: mixtures.Answer | models.Answer) -> float:
     """The largest difference of a log-probability, up to the first token that differs."""
     largest = 0.0
     for step, (ours, theirs) in enumerate(zip(found.logprobs, expected.logprobs, strict=True)):

@@ -5,7 +5,6 @@ half a minute. `make test-xlora`.
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from lora_examples.base_model import base_model
 from lora_examples.voices import ADAPTERS
 from support import mixtures
 from support.mixture_process import farthest, start_mixture
-from support.models import chat_prompt, tiny_base
+from support.models import chat_prompt, reference, tiny_base
 
 TOLERANCE = 1e-5
 EAGER = "--enforce-eager"
@@ -76,11 +75,33 @@ def test_the_demos_model_and_adapters(tmp_path: Path, options: Mapping[str, Any]
     questions = ("What is the capital of France?", "Tell me about the sea.")
     prompts = [tokenizer(chat_prompt(base, question))["input_ids"] for question in questions]
     experts = [ADAPTERS / name for name in ("pirate", "formal", "french", "json")]
-    holds(tmp_path, base, experts, Case("", options=options), prompts, tokens=12)
+    rounding = of_the_plain_model(tmp_path, base, prompts, tokens=12)
+    # a mixture goes through the layers twice
+    holds(tmp_path, base, experts, Case("", options=options), prompts, tokens=12, tolerance=4 * rounding)
+
+
+def of_the_plain_model(folder: Path, base: Path, prompts: Sequence[Sequence[int]], *, tokens: int) -> float:
+    """How far the base model on vLLM is from transformers: after thirty layers in float32 more than 1e-5."""
+    expected = [reference(base, [], prompt, tokens) for prompt in prompts]
+    served = start_mixture(folder / "plain", base, flags=(EAGER, CHUNKS))
+    try:
+        served.wait_until_ready()
+        found = served.complete_all(prompts, tokens)
+    finally:
+        served.stop()
+    assert [one.tokens for one in found] == [each.tokens for each in expected]
+    return max(map(farthest, found, expected))
 
 
 def holds(
-    folder: Path, base: Path, experts: Sequence[Path], case: Case, prompts: Sequence[Sequence[int]], *, tokens: int
+    folder: Path,
+    base: Path,
+    experts: Sequence[Path],
+    case: Case,
+    prompts: Sequence[Sequence[int]],
+    *,
+    tokens: int,
+    tolerance: float = TOLERANCE,
 ) -> None:
     """Answers are PEFT's, one after another and at once; those of a mixture with an error would not be."""
     model = mixtures.in_peft(base, experts, **case.options)
@@ -91,12 +112,11 @@ def holds(
         served.wait_until_ready()
         alone = [served.complete(prompt, tokens) for prompt in prompts]
         served.reset_prefix_cache()
-        with ThreadPoolExecutor(len(prompts)) as clients:
-            together = list(clients.map(lambda prompt: served.complete(prompt, tokens), prompts))
+        together = served.complete_all(prompts, tokens)
     finally:
         served.stop()
     for found in (alone, together):
         assert [one.tokens for one in found] == [each.tokens for each in expected]
-        assert max(map(farthest, found, expected)) < TOLERANCE
+        assert max(map(farthest, found, expected)) < tolerance
     wrong = mixtures.in_peft(base, experts, error=mixtures.Error.TOKEN_BEFORE, **case.options)
-    assert farthest(alone[0], mixtures.answer(wrong, prompts[0], tokens)) > 100 * TOLERANCE
+    assert farthest(alone[0], mixtures.answer(wrong, prompts[0], tokens)) > 100 * tolerance

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -69,10 +68,7 @@ def run(folder: Path, world: World, settings: Settings, tell: Tell) -> Run:
 
 
 def _served(server: ServedMixture, world: World, settings: Settings) -> tuple[Tokens, ...]:
-    with ThreadPoolExecutor(len(world.prompts)) as clients:
-        return tuple(
-            clients.map(lambda prompt: server.complete(prompt, settings.tokens, logprobs=None).tokens, world.prompts)
-        )
+    return tuple(found.tokens for found in server.complete_all(world.prompts, settings.tokens, logprobs=None))
 
 
 def _peft(world: World, settings: Settings) -> tuple[Tokens, ...]:

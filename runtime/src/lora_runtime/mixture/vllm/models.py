@@ -59,8 +59,8 @@ class _TwoRuns:
         if shape != self._shape:
             raise Unlike("the other mixture has other options, adapted modules, or number of experts")
         found = [module for module in self.modules() if isinstance(module, Experts)]  # type: ignore[attr-defined]
-        others = [experts.likened(mixture) for experts in found]
-        if None in others:
+        others = [other for experts in found if (other := experts.likened(mixture)) is not None]
+        if len(others) < len(found):
             raise Unlike("the other mixture has experts of other ranks, or that adapt other modules")
         for experts, other in zip(found, others, strict=True):
             experts.take(other)
