@@ -129,9 +129,9 @@ def main() -> None:
     """Train it, write it, and print who is lit by what."""
     parser = argparse.ArgumentParser(prog="lora_examples.train_mixture", description=__doc__)
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=90)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=5e-3)
+    parser.add_argument("--learning-rate", type=float, default=1e-2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
