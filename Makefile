@@ -29,6 +29,10 @@ test: $(ENVIRONMENT) ## All tests: lint, unit, contract, real sources, API serve
 test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract tests; no cluster, about a minute and a half
 	@$(PYTHON) -m pytest -q tests/unit tests/contract -m "not slow"
 
+.PHONY: test-xlora
+test-xlora: $(ENVIRONMENT) ## X-LoRA against PEFT in every architecture and mode, an engine for each; ten minutes
+	@$(PYTHON) -m pytest tests/xlora
+
 # -- the demo's cluster ------------------------------------------------------------------------------------------------
 
 .PHONY: demo-env
@@ -61,6 +65,10 @@ bench-tiers: $(ENVIRONMENT) ## Thousands of registered adapters on one engine
 .PHONY: bench-batch
 bench-batch: $(ENVIRONMENT) ## One call with prompts for several adapters, against one call for each
 	@cd tests && ../$(PYTHON) -m bench.batch $(ARGS)
+
+.PHONY: bench-xlora
+bench-xlora: $(ENVIRONMENT) ## X-LoRA on vLLM against PEFT's, and against the plain base model
+	@cd tests && ../$(PYTHON) -m bench.xlora $(ARGS)
 
 .PHONY: bench-control
 bench-control: $(ENVIRONMENT) ## From a changed custom resource to every pod, on a real node with two pods

@@ -15,10 +15,9 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
 
@@ -59,13 +58,34 @@ class Answer:
     """``[n, vocabulary]`` float32: the log-probabilities from which each token was chosen."""
 
 
-def tiny_base(folder: Path, seed: int = 0, *, tie_word_embeddings: bool = False) -> Path:
+def tiny_base(
+    folder: Path,
+    seed: int = 0,
+    *,
+    model_type: str = "llama",
+    tie_word_embeddings: bool = False,
+    initializer_range: float = 0.2,
+    **settings: int,
+) -> Path:
     """Write a seeded two-layer Llama (2 MB, float32) with a byte-level tokenizer into ``folder``; return it.
 
     Hidden size 128, 4 heads, 2 key-value heads, intermediate size 256, 512 tokens: queries and values
     differ in shape, as in real models. The same arguments give the same bytes.
+
+    ``model_type`` is transformers' name of another architecture, ``settings`` are of its configuration.
+    ``initializer_range`` is ten times the usual: with smaller weights it answers almost uniformly, and rounding would
+    choose the token; with larger ones each rounding is felt more in the log-probabilities.
     """
-    made = _cached("base", {"seed": seed, "tie": tie_word_embeddings}, _make_base)
+    arguments = {
+        "seed": seed,
+        "model_type": model_type,
+        "settings": {
+            "tie_word_embeddings": tie_word_embeddings,
+            "initializer_range": initializer_range,
+            **settings,
+        },
+    }
+    made = _cached("base", arguments, _make_base)
     return _copy(made, folder)
 
 
@@ -155,26 +175,24 @@ def _copy(made: Path, folder: Path) -> Path:
     return folder
 
 
-def _make_base(folder: Path, *, seed: int, tie: bool) -> None:
+def _make_base(folder: Path, *, seed: int, model_type: str, settings: dict[str, Any]) -> None:
     tokenizer = _tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        # Ten times the usual: smaller weights answer almost uniformly, and rounding would choose the token.
-        initializer_range=0.2,
-        tie_word_embeddings=tie,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    usual = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 128,
+        "intermediate_size": 256,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 1024,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    config = AutoConfig.for_model(model_type, **(usual | settings))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        LlamaForCausalLM(config).save_pretrained(folder)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
@@ -201,7 +219,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 def _make_adapter(folder: Path, *, base: str, base_name: str, dtype: str, seed: int, lora: dict[str, Any]) -> None:
     config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **lora)
     with torch.random.fork_rng():
-        skeleton = LlamaForCausalLM(LlamaConfig(**json.loads(base)))
+        skeleton = AutoModelForCausalLM.from_config(AutoConfig.for_model(**json.loads(base)))
         torch.manual_seed(seed)
         model = get_peft_model(skeleton, config)
     tensors = {

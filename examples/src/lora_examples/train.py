@@ -102,10 +102,11 @@ def _batches(examples: Sequence[Example], size: int, order: random.Random) -> It
     while True:
         shuffled = order.sample(examples, len(examples))
         for start in range(0, len(shuffled) - size + 1, size):
-            yield _batch(shuffled[start : start + size])
+            yield batch(shuffled[start : start + size])
 
 
-def _batch(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+def batch(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """One batch, padded at the end; the loss is on the answers alone."""
     width = max(len(prompt) + len(answer) for prompt, answer in examples)
     tokens = torch.zeros(len(examples), width, dtype=torch.long)
     labels = torch.full_like(tokens, _IGNORED)

@@ -1,0 +1,36 @@
+"""What a mixture cannot be served with: refused at start, in words, rather than found out in answers."""
+
+from vllm.config import VllmConfig
+
+
+class Unsupported(ValueError):
+    """This way of starting vLLM does not go with a mixture."""
+
+
+class Unlike(ValueError):
+    """Another mixture cannot take this one's place without a new start."""
+
+
+def check(config: VllmConfig) -> None:
+    """Makes sure of what vLLM does not check itself.
+
+    Raises:
+        Unsupported: names what must be left out.
+    """
+    hf_config = config.model_config.hf_config
+    refused = {
+        "--enable-lora: the experts are in the model, and adapters would change the base that they share": (
+            config.lora_config is not None
+        ),
+        "a quantised base model: it has not been held against PEFT": config.quant_config is not None,
+        "--speculative-config: drafts have no scalings": config.speculative_config is not None,
+        "--kv-transfer-config: a token has two KV caches": config.kv_transfer_config is not None,
+        "--pipeline-parallel-size: the second run begins where the first ends": (
+            config.parallel_config.pipeline_parallel_size > 1
+        ),
+        "attention to later tokens (is_causal: false)": not getattr(hf_config, "is_causal", True),
+        "dual chunk attention": getattr(hf_config, "dual_chunk_attention_config", None) is not None,
+        "attention that differs by layer (layer_types)": len(set(getattr(hf_config, "layer_types", None) or ())) > 1,
+    }
+    if found := sorted(reason for reason, there in refused.items() if there):
+        raise Unsupported(f"X-LoRA cannot be served with {'; nor with '.join(found)}")

@@ -1,0 +1,5 @@
+"""`python -m bench.xlora`."""
+
+from bench.xlora.command import app
+
+app()
