@@ -23,8 +23,8 @@ from lora_runtime.standalone.wish import Wish
 _NAME: TypeAdapter[str] = TypeAdapter(ServedName)
 _LONGEST_SPEC = 1 << 16
 _ANY = "*"
-_FORBIDDEN: dict[int | str, dict[str, Any]] = {
-    403: {"description": "This server takes no changes from who asks; the message says how it would."}
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "[Refused](errors.md#over-http); `error.message` says why, and what to do."}
 }
 
 DryRun = Annotated[Literal["All"] | None, Query(alias="dryRun")]
@@ -64,7 +64,7 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
     @router.put(
         ADAPTERS_PATH + "/{name:path}",
         openapi_extra=takes(LoRAAdapterSpec),
-        responses={200: {"model": LocalAdapter}, **_FORBIDDEN},
+        responses={200: {"model": LocalAdapter}, **_REFUSED},
     )
     async def put(
         name: str, request: Request, dry_run: DryRun = None, if_match: Match = None, if_none_match: Match = None
@@ -85,7 +85,7 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
         except NotChanged as error:
             return refusal(error.code, str(error))
 
-    @router.delete(ADAPTERS_PATH + "/{name:path}", responses=_FORBIDDEN)
+    @router.delete(ADAPTERS_PATH + "/{name:path}", responses=_REFUSED)
     async def delete(name: str, request: Request, dry_run: DryRun = None, if_match: Match = None) -> Response:
         """Declares an adapter no longer."""
         if (refused := changers.refuse(request.scope)) is not None:
@@ -99,7 +99,7 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
     @router.post(
         LOCAL_RESOLVE_PATH,
         openapi_extra=takes(ResolveRequest),
-        responses={200: {"model": ResolveResponse}, **_FORBIDDEN},
+        responses={200: {"model": ResolveResponse}, **_REFUSED},
     )
     async def resolve(request: Request, wait: Wait = 0) -> Response:
         """Finds, pins and checks a source as for an adapter, and serves nothing of it."""
