@@ -115,6 +115,15 @@ def test_adapters_are_added_replaced_blended_and_removed(shell: Shell) -> None:
     assert shell.until(lambda state: not shell.server.engine.published).adapters == ()
 
 
+def test_what_is_changed_is_what_has_the_name_and_not_what_is_served_under_it(shell: Shell) -> None:
+    shell.does("add", "a", "--from", "hf://team/formal@v2", "--served-name", "b", "--wait")
+    shell.does("add", "b", "--from", "hf://team/formal@v2", "--served-name", "c", "--wait")
+    shell.does("scale", "b", "0.25", "--wait")
+    weights = {adapter.name: adapter.spec.weight for adapter in shell.state.adapters}
+    assert (weights["a"], weights["b"]) == (1.0, 0.25)
+    shell.fails(ErrorCode.NOT_FOUND, "scale", "c", "0.3")
+
+
 def test_a_dry_run_only_checks(shell: Shell) -> None:
     assert "(server dry run)" in shell.does("scale", "pirate", "0.1", "--dry-run", "server")
     shell.does("rm", "pirate", "--dry-run", "server")
@@ -144,6 +153,12 @@ def test_what_cannot_be_done_has_the_code_of_its_reason(
     shell: Shell, words: tuple[str, ...], code: ErrorCode, says: str
 ) -> None:
     assert says in shell.fails(code, *words)
+
+
+@pytest.mark.parametrize("place", ["https://h.example/f?token=1", "s3://bucket/a/../b"])
+def test_validate_refuses_what_add_refuses(shell: Shell, place: str) -> None:
+    shell.fails(ErrorCode.INVALID, "add", "other", "--from", place)
+    shell.fails(ErrorCode.INVALID, "validate", place)
 
 
 def test_validate_asks_the_server_and_serves_nothing(shell: Shell) -> None:

@@ -46,7 +46,8 @@ many bytes were needed and available.
   put it right at any moment. The code says what stands in the way.
 - 429 instead of 503 goes with `NotReady` where a quota is used up.
 - 412 and 422 of the admin port are for its one client, the operator, with the codes `Conflict` and `Invalid`.
-- [TGI's routes](../how-to/tgi.md#errors) keep TGI's shape, `{{"error": …, "error_type": …}}`.
+- [TGI's routes](../how-to/tgi.md#errors) keep TGI's shape and statuses, `{{"error": …, "error_type": …}}`, but for the key
+  that is missing or wrong.
 
 ## On the command line
 

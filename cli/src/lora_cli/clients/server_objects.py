@@ -10,7 +10,7 @@ from lora_api.local_api import ADAPTERS_PATH, LOCAL_RESOLVE_PATH, LocalAdapter, 
 from lora_api.runtime_api import ResolveRequest, ResolveResponse, ResolveState
 from lora_cli.clients import clock
 from lora_cli.clients.answers import Refused
-from lora_cli.clients.objects import ADAPTERS
+from lora_cli.clients.objects import ADAPTERS, MODELS
 from lora_cli.clients.server import Server
 from lora_cli.domain import local
 from lora_cli.domain.objects import Json
@@ -61,10 +61,12 @@ class ServerObjects:
 
     def find(self, plural: str, name: str) -> Json | None:
         """See ObjectStore; the base model is found by what clients call it, too."""
-        items = self.list(plural)["items"]
-        return next(
-            (item for item in items if name in (item["metadata"]["name"], item["spec"].get("servedName"))), None
-        )
+        for item in self.list(plural)["items"]:
+            # An adapter's served name may be another one's name.
+            known = {item["metadata"]["name"], item["spec"].get("servedName") if plural == MODELS else None}
+            if name in known:
+                return item
+        return None
 
     def list(self, plural: str, *, namespace: str | None = None, model: str | None = None) -> Json:
         """See ObjectStore; there is one model."""

@@ -37,6 +37,7 @@ _STATUS = {
     ErrorCode.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.CONFLICT: HTTPStatus.CONFLICT,
 }
+"""What the page is told: not those of a pod, since 401 would be for the page's own token, and 503 for this process."""
 _Wish = TypeVar("_Wish", bound=BaseModel)
 _Events = Generator[str, None, None]
 _Changed = tuple[Json, tuple[str, ...]]

@@ -32,7 +32,7 @@ class ServerFacts:
 
 
 class Completions(Protocol):
-    """OpenAI's completions, without HTTP around them."""
+    """OpenAI's completions. The request is only there for the server to see that its client has left."""
 
     @property
     def facts(self) -> ServerFacts:

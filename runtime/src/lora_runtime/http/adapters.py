@@ -15,6 +15,7 @@ from lora_runtime.http.bodies import read_body
 from lora_runtime.http.changers import Changers
 from lora_runtime.http.described import takes
 from lora_runtime.http.errors import refusal
+from lora_runtime.standalone import rules
 from lora_runtime.standalone.asked import Expected, NotChanged
 from lora_runtime.standalone.manifest import Unreadable, spec_of
 from lora_runtime.standalone.places import in_words
@@ -110,6 +111,8 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
             asked = ResolveRequest.model_validate_json(await read_body(request, _LONGEST_SPEC))
         except ValidationError as error:
             return refusal(ErrorCode.INVALID, in_words(error))
+        for problem in rules.of_source(asked.source):
+            return refusal(ErrorCode.INVALID, problem)
         return _told(await local.resolve(asked, wait))
 
     return router

@@ -90,11 +90,7 @@ def is_public(path: str, public: Sequence[str] = PUBLIC) -> bool:
 
 
 def _not_found(path: str, public: Sequence[str]) -> JSONResponse:
-    message = (
-        f"{path} is not served here, but {', '.join(public)} are. Adapters are declared as LoRAAdapter objects, and the "
-        "engine is the operator's."
-    )
-    return refusal(ErrorCode.NOT_FOUND, message)
+    return refusal(ErrorCode.NOT_FOUND, f"{path} is not served here, but {', '.join(public)} are.")
 
 
 def _unauthorized() -> JSONResponse:

@@ -7,9 +7,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from lora_api import places
 from lora_api.local_api import DISK
 from lora_api.v1alpha1.adapter import AdapterSource, LoRAAdapterSpec
 from lora_api.v1alpha1.common import ModelSource, ServedName
+from lora_runtime.standalone import rules
 from lora_runtime.standalone.wish import Wish
 
 NO_MODEL = "local"
@@ -46,9 +48,12 @@ def adapter(text: str, is_here: IsHere = Path.exists) -> Wish:
         raise Unclear(f"{text!r} needs a name in front, of letters, digits and . _ / -, as in pirate={place}")
     wish: dict[str, Any] = {"modelRef": {"name": NO_MODEL}, "servedName": name, "source": found, "weight": weight}
     try:
-        return Wish(name, LoRAAdapterSpec.model_validate(wish))
+        spec = LoRAAdapterSpec.model_validate(wish)
     except ValidationError as error:
         raise Unclear(f"{text!r}: {in_words(error)}") from error
+    for problem in rules.problems(spec):
+        raise Unclear(f"{text!r}: {problem}")
+    return Wish(name, spec)
 
 
 def model(text: str, is_here: IsHere = Path.exists) -> ModelSource:
@@ -78,51 +83,23 @@ def _weighed(text: str) -> tuple[str, float]:
 
 
 def _place(text: str, is_here: IsHere) -> dict[str, Any]:
-    scheme, has_scheme, rest = text.partition("://")
-    if has_scheme:
-        if (read := _SCHEMES.get(scheme)) is None:
-            raise Unclear(
-                f"{text!r}: {scheme}:// is none of {', '.join(f'{known}://' for known in _SCHEMES)}, or a path"
-            )
-        return read(rest)
+    if places.SEPARATOR in text:
+        try:
+            found = places.place(text)
+            if "volume" in found:
+                raise places.Unclear("volumes are for pods; name a folder of this machine by its path")
+            return found
+        except places.Unclear as error:
+            raise Unclear(f"{text!r}: {error}; write {places.FORMS}, or a path") from error
     path = Path(text).expanduser()
     if text.startswith(("/", ".", "~")) or (text and is_here(path)):
         inside = str(path.absolute().resolve()).lstrip("/") or "."
         return {"volume": {"name": DISK, "path": inside}}
     repo, _, _ = text.partition("@")
     if _REPO.fullmatch(repo):
-        return _hugging_face(text)
+        return places.hub(text)
     raise Unclear(f"{text!r} is no folder here, and no repository of the hub has such a name; write hf://owner/name, "
                   "s3://bucket/folder, oci://registry/repository:tag, https://server/folder or a path")  # fmt: skip
-
-
-def _hugging_face(rest: str) -> dict[str, Any]:
-    path, _, revision = rest.partition("@")
-    parts = path.strip("/").split("/")
-    found: dict[str, Any] = {"repo": "/".join(parts[:2])}
-    if revision:
-        found["revision"] = revision
-    if parts[2:]:
-        found["subfolder"] = "/".join(parts[2:])
-    return {"huggingFace": found}
-
-
-def _bucket(kind: str) -> Callable[[str], dict[str, Any]]:
-    def read(rest: str) -> dict[str, Any]:
-        bucket, _, prefix = rest.partition("/")
-        return {kind: {"bucket": bucket, "prefix": prefix.strip("/")}}
-
-    return read
-
-
-_SCHEMES: Mapping[str, Callable[[str], dict[str, Any]]] = {
-    "hf": _hugging_face,
-    "s3": _bucket("s3"),
-    "gs": _bucket("gcs"),
-    "oci": lambda rest: {"oci": {"reference": rest}},
-    "https": lambda rest: {"http": {"url": f"https://{rest}"}},
-    "http": lambda rest: {"http": {"url": f"http://{rest}"}},
-}
 
 
 def _name_of(place: Mapping[str, Any]) -> str:

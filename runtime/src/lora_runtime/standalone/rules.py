@@ -15,14 +15,15 @@ def problems(spec: LoRAAdapterSpec) -> Iterator[str]:
     if spec.digest is not None and spec.source is None:
         yield "digest may only be set together with source"
     if spec.source is not None:
-        yield from _of_source(spec.source)
+        yield from of_source(spec.source)
     if spec.blend is not None:
         yield from _of_blend(spec.blend)
     if spec.verify is not None:
         yield from _of_verify(spec.verify)
 
 
-def _of_source(source: AdapterSource) -> Iterator[str]:
+def of_source(source: AdapterSource) -> Iterator[str]:
+    """What is wrong with where files are to come from."""
     if sum(getattr(source, place) is not None for place in _PLACES) != 1:
         yield "source: exactly one of huggingFace, volume, s3, gcs, http, oci must be set"
     hub, volume = source.hugging_face, source.volume

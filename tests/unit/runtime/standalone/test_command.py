@@ -53,7 +53,7 @@ def test_each_model_has_a_folder_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
-    (("--adapter", "a=ftp://x"), "ftp:// is none of"),
+    (("--adapter", "a=ftp://x"), "no kind of source ftp://"),
     (("--adapter", "a=/x", "--adapter", "a=/y"), "a is declared twice"),
     (("--adapter", "smol=/x"), "smol is the base model's own name"),
     (("--volume", "disk=/"), "with another name than 'disk'"),

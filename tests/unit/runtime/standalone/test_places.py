@@ -29,6 +29,11 @@ def source(text: str) -> dict[str, Any]:
     ("x=gs://bucket", {"gcs": {"bucket": "bucket", "prefix": ""}}),
     ("x=oci://ghcr.io/team/pirate:v3", {"oci": {"reference": "ghcr.io/team/pirate:v3", "plainHTTP": False}}),
     ("x=https://example.com/pirate", {"http": {"url": "https://example.com/pirate"}}),
+    ("x=s3://bucket/a%20b?endpoint=http://minio:9000&region=eu", {
+        "s3": {"bucket": "bucket", "prefix": "a b", "endpoint": "http://minio:9000", "region": "eu"},
+    }),
+    ("x=https://example.com/pirate#sha256=" + 64 * "a", {"http": {"url": "https://example.com/pirate", "sha256": 64 * "a"}}),
+    ("x=oci+http://registry:5000/pirate:v3", {"oci": {"reference": "registry:5000/pirate:v3", "plainHTTP": True}}),
     ("x=/data/pirate", {"volume": {"name": "disk", "path": "data/pirate"}}),
     ("x=/data/../pirate", {"volume": {"name": "disk", "path": "pirate"}}),
 ])  # fmt: skip
@@ -72,10 +77,13 @@ def test_what_has_no_name_is_served_as_its_repository_or_folder_is_called(text: 
 
 
 @pytest.mark.parametrize(("text", "says"), [
-    ("x=ftp://server/pirate", "ftp:// is none of hf://, s3://"),
+    ("x=ftp://server/pirate", "no kind of source ftp://; write hf://"),
     ("x=a/b/c", "no folder here"),
     ("x=/data/pirate@11", "less than or equal to 10"),
     ("x=s3://b", "at least 3 characters"),
+    ("x=s3://bucket/../pirate", "must be a path inside the bucket"),
+    ("x=https://example.com/pirate?token=1", "keep secrets in the Secret"),
+    ("x=volume://models/pirate", "name a folder of this machine by its path"),
     ("/data/pirat!", "needs a name in front"),
     ("x=", "no folder here"),
 ])  # fmt: skip
