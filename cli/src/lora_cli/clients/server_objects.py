@@ -61,7 +61,8 @@ class ServerObjects:
 
     def find(self, plural: str, name: str) -> Json | None:
         """See ObjectStore; the base model is found by what clients call it, too."""
-        for item in self.list(plural)["items"]:
+        items: list[Json] = self.list(plural)["items"]
+        for item in items:
             # An adapter's served name may be another one's name.
             known = {item["metadata"]["name"], item["spec"].get("servedName") if plural == MODELS else None}
             if name in known:

@@ -137,7 +137,7 @@ async def document(disk: Disk, pod: Pod) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             given_up.append(str(record.msg))
 
-    logging.getLogger("lora_runtime.service").addHandler(Listener())
+    logging.getLogger("lora_runtime.kept_document").addHandler(Listener())
     running = service()
     running.attach_engine(FakeEngine())
     await running.put(wish(1))
