@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from lora_api.error_codes import HTTP_STATUS, ErrorCode
 from lora_api.local_api import ADAPTERS_PATH, LocalState
@@ -122,6 +123,11 @@ def test_what_is_changed_is_what_has_the_name_and_not_what_is_served_under_it(sh
     weights = {adapter.name: adapter.spec.weight for adapter in shell.state.adapters}
     assert (weights["a"], weights["b"]) == (1.0, 0.25)
     shell.fails(ErrorCode.NOT_FOUND, "scale", "c", "0.3")
+
+
+@pytest.mark.parametrize("words", [("status",), ("describe", "pirate"), ("scale", "pirate", "0.5")])
+def test_objects_are_told_in_yaml_too(shell: Shell, words: Sequence[str]) -> None:
+    assert "pirate" in str(yaml.safe_load(shell.does(*words, "-o", "yaml")))
 
 
 def test_a_dry_run_only_checks(shell: Shell) -> None:

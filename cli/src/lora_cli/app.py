@@ -17,6 +17,8 @@ app = typer.Typer(
     name=NAME,
     help="LoRA adapters of a cluster, with your own kubeconfig and rights: see, add, change, ask, roll back.",
     no_args_is_help=True,
+    # Otherwise the brackets of a usage such as owner/repo[/folder] are taken for markup.
+    rich_markup_mode="markdown",
     # A traceback with the values of all variables would show tokens.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -11,7 +11,7 @@ import pytest
 
 from lora_api.error_codes import HTTP_STATUS, OF_REASON, ErrorCode
 from lora_cli import reference
-from lora_cli.app import run
+from lora_cli.app import app, run
 from lora_cli.domain.advice import ADVICE, NOT_SEEN
 from lora_cli.errors import EXIT_STATUS, USAGE
 
@@ -30,6 +30,12 @@ def test_the_table_of_errors_is_that_of_the_codes() -> None:
         [row] = [line for line in page.splitlines() if line.startswith(f"| `{code}` ")]
         assert f"| {HTTP_STATUS[code]} | {EXIT_STATUS[code]} |" in row
         assert all(f"`{reason}`" in row for reason, of in OF_REASON.items() if of is code)
+
+
+@pytest.mark.parametrize("command", [each.name for each in app.registered_commands if each.name])
+def test_every_command_says_how_it_is_used(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"]) == 0
+    assert "Usage:" in capsys.readouterr().out
 
 
 def test_kubectl_completes_commands_of_the_plugin() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 from lora_api import labels
@@ -114,9 +115,9 @@ def _stored(kind: str, name: str, spec: Json, status: Json, state: LocalState, *
     return {"apiVersion": labels.API_VERSION, "kind": kind, "metadata": meta, "spec": spec, "status": status}
 
 
-def _condition(kind: str, holds: bool, reason: Reason, message: str, state: LocalState) -> Json:
+def _condition(kind: StrEnum, holds: bool, reason: Reason, message: str, state: LocalState) -> Json:
     return {
-        "type": kind,
+        "type": kind.value,
         "status": str(holds),
         "observedGeneration": _GENERATION,
         "lastTransitionTime": state.started,
