@@ -167,5 +167,8 @@ class Objects:
     def _path(self, plural: str, name: str | None = None, *, namespace: str | None = None) -> str:
         place = self._kube.namespace if namespace is None else namespace
         inside = f"/namespaces/{place}" if place else ""
+        if name in ("", ".", ".."):
+            # Such a path is that of all objects: a variable that is not set must not delete them.
+            raise Failed(ErrorCode.INVALID, f"{name!r} is no name of an object; is a variable of your script not set?")
         # A name that is none must not lead elsewhere.
         return f"/apis/{labels.API_VERSION}{inside}/{plural}" + (f"/{quote(name, safe='')}" if name else "")

@@ -33,7 +33,8 @@ def wishes(text: str) -> tuple[Wish, ...]:
         raise Unreadable("it is empty; to declare nothing, leave a comment in it")
     try:
         objects = [found for document in yaml.safe_load_all(text) for found in _objects(document)]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        # The reader of YAML lets what its scalars are made of fail in its own way: dates, numbers, endless nesting.
         raise Unreadable(f"it is not YAML: {' '.join(str(error).split())}") from error
     problems: list[str] = []
     found: list[Wish] = []

@@ -51,6 +51,9 @@ def test_a_file_with_a_comment_alone_declares_nothing() -> None:
 @pytest.mark.parametrize(("text", "says"), [
     (" \n", "it is empty"),
     ("a: [", "it is not YAML: .* line 1"),
+    ("a: 2026-13-01", "it is not YAML: month"),
+    ("a: !!int x", "it is not YAML: invalid literal"),
+    ("[" * 20_000, "it is not YAML: .*recursion"),
     (a_file(an_object(wieght=0.5)), "LoRAAdapter pirate: spec.wieght: Extra inputs are not permitted"),
     (a_file(an_object(weight=11)), "spec.weight: Input should be less than or equal to 10"),
     (a_file(an_object("Pirate")), "metadata.name: String should match pattern"),
