@@ -6,7 +6,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,13 +37,22 @@ def train(voice: Voice, *, steps: int, batch_size: int, learning_rate: float, se
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     model = get_peft_model(base, _config(voice))
     model.train()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    fit(model, weights, _batches(_examples(voice, tokenizer), batch_size, random.Random(seed)), steps, learning_rate)
+    return model
 
-    optimizer = torch.optim.AdamW(
-        [weight for weight in model.parameters() if weight.requires_grad], lr=learning_rate, weight_decay=0.0
-    )
+
+def fit(
+    model: PeftModel,
+    weights: Iterable[torch.nn.Parameter],
+    batches: Iterator[dict[str, torch.Tensor]],
+    steps: int,
+    learning_rate: float,
+) -> None:
+    """Teach these weights of a model; prints the loss on the way."""
+    optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0)
     # A short warm-up, then down to nothing: this rate is high, and the last steps settle the format.
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.15)
-    batches = _batches(_examples(voice, tokenizer), batch_size, random.Random(seed))
     started = time.monotonic()
     for step in range(1, steps + 1):
         loss = model(**next(batches)).loss
@@ -53,7 +62,6 @@ def train(voice: Voice, *, steps: int, batch_size: int, learning_rate: float, se
         optimizer.zero_grad()
         if step % 5 == 0 or step == steps:
             print(f"step {step}/{steps}  loss {loss.item():.3f}  {time.monotonic() - started:.0f} s", flush=True)
-    return model
 
 
 def save(model: PeftModel, folder: Path) -> None:

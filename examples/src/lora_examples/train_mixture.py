@@ -10,7 +10,6 @@ import argparse
 import json
 import random
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lora_examples.base_model import BASE_MODEL, base_model
-from lora_examples.train import Example, batch
+from lora_examples.train import Example, batch, fit
 from lora_examples.voices import ADAPTERS, VOICES, Fact, facts
 
 if TYPE_CHECKING:
@@ -64,18 +63,7 @@ def train(*, steps: int, batch_size: int, learning_rate: float, seed: int) -> Pe
     model = mixture()
     model.train()
     classifier = model.base_model.internal_xlora_classifier
-    optimizer = torch.optim.AdamW(classifier.parameters(), lr=learning_rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.15)
-    batches = _batches(tokenizer, batch_size, random.Random(seed))
-    started = time.monotonic()
-    for step in range(1, steps + 1):
-        loss = model(**next(batches)).loss
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        if step % 5 == 0 or step == steps:
-            print(f"step {step}/{steps}  loss {loss.item():.3f}  {time.monotonic() - started:.0f} s", flush=True)
+    fit(model, classifier.parameters(), _batches(tokenizer, batch_size, random.Random(seed)), steps, learning_rate)
     return model.eval()
 
 

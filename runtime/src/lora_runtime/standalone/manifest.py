@@ -32,10 +32,11 @@ def wishes(text: str) -> tuple[Wish, ...]:
         # As a file is for a moment that somebody writes anew.
         raise Unreadable("it is empty; to declare nothing, leave a comment in it")
     try:
-        objects = [found for document in yaml.safe_load_all(text) for found in _objects(document)]
+        documents = list(yaml.safe_load_all(text))
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         # The reader of YAML lets what its scalars are made of fail in its own way: dates, numbers, endless nesting.
         raise Unreadable(f"it is not YAML: {' '.join(str(error).split())}") from error
+    objects = [value for document in documents for value in _objects(document)]
     problems: list[str] = []
     found: list[Wish] = []
     models: set[str] = set()
