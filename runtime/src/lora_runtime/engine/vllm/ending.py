@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 _ENGINE_SECONDS = 5.0
 """For the engine to end, however long the requests took."""
 
+_TELLING_SECONDS = 1.0
+"""For clients that ask one request after the other: closed at once, their connections would take a request along."""
+
 
 def end_requests_first(client: Any, state: State) -> None:
     """Hooks the shutdown of vLLM's engine client; once, on the server's event loop."""
@@ -37,9 +40,21 @@ def end_requests_first(client: Any, state: State) -> None:
 
 
 async def _requests_ended(server: Any, timeout_seconds: float) -> None:
-    """Takes no more connections, gives up those that are idle, and the others once they have been answered."""
+    """Takes no more connections, says so in every answer, and gives up those that are idle after that."""
+    for listening in server.servers:
+        listening.close()
+    # What uvicorn puts into every answer, and what it renews that from once a second.
+    for headers in (server.server_state.default_headers, server.config.encoded_headers):
+        headers.append((b"connection", b"close"))
     try:
         async with asyncio.timeout(timeout_seconds):
+            await _clients_told(server.server_state, min(_TELLING_SECONDS, timeout_seconds / 2))
             await server.shutdown()
     except TimeoutError:
         log.warning("requests are cut that did not end in time connections=%s", len(server.server_state.connections))
+
+
+async def _clients_told(state: Any, timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while state.connections and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
