@@ -56,5 +56,5 @@ async def _requests_ended(server: Any, timeout_seconds: float) -> None:
 
 async def _clients_told(state: Any, timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds
-    while state.connections and time.monotonic() < deadline:
+    while state.connections and time.monotonic() < deadline:  # noqa: ASYNC110  # uvicorn has no event for it
         await asyncio.sleep(0.02)
