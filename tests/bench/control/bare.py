@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from random import Random
-from typing import Any
 
 import httpx
 from kubernetes import client, watch

@@ -60,7 +60,7 @@ def document(
 
 
 def _ms(seconds: float) -> str:
-    return "–" if seconds != seconds else f"{seconds * 1000:.0f} ms"
+    return "" if seconds != seconds else f"{seconds * 1000:.0f} ms"
 
 
 def _milli(seconds: float) -> float | None:
