@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -185,8 +186,8 @@ class Kubelet:
             with urllib.request.urlopen(url, order, timeout=0.5) as answer:  # a pod of ours
                 found: dict[str, Any] = json.load(answer)
                 return found
-        except OSError:
-            return None
+        except (OSError, HTTPException):
+            return None  # not there, or killed while it answered
 
     def _report(self, each: Running, *, ready: bool) -> None:
         if each.ready is ready:
