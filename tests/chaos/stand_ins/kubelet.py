@@ -161,8 +161,10 @@ class Kubelet:
             if each.process is not None:
                 each.restarts += 1
                 self._report(each, ready=False)
-            each.process = _CONTEXT.Process(target=pod_process.run, args=(each.place,), daemon=True)
-            each.process.start()
+            process = _CONTEXT.Process(target=pod_process.run, args=(each.place,), daemon=True)
+            process.start()
+            # Now, not before: the driver may kill it from its own thread at once.
+            each.process = process
             each.answered_at = now
             if each.ready is None:
                 self._report(each, ready=False)
