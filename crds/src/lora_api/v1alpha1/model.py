@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from lora_api.egress import HostPattern, is_named
 from lora_api.v1alpha1 import common
+from lora_api.v1alpha1.mixture import Mixture, MixtureStatus
 
 _OPEN_OBJECT: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -259,6 +260,13 @@ class LoRAModelSpec(common.ApiModel):
     adapters: AdapterLimits = Field(
         default=AdapterLimits(), description="Room for adapters in each pod. A change restarts the pods, one by one."
     )
+    mixture: Mixture | None = Field(
+        default=None,
+        description=(
+            "Serves an X-LoRA of the base model instead of the base model and adapters beside it: adapters as experts, mixed "
+            "anew for each token. LoRAAdapters that name this model are not accepted."
+        ),
+    )
     credentials: tuple[CredentialsEntry, ...] = Field(
         default=(),
         max_length=16,
@@ -323,6 +331,9 @@ class ModelSummary(common.ApiModel):
     source: str = Field(default="", max_length=1024, description="The source in one line.")
     replicas: str = Field(default="", max_length=32, description="Ready pods out of wanted ones.")
     adapters: str = Field(default="", max_length=32, description="Ready adapters out of declared ones.")
+    mixture: str = Field(
+        default="", max_length=64, description="Experts of an X-LoRA, and whether its classifier is trained."
+    )
 
 
 class LoRAModelStatus(common.ApiModel):
@@ -342,6 +353,7 @@ class LoRAModelStatus(common.ApiModel):
     capacity: ModelCapacity | None = Field(
         default=None, description="Room for adapters in each pod; unset while no pod serves."
     )
+    mixture: MixtureStatus | None = Field(default=None, description="Of an X-LoRA; unset without spec.mixture.")
     url: str = Field(
         default="", max_length=1024, description="Where the OpenAI-compatible API answers inside the cluster."
     )
