@@ -78,6 +78,10 @@ class Mixture(common.ApiModel):
                 "!has(self.source) || !has(self.source.oci)",
                 "source.oci has no folders for the experts; use another place",
             ),
+            (
+                "!has(self.source) || !has(self.source.pollSeconds)",
+                "source.pollSeconds may not be set: change the annotation lora-operator.io/refresh to look again",
+            ),
         )
     )
 

@@ -29,6 +29,14 @@ def _abbreviations(flag: str) -> str:
 
 _OWNED = "|".join(map(_abbreviations, OWNED_FLAGS))
 
+FLAGS_AGAINST_A_MIXTURE = (
+    "--pipeline-parallel-size", "-pp", "--speculative-config", "-sc", "--spec-method", "--spec-model", "--spec-tokens",
+    "--quantization", "-q", "--quantization-config", "--kv-transfer-config",
+)  # fmt: skip
+"""vLLM flags for what an X-LoRA's engine refuses at its start."""
+
+_AGAINST_A_MIXTURE = "|".join(map(_abbreviations, FLAGS_AGAINST_A_MIXTURE))
+
 
 class AcceleratorType(StrEnum):
     """The hardware a pod asks for: picks image, device resource and engine flags."""
@@ -243,6 +251,21 @@ class Cache(common.ApiModel):
 
 class LoRAModelSpec(common.ApiModel):
     """What the user wishes."""
+
+    model_config = ConfigDict(
+        json_schema_extra=common.cel(
+            (
+                "!has(self.mixture) || !self.engine.extraArgs.exists(arg, "
+                f"arg.replace('_', '-').matches('^({_AGAINST_A_MIXTURE})([=.].*)?$'))",
+                "engine.extraArgs must not ask for pipeline parallelism, speculative decoding, quantization or KV transfer "
+                "together with mixture, abbreviated or not",
+            ),
+            (
+                "!has(self.mixture) || !has(self.adapters.composition)",
+                "adapters.composition may not be set together with mixture: there are no adapters beside it",
+            ),
+        )
+    )
 
     source: common.ModelSource = Field(description="Where the base model's files come from.")
     served_name: common.ServedName | None = Field(
