@@ -1,7 +1,9 @@
 """What the operator and the runtime say to each other of an X-LoRA: parts of the desired document and of the inventory."""
 
+import hashlib
+import json
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -49,6 +51,34 @@ class MixtureSpec(WireModel):
     classifier: UntrainedClassifier | None = None
     config: MixtureConfig = MixtureConfig()
     """Options of PEFT's XLoraConfig that the user set; with `source`, they replace the checkpoint's."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        source: AdapterSource | None = None,
+        digest: Digest | None = None,
+        experts: tuple[MixtureExpert, ...] = (),
+        classifier: UntrainedClassifier | None = None,
+        config: MixtureConfig,
+        asked: str = "",
+    ) -> Self:
+        """Names the mixture by the hash of what decides its answers.
+
+        Where files come from is not in it, but where nobody has told a digest yet: then the place is, and `asked`, which
+        tells one look there from the next.
+        """
+        place = None if source is None else digest or [source.place.model_dump(mode="json", exclude_none=True), asked]
+        facts: list[Any] = [
+            place,
+            [[expert.digest, expert.weight] for expert in experts],
+            classifier and classifier.model_dump(mode="json"),
+            config.model_dump(mode="json", exclude_none=True),
+        ]
+        revision = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+        return cls(
+            revision=revision, source=source, digest=digest, experts=experts, classifier=classifier, config=config
+        )
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:

@@ -20,7 +20,16 @@ _OBSTACLES = {
     Reason.VERIFY_FAILED: "AdapterVerifyFailed",
 }
 
-_EXPECTED = frozenset({Reason.ROLLING_OUT, Reason.MODEL_LOADING, Reason.SCALED_TO_ZERO})
+_EXPECTED = frozenset(
+    {
+        Reason.ROLLING_OUT,
+        Reason.MODEL_LOADING,
+        Reason.SCALED_TO_ZERO,
+        Reason.MEMBER_NOT_READY,
+        Reason.FETCHING,
+        Reason.LOADING,
+    }
+)
 """A model that is not ready for one of these reasons needs nobody's help."""
 
 
@@ -72,6 +81,8 @@ def _model_news(old: LoRAModelStatus, new: LoRAModelStatus) -> _News:
     if conditions.is_true(new.conditions, ModelCondition.READY):
         if not was_ready:
             yield "Normal", "ModelReady", ready.message
+        elif new.mixture is not None and old.mixture is not None and new.mixture.serving != old.mixture.serving:
+            yield "Normal", "MixtureServed", ready.message
     elif ready.reason in _EXPECTED:
         if was_ready:
             yield "Normal", "ModelNotReady", f"{ready.reason}: {ready.message}"
