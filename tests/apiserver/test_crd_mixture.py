@@ -31,6 +31,7 @@ def dry(api_client: client.ApiClient) -> Objects:
                 MIXTURE,
                 {
                     "spec.mixture.experts.0.weight": -0.5,
+                    "spec.mixture.scalingsKept": 16,
                     "spec.mixture.config": {
                         "layerwiseScalings": True,
                         "enableSoftmax": False,
@@ -73,6 +74,7 @@ def test_a_valid_mixture_is_taken(dry: Objects, manifest: Manifest) -> None:
         (MIXTURE, {"spec.mixture.classifier": {"depth": 0}}, "greater than or equal to 1"),
         (MIXTURE, {"spec.mixture.config": {"softmaxTemperature": 0}}, "softmaxTemperature"),
         (MIXTURE, {"spec.mixture.config": {"topK": 0}}, "topK"),
+        (MIXTURE, {"spec.mixture.scalingsKept": 1025}, "less than or equal to 1024"),
         (MIXTURE, {"spec.adapters.composition": {}}, "there are no adapters beside it"),
         *((MIXTURE, {"spec.engine.extraArgs": [f"{flag}=2"]}, FLAGS) for flag in FLAGS_AGAINST_A_MIXTURE),
         *(

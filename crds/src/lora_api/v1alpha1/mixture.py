@@ -108,6 +108,15 @@ class Mixture(common.ApiModel):
         default=None, description="Of experts: the classifier, which is untrained; its scalings mean nothing yet."
     )
     config: MixtureConfig = Field(default=MixtureConfig(), description="How the scalings are computed.")
+    scalings_kept: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description=(
+            "Of so many of the last requests each pod keeps which expert had how much weight at each token and layer, for "
+            "GET /v1/xlora/scalings/ID; 0 keeps none. A change restarts the pods, one by one."
+        ),
+    )
 
 
 class MixtureStatus(common.ApiModel):

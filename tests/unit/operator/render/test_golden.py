@@ -76,7 +76,7 @@ def _is_golden(name: str, rendered: Iterable[render.Manifest]) -> None:
 
 
 def test_the_deployment_of_a_mixture_is_as_in_the_golden_file() -> None:
-    mixture = {"experts": [{"adapterRef": {"name": "pirate"}}]}
+    mixture = {"experts": [{"adapterRef": {"name": "pirate"}}], "scalingsKept": 16}
     model = a_model("mixture", {"source": {"huggingFace": {"repo": "a/b"}}, "mixture": mixture})
     rendered = [c for c in render.children(model, CONFIG, mixture_mark="0123abcd-7") if c["kind"] == "Deployment"]
     _is_golden("mixture", rendered)

@@ -161,7 +161,7 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
         **({"LORA_API_KEYS_FILE": mounts.API_KEYS_FILE} if spec.api_key is not None else {}),
         **_state_limit(spec),
         **_composition(spec),
-        **({"LORA_MIXTURE": "true"} if spec.mixture is not None else {}),
+        **_mixture(spec),
         **({"VLLM_PLUGINS": ",".join(profile.plugins)} if profile.plugins else {}),
         **profile.env,
     }
@@ -180,6 +180,13 @@ def _state_limit(spec: LoRAModelSpec) -> dict[str, str]:
 def _composition(spec: LoRAModelSpec) -> dict[str, str]:
     allowed = spec.adapters.composition
     return {} if allowed is None else {"LORA_COMPOSITION": allowed.model_dump_json(by_alias=True)}
+
+
+def _mixture(spec: LoRAModelSpec) -> dict[str, str]:
+    if spec.mixture is None:
+        return {}
+    kept = spec.mixture.scalings_kept
+    return {"LORA_MIXTURE": "true"} | ({"LORA_SCALINGS_KEPT": str(kept)} if kept else {})
 
 
 def _check(template: Mapping[str, Any], model: str) -> None:
