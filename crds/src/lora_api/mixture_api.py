@@ -84,6 +84,8 @@ class MixtureSpec(WireModel):
     def _of_one_kind(self) -> Self:
         if (self.source is None) is not bool(self.experts) or (self.source is None) is (self.classifier is None):
             raise ValueError("a mixture has either source, or experts and classifier")
+        if len({expert.name for expert in self.experts}) < len(self.experts):
+            raise ValueError("each expert has a name of its own")
         return self
 
 

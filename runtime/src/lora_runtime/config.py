@@ -44,5 +44,9 @@ class Settings(BaseSettings):
     """Largest adapter that is fetched, in bytes."""
     composition: Composition | None = None
     """What clients may compose in their requests, as JSON; unset: nothing."""
+    mixture: bool = False
+    """Whether the model is an X-LoRA of the base model, as the desired document says; there are no adapters beside it."""
+    drain_seconds: float = Field(default=60, gt=0)
+    """How long a change of the mixture waits for requests under way, while others wait for it."""
     egress: Egress = Egress()
     """Which servers the sources of adapters may lead to, as JSON."""

@@ -2,7 +2,7 @@
 
 import time
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.datastructures import State
@@ -70,20 +70,38 @@ class LoRAEndpointPlugin:
         # Here, not above: vLLM may only be imported once the environment is set.
         from lora_runtime.engine.vllm.completions import VllmCompletions
         from lora_runtime.engine.vllm.ending import end_requests_first
-        from lora_runtime.engine.vllm.engine import VllmEngine
-        from lora_runtime.engine.vllm.lookups import observe_lookups
-        from lora_runtime.engine.vllm.mixed_batch import give_each_prompt_its_adapter
         from lora_runtime.engine.vllm.requirements import Unsupported
 
         if engine_client is None:
             raise Unsupported("this server has no engine")
+        if self._core.mixtures is None:
+            await self._serve_adapters(engine_client, state, args)
+        else:
+            self._serve_mixture(engine_client, state, args)
+        end_requests_first(engine_client, state)
+        self._made = VllmCompletions(state)
+
+    async def _serve_adapters(self, engine_client: "EngineClient", state: State, args: Namespace) -> None:
+        from lora_runtime.engine.vllm.engine import VllmEngine
+        from lora_runtime.engine.vllm.lookups import observe_lookups
+        from lora_runtime.engine.vllm.mixed_batch import give_each_prompt_its_adapter
+
         service, metrics, in_flight = self._core.service, self._core.metrics, self._in_flight
         engine = VllmEngine(engine_client, state, args, in_flight, service.tell_trouble, metrics.lifecycle.loaded)
         await engine.measure()
         name_of = engine.models.name_of
         engine.observe_generations(lambda plain: observed(plain, in_flight, metrics.traffic, name_of, time.monotonic))
         give_each_prompt_its_adapter(engine_client, in_flight)
-        end_requests_first(engine_client, state)
         observe_lookups(engine.models, engine.leases, in_flight, self._core.not_ready, service.compose)
-        self._made = VllmCompletions(state)
         self._core.attach_engine(engine)
+
+    def _serve_mixture(self, engine_client: "EngineClient", state: State, args: Namespace) -> None:
+        from lora_runtime.mixing.vllm.engine import VllmMixtureEngine
+        from lora_runtime.mixing.vllm.lookups import observe_lookups
+
+        traffic, in_flight = self._core.metrics.traffic, self._in_flight
+        engine = VllmMixtureEngine(engine_client, state, args, in_flight)
+        client: Any = engine_client
+        client.generate = observed(client.generate, in_flight, traffic, engine.models.name_of, time.monotonic)
+        observe_lookups(engine.models, engine.gate, in_flight)
+        self._core.service.attach_mixture(engine)

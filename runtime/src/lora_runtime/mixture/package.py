@@ -73,18 +73,31 @@ def write(mixture: Mixture, base: Path, folder: Path) -> None:
     save_file(dict(_tensors(mixture)), tensors, metadata={"format": "pt"})
     # safetensors writes for the owner alone, and pods run as another user
     tensors.chmod(0o644)
-    with tensors.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     config[FIELD] = {
         "options": mixture.options.model_dump(),
         "experts": list(mixture.experts),
         "layers": list(mixture.layers),
         "trained": mixture.trained,
         # vLLM keeps compiled graphs by what the configuration says, and the shapes are in the other file
-        "sha256": digest,
+        "sha256": _sha256(tensors),
     }
     # last: a folder without it is none
     (folder / MODEL_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def size_bytes(mixture: Mixture) -> int:
+    """What the folder of a mixture takes on the disk, or a little less."""
+    return sum(tensor.numel() * tensor.element_size() for _, tensor in _tensors(mixture))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is as `write` left it, and the base model's files are still where they were."""
+    try:
+        said = json.loads((folder / MODEL_CONFIG).read_bytes())[FIELD]
+        linked = all(entry.exists() for entry in folder.iterdir())
+        return linked and said["sha256"] == _sha256(folder / _FOLDER / _TENSORS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def read(folder: Path) -> Mixture:
@@ -109,6 +122,11 @@ def read(folder: Path) -> Mixture:
         },
         trained=said["trained"],
     )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def _tensors(mixture: Mixture) -> Sequence[tuple[str, torch.Tensor]]:
