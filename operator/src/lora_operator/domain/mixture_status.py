@@ -89,8 +89,8 @@ class Delivery:
                 return Reason.LOADING, f"pod {pod.name} has not begun with mixture {wanted}{self._meanwhile()}"
             if report.state is MixtureState.NEEDS_RESTART:
                 return Reason.ROLLING_OUT, (
-                    f"mixture {wanted} has other shapes than what pod {pod.name} was started with: pods are replaced, "
-                    f"one by one{self._meanwhile()}"
+                    f"pod {pod.name} cannot take mixture {wanted} as it runs ({report.message}): pods are replaced, one by "
+                    f"one{self._meanwhile()}"
                 )
             return Reason.LOADING, f"pod {pod.name} has mixture {wanted} {report.state}{self._meanwhile()}"
         return None
