@@ -81,8 +81,6 @@ def _model_news(old: LoRAModelStatus, new: LoRAModelStatus) -> _News:
     if conditions.is_true(new.conditions, ModelCondition.READY):
         if not was_ready:
             yield "Normal", "ModelReady", ready.message
-        elif new.mixture is not None and old.mixture is not None and new.mixture.serving != old.mixture.serving:
-            yield "Normal", "MixtureServed", ready.message
     elif ready.reason in _EXPECTED:
         if was_ready:
             yield "Normal", "ModelNotReady", f"{ready.reason}: {ready.message}"
