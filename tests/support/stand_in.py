@@ -66,14 +66,14 @@ class _Recorded(Service):
         mixture: Callable[[MixtureSpec], MixtureReport] | None,
         **parts: object,
     ) -> None:
-        self._documents, self._questions, self._mixture = documents, questions, mixture
+        self._documents, self._questions, self._mixing = documents, questions, mixture
         super().__init__(**parts)  # type: ignore[arg-type]
 
     def inventory(self, since: str | None = None) -> Inventory:
         found, wanted = super().inventory(since), self.desired
-        if self._mixture is None or wanted is None or wanted.mixture is None:
+        if self._mixing is None or wanted is None or wanted.mixture is None:
             return found
-        return found.model_copy(update={"mixture": self._mixture(wanted.mixture)})
+        return found.model_copy(update={"mixture": self._mixing(wanted.mixture)})
 
     async def put(self, document: Desired) -> None:
         await super().put(document)

@@ -62,8 +62,8 @@ def next_desired(
         entry = _entry(adapter, outcome, old, replicas, heard, ahead)
         entries.append(old if old is not None and entry == old else entry)
     wanted = tuple(sorted(entries, key=lambda entry: entry.name))
-    same = previous is not None and (wanted, mixture) == (previous.adapters, previous.mixture)
-    if previous is not None and same and not _pods_know_other(previous, pods):
+    stays = previous is not None and (wanted, mixture) == (previous.adapters, previous.mixture)
+    if previous is not None and stays and not _pods_know_other(previous, pods):
         return previous
     return Desired(sequence=_newest_sequence(previous, pods) + 1, adapters=wanted, mixture=mixture)
 

@@ -159,7 +159,13 @@ def test_a_mixture_whose_expert_is_gone_is_served_on_and_rejected() -> None:
 def test_the_source_that_a_pod_tells_is_pinned_and_then_stays() -> None:
     commit = AdapterSource(hugging_face=HuggingFaceSource(repo="team/voices", revision="1" * 40))
     model = a_trained_mixture()
-    told = {"source": commit, "digest": a_digest("voices"), "experts": ("0", "1", "2"), "trained": True, "layers": 9}
+    told: dict[str, Any] = {
+        "source": commit,
+        "digest": a_digest("voices"),
+        "experts": ("0", "1", "2"),
+        "trained": True,
+        "layers": 9,
+    }
     first = status_of(a_mixing_pod(wanted=the_mixture(a_look(model)), **told), model=model)
     later = a_trained_mixture(status=first)
     second = status_of(a_mixing_pod(wanted=the_mixture(a_look(later)), **told | {"digest": a_digest("x")}), model=later)
