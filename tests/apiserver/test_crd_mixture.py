@@ -64,7 +64,7 @@ def test_a_valid_mixture_is_taken(dry: Objects, manifest: Manifest) -> None:
         (
             TRAINED,
             {"spec.mixture.source": {"oci": {"reference": "ghcr.io/team/voices"}}},
-            "has no folders for the experts",
+            "an artifact has no folders for the experts",
         ),
         (TRAINED, {"spec.mixture.source.pollSeconds": 60}, "change the annotation lora-operator.io/refresh"),
         (MIXTURE, {"spec.mixture.experts": []}, "at least 1 items"),

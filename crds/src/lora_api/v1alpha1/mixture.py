@@ -76,7 +76,7 @@ class Mixture(common.ApiModel):
             ),
             (
                 "!has(self.source) || !has(self.source.oci)",
-                "source.oci has no folders for the experts; use another place",
+                "source.oci may not be set: an artifact has no folders for the experts; use another place",
             ),
             (
                 "!has(self.source) || !has(self.source.pollSeconds)",
@@ -130,7 +130,7 @@ class MixtureStatus(common.ApiModel):
     )
     digest: str | None = Field(default=None, max_length=71, description="Digest of the files of spec.mixture.source.")
     resolved_source: AdapterSource | None = Field(
-        default=None, description="spec.mixture.source, pinned: with a commit or ETags."
+        default=None, description="The place in spec.mixture.source, pinned: with a commit or ETags."
     )
     source_hash: str | None = Field(
         default=None,
