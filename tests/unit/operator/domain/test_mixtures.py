@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from lora_api import labels
 from lora_api.mixture_api import MixtureState
 from lora_api.recipes.outcome import Blocked, Rejected
 from lora_api.runtime_api import Desired
@@ -176,6 +179,15 @@ def test_another_source_is_not_taken_for_the_one_that_was_pinned() -> None:
     found = the_mixture(a_look(a_trained_mixture(huggingFace={"repo": "team/other"}, status=status)))
 
     assert found.digest is None
+
+
+def test_the_annotation_has_the_source_looked_at_again_as_another_revision() -> None:
+    model = a_trained_mixture(status=pinned(a_trained_mixture()))
+    refreshed = replace(model, meta=replace(model.meta, annotations={labels.REFRESH: "now"}))
+    first, again = the_mixture(a_look(a_trained_mixture())), the_mixture(a_look(refreshed))
+
+    assert again.digest is None
+    assert again.revision not in (first.revision, the_mixture(a_look(model)).revision)
 
 
 def test_while_there_is_no_mixture_the_document_keeps_the_one_that_is_served() -> None:
