@@ -83,8 +83,7 @@ def make_plan(
     """
     clock = _Clock(now, steady or now)
     mixture = mixtures.outcome_of(snapshot, policy)
-    unmixable = mixture if isinstance(mixture, Rejected) else None
-    barred = acceptance.model_rejection(snapshot, policy, render_error) or unmixable
+    barred = acceptance.model_rejection(snapshot, policy, render_error)
     applied = () if snapshot.model is None or barred is not None else tuple(_applied(snapshot, children))
     refused = _refused(snapshot, applied)
     rejected = barred or acceptance.model_rejection(snapshot, policy, refused)
@@ -94,7 +93,9 @@ def make_plan(
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
     known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
     statuses, settled_at = _told_of(snapshot, concluded.statuses, clock.steady)
-    of_model = _model_status(snapshot, rejected, applied, statuses, now, _delivery(snapshot, mixture, mixed))
+    # Pods that serve the mixture before are scaled, and get their certificates, whatever the wanted one lacks.
+    told_of = rejected or (mixture if isinstance(mixture, Rejected) else None)
+    of_model = _model_status(snapshot, told_of, applied, statuses, now, _delivery(snapshot, mixture, mixed))
     # An operator that has just started must not take back what is true before it has heard of it.
     reports = () if _unheard(snapshot) else _reports(snapshot, statuses, of_model)
     told, waiting = _told_now(reports, untold, clock.steady)

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from lora_api import labels
 from lora_api.mixture_api import MixtureState
 from lora_api.runtime_api import Desired
 from lora_api.v1alpha1.adapter import AdapterSource
@@ -10,7 +11,7 @@ from lora_api.v1alpha1.conditions import ModelCondition, Reason
 from lora_api.v1alpha1.mixture import MixtureStatus
 from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import conditions, mixtures, plan
-from lora_operator.domain.actions import WriteDesired, WriteModelStatus
+from lora_operator.domain.actions import ApplyChild, IssueCertificate, WriteDesired, WriteModelStatus
 from lora_operator.domain.observed import ObservedModel, ObservedPod, Snapshot
 from support.builders import NOW, a_deployment, a_digest, a_pod, unreachable
 from support.mixture_builders import (
@@ -131,12 +132,16 @@ def test_what_a_pod_says_of_another_mixture_is_not_taken_for_the_wanted_one() ->
     assert "has not begun" in ready(status).message
 
 
-def test_pods_that_begin_are_made_while_an_expert_is_waited_for() -> None:
+def test_a_rejected_mixture_is_not_accepted_but_its_pods_are_looked_after() -> None:
     model = a_mixture("pirate", "formal")
-    status = written(a_look(model, an_expert("pirate"), an_expert("formal", model=a_mixture()), pods=()))
+    snapshot = a_look(model, an_expert("pirate"), an_expert("formal", model=a_mixture()))
+    status = written(snapshot)
+    child = {"kind": "Deployment", "metadata": {"name": "smol", "annotations": {labels.TEMPLATE_HASH: "x"}}}
+    decided = plan.make_plan(snapshot, POLICY, NOW, (child,), certificate=IssueCertificate("it is due"))
 
     assert ready(status).reason == Reason.MODEL_IS_MIXTURE
     assert not conditions.is_true(status.conditions, ModelCondition.ACCEPTED)
+    assert {ApplyChild, IssueCertificate} <= {type(action) for action in decided.actions}
 
 
 def test_a_mixture_whose_expert_is_gone_is_served_on_and_rejected() -> None:
