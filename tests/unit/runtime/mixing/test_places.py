@@ -32,7 +32,7 @@ def test_what_pins_the_classifier_does_not_pin_an_expert() -> None:
 
 
 def test_an_artifact_has_no_folders() -> None:
-    assert folder_in(a_source("oci", image="host/x:1"), "0") is None
+    assert folder_in(a_source("oci", reference="host/x:1"), "0") is None
 
 
 def test_the_order_of_experts_is_in_the_digest() -> None:
