@@ -1,5 +1,6 @@
 """A pod whose model is a mixture: started from its document, and changed live under load; answers are held against PEFT."""
 
+import base64
 import threading
 import time
 from collections import Counter
@@ -7,14 +8,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
 from lora_api.mixture_api import MixtureSpec, MixtureState
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.mixture import MixtureConfig
+from lora_runtime.mixture import scalings
+from lora_runtime.mixture.options import Options
 from support import mixtures
 from support.mixture_pod import OTHER, SAME, MixturePod, of_adapters, trained, untrained_in_peft, whose
 from support.mixture_process import farthest
@@ -24,6 +29,7 @@ from support.runtime_process import start_runtime
 N = 12
 DRAIN_SECONDS = 4.0
 CLIENTS = 3
+KEPT = 3
 MODULES = ("q_proj", "v_proj", "down_proj")
 TORN = "torn"
 
@@ -69,7 +75,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     expected = tuple({r: mixtures.answer(model, prompt, N) for r, model in models.items()} for prompt in prompts)
     _lose_the_classifier(mixtures.save(models[FIRST], shelf / "lost"))
     runtime = start_runtime(
-        folder / "pod", volumes=volumes, mixture=True, environment={"LORA_DRAIN_SECONDS": str(DRAIN_SECONDS)}
+        folder / "pod",
+        volumes=volumes,
+        mixture=True,
+        environment={"LORA_DRAIN_SECONDS": str(DRAIN_SECONDS), "LORA_SCALINGS_KEPT": str(KEPT)},
     )
     pod = MixturePod(runtime, volumes)
     try:
@@ -115,7 +124,7 @@ def test_a_pod_answers_as_peft_does_and_tells_what_was_found(place: Place) -> No
     began = time.monotonic()
     assert place.pod.serve(pinned).serving == "ccccccc1", "the same mixture, now pinned, is the one that is there"
     assert time.monotonic() - began < DRAIN_SECONDS
-    other = place.specs[REPLACED].model_copy(update={"revision": "ccccccc2", "digest": report.digest})
+    other = place.specs[REPLACED].model_copy(update={"revision": "ccccccc2", "digest": "sha256:" + "0" * 64})
     place.pod.want(other)
     refused = place.pod.until(lambda found: found.revision == "ccccccc2" and found.state is MixtureState.FAILED)
     assert refused.reason is Reason.DIGEST_MISMATCH
@@ -210,3 +219,47 @@ def test_a_request_that_does_not_end_holds_a_change_back_and_no_other_request(pl
     assert farthest(pod.complete(prompt, N), expected[FIRST]) < SAME
     pod.serve(place.specs[CLASSIFIER])
     place.answers(CLASSIFIER)
+
+
+def test_the_scalings_of_an_answer_are_those_that_peft_computes(place: Place) -> None:
+    pod = place.pod
+    pod.serve(place.specs[FIRST])
+    ids = []
+    for turn in (0, 1, 2, 0):
+        # the last one finds its prompt in the prefix cache
+        answer = pod.post("/v1/completions", pod.completion(place.prompts[turn], N)).raise_for_status().json()
+        ids.append(answer["id"])
+        _agree(pod.scalings(answer["id"]), place.expected[turn][FIRST], len(place.prompts[turn]))
+    for request_id in ids[-KEPT:]:
+        assert pod.scalings(request_id)["id"] == request_id
+    forgotten = pod.http.get(f"{pod.runtime.url}/v1/xlora/scalings/{ids[0]}")
+    assert (forgotten.status_code, forgotten.json()["error"]["code"]) == (404, "NotFound")
+    assert "keeps the scalings of the last 3" in forgotten.json()["error"]["message"]
+
+
+def test_scalings_of_several_prompts_at_once_and_of_a_stream_are_found_by_the_id_that_the_client_chose(
+    place: Place,
+) -> None:
+    pod = place.pod
+    pod.serve(place.specs[FIRST])
+    body = {**pod.completion(place.prompts[0], N), "prompt": [list(prompt) for prompt in place.prompts[:2]]}
+    pod.post("/v1/completions", body, {"X-Request-Id": "mine-1"})
+    found = pod.scalings("mine-1")
+    assert len(found["generations"]) == 2
+    for number, generation in enumerate(found["generations"]):
+        _agree({"generations": [generation]}, place.expected[number][FIRST], len(place.prompts[number]))
+    pod.post("/v1/completions", {**pod.completion(place.prompts[2], N), "stream": True}, {"X-Request-Id": "mine-2"})
+    _agree(pod.scalings("mine-2"), place.expected[2][FIRST], len(place.prompts[2]))
+
+
+def _agree(found: dict[str, Any], expected: mixtures.Answer, prompt_tokens: int) -> None:
+    """As near as float16 is, to what PEFT predicts and then applies: the best two of three, weighted."""
+    [told] = found["generations"]
+    values = np.frombuffer(base64.b64decode(told["scalings"]), np.float16).reshape(told["shape"])
+    assert told["promptTokens"] == prompt_tokens
+    assert (told["experts"], len(told["layers"])) == (["0", "1", "2"], values.shape[1])
+    options = Options.model_validate({"hidden_size": 1, **mixtures.EVERY_OPTION})
+    applied = scalings.applied(expected.scalings, options).numpy()
+    assert values.shape == applied.shape
+    assert float(np.abs(values - applied).max()) < 1e-3
+    assert float(np.abs(values[1:] - applied[:-1]).max()) > 1e-2, "a row too early would be seen"

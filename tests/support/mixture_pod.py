@@ -121,16 +121,26 @@ class MixturePod:
             inventory = self.runtime.inventory(after=inventory.etag, wait_seconds=5)
         return inventory.mixture
 
-    def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
-        return self.http.post(f"{self.runtime.url}{path}", json=body)
+    def post(self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response:
+        return self.http.post(f"{self.runtime.url}{path}", json=body, headers=headers)
 
-    def complete(self, prompt: Sequence[int], n: int, client: httpx.Client | None = None) -> Completion:
-        """A greedy answer of `n` tokens, with log-probabilities."""
-        body = {
+    def scalings(self, request_id: str) -> dict[str, Any]:
+        """Of an answer that is kept."""
+        answer = self.http.get(f"{self.runtime.url}/v1/xlora/scalings/{request_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def completion(self, prompt: Sequence[int], n: int) -> dict[str, Any]:
+        """What asks for a greedy answer of `n` tokens, with log-probabilities."""
+        return {
             "model": self.name, "prompt": list(prompt), "max_tokens": n, "temperature": 0, "ignore_eos": True,
             "return_token_ids": True, "logprobs": 5, "return_tokens_as_token_ids": True,
         }  # fmt: skip
-        answer = (client or self.http).post(f"{self.runtime.url}/v1/completions", json=body)
+
+    def complete(self, prompt: Sequence[int], n: int, client: httpx.Client | None = None) -> Completion:
+        """See `completion`."""
+        answer = (client or self.http).post(f"{self.runtime.url}/v1/completions", json=self.completion(prompt, n))
         answer.raise_for_status()
         [choice] = answer.json()["choices"]
         return read_completion(choice)

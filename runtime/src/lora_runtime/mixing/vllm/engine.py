@@ -14,6 +14,7 @@ from lora_runtime.engine.vllm.served_models import ServedModels
 from lora_runtime.mixing.gate import Gate
 from lora_runtime.mixing.protocol import NotExchanged
 from lora_runtime.mixing.vllm.requirements import check
+from lora_runtime.mixture.package import names_of
 from lora_runtime.mixture.vllm.worker import MixtureWorker
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class VllmMixtureEngine:
         self._loop = asyncio.get_running_loop()
         self.models = ServedModels(state.openai_serving_models)
         self.gate = Gate(in_flight)
+        self.names = names_of(Path(self._client.vllm_config.model_config.model))
+        """Of what is scaled now."""
 
     async def exchange(self, folder: Path, before: Path, drain_seconds: float) -> None:
         """See MixtureEngine.exchange."""
@@ -53,6 +56,8 @@ class VllmMixtureEngine:
                 # Some workers may have it, and others not: whatever goes wrong now ends the process.
                 await self._take(before)
                 raise NotExchanged(str(error) or type(error).__name__) from error
+            else:
+                self.names = names_of(folder)
             finally:
                 await self._client.resume_generation()
 
