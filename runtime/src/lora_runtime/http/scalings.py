@@ -45,6 +45,6 @@ def scalings_router(kept: int, ask: Callable[[], Ask]) -> APIRouter:
 
 def _unknown(request_id: str, kept: int) -> str:
     return (
-        f"This pod knows no request {ascii(request_id)} any more, or never did. It keeps the scalings of the last {kept}; ask by "
+        f"This pod knows no request {request_id!a} any more, or never did. It keeps the scalings of the last {kept}; ask by "
         f"the `id` of the answer, or by the X-Request-Id that was sent for it, and ask the pod that answered."
     )

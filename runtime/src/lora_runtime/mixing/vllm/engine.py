@@ -47,19 +47,28 @@ class VllmMixtureEngine:
 
     async def _exchange(self, folder: Path, before: Path, drain_seconds: float) -> None:
         async with self.gate.closed(drain_seconds):
-            # What the engine still computes now is for clients who have left; the caches must hold nothing of it.
-            async with asyncio.timeout(_RPC_SECONDS):
-                await self._client.pause_generation(mode="abort", clear_cache=True)
             try:
-                await self._take(folder)
-            except Exception as error:
-                # Some workers may have it, and others not: whatever goes wrong now ends the process.
-                await self._take(before)
-                raise NotExchanged(str(error) or type(error).__name__) from error
-            else:
-                self.names = names_of(folder)
+                await self._rest()
+                await self._replace(folder, before)
             finally:
                 await self._client.resume_generation()
+
+    async def _rest(self) -> None:
+        """What the engine still computes now is for clients who have left; the caches must hold nothing of it."""
+        try:
+            async with asyncio.timeout(_RPC_SECONDS):
+                await self._client.pause_generation(mode="abort", clear_cache=True)
+        except TimeoutError:
+            raise NotExchanged(f"it did not come to rest within {_RPC_SECONDS:g} s") from None
+
+    async def _replace(self, folder: Path, before: Path) -> None:
+        try:
+            await self._take(folder)
+        except Exception as error:
+            # Some workers may have it, and others not: if this fails, too, the process ends.
+            await self._take(before)
+            raise NotExchanged(str(error) or type(error).__name__) from error
+        self.names = names_of(folder)
 
     async def _take(self, folder: Path) -> None:
         await self._client.collective_rpc(

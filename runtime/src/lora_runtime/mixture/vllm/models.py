@@ -145,7 +145,8 @@ class _XLoraForCausalLM(torch.nn.Module):
         self.lm_head = ParallelLMHead(config.vocab_size, config.hidden_size, prefix=maybe_prefix(prefix, "lm_head"))
         if config.tie_word_embeddings:
             self.lm_head = self.lm_head.tie_weights(self.model.embed_tokens)
-        self.recorder = Recorder(self.model.layers[0].self_attn.attn.layer_name)
+        layers: Any = self.model.layers
+        self.recorder = Recorder(layers[0].self_attn.attn.layer_name)
         self.logits_processor = LogitsProcessor(config.vocab_size, scale=getattr(config, "logit_scale", 1.0))
 
     def embed_input_ids(self, input_ids: torch.Tensor) -> torch.Tensor:
