@@ -1,6 +1,5 @@
 """A pod whose model is a mixture: started from its document, and changed live under load; answers are held against PEFT."""
 
-import base64
 import threading
 import time
 from collections import Counter
@@ -8,20 +7,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
 from lora_api.mixture_api import MixtureSpec, MixtureState
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.mixture import MixtureConfig
-from lora_runtime.mixture import scalings
-from lora_runtime.mixture.options import Options
 from support import mixtures
-from support.mixture_pod import OTHER, SAME, MixturePod, of_adapters, trained, untrained_in_peft, whose
+from support.mixture_pod import OTHER, SAME, MixturePod, agree, of_adapters, trained, untrained_in_peft, whose
 from support.mixture_process import farthest
 from support.models import tiny_adapter, tiny_base
 from support.runtime_process import start_runtime
@@ -82,7 +77,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     )
     pod = MixturePod(runtime, volumes)
     try:
-        _until_the_admin_port_answers(pod)
+        pod.until_the_admin_port_answers()
         pod.want(trained("bbbbbbb1", "lost"))
         failed = pod.until(lambda report: report.state is MixtureState.FAILED, 120)
         assert failed.reason is Reason.MALFORMED_ADAPTER, "the process is up and says why it has nothing to serve"
@@ -94,18 +89,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     finally:
         pod.http.close()
         runtime.stop()
-
-
-def _until_the_admin_port_answers(pod: MixturePod) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            assert pod.runtime.inventory().mixture is None
-        except httpx.TransportError:
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError(pod.runtime.tail())
 
 
 def _lose_the_classifier(checkpoint: Path) -> None:
@@ -144,7 +127,7 @@ def test_clients_see_one_model_and_no_adapters(place: Place) -> None:
     assert generated.status_code == 200, generated.text
     many = pod.post("/v1/completions", {"model": "base", "prompt": ["a", "b"], "max_tokens": 1})
     assert len(many.json()["choices"]) == 2
-    assert 'model="base"' in pod.http.get(f"{pod.runtime.url}/metrics").text
+    assert 'lora_runtime_requests_total{adapter="base",outcome="ok"}' in pod.http.get(f"{pod.runtime.url}/metrics").text
 
 
 def test_every_change_under_load_loses_no_request_and_tears_no_answer(place: Place) -> None:
@@ -229,7 +212,8 @@ def test_the_scalings_of_an_answer_are_those_that_peft_computes(place: Place) ->
         # the last one finds its prompt in the prefix cache
         answer = pod.post("/v1/completions", pod.completion(place.prompts[turn], N)).raise_for_status().json()
         ids.append(answer["id"])
-        _agree(pod.scalings(answer["id"]), place.expected[turn][FIRST], len(place.prompts[turn]))
+        [told] = pod.scalings(answer["id"])["generations"]
+        agree(told, place.expected[turn][FIRST], len(place.prompts[turn]))
     for request_id in ids[-KEPT:]:
         assert pod.scalings(request_id)["id"] == request_id
     forgotten = pod.http.get(f"{pod.runtime.url}/v1/xlora/scalings/{ids[0]}")
@@ -247,19 +231,7 @@ def test_scalings_of_several_prompts_at_once_and_of_a_stream_are_found_by_the_id
     found = pod.scalings("mine-1")
     assert len(found["generations"]) == 2
     for number, generation in enumerate(found["generations"]):
-        _agree({"generations": [generation]}, place.expected[number][FIRST], len(place.prompts[number]))
+        agree(generation, place.expected[number][FIRST], len(place.prompts[number]))
     pod.post("/v1/completions", {**pod.completion(place.prompts[2], N), "stream": True}, {"X-Request-Id": "mine-2"})
-    _agree(pod.scalings("mine-2"), place.expected[2][FIRST], len(place.prompts[2]))
-
-
-def _agree(found: dict[str, Any], expected: mixtures.Answer, prompt_tokens: int) -> None:
-    """As near as float16 is, to what PEFT predicts and then applies: the best two of three, weighted."""
-    [told] = found["generations"]
-    values = np.frombuffer(base64.b64decode(told["scalings"]), np.float16).reshape(told["shape"])
-    assert told["promptTokens"] == prompt_tokens
-    assert (told["experts"], len(told["layers"])) == (["0", "1", "2"], values.shape[1])
-    options = Options.model_validate({"hidden_size": 1, **mixtures.EVERY_OPTION})
-    applied = scalings.applied(expected.scalings, options).numpy()
-    assert values.shape == applied.shape
-    assert float(np.abs(values - applied).max()) < 1e-3
-    assert float(np.abs(values[1:] - applied[:-1]).max()) > 1e-2, "a row too early would be seen"
+    [told] = pod.scalings("mine-2")["generations"]
+    agree(told, place.expected[2][FIRST], len(place.prompts[2]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import torch
 
 from lora_api.mixture_api import MixtureExpert, MixtureReport, MixtureSpec, MixtureState, UntrainedClassifier
@@ -18,6 +20,7 @@ from lora_api.runtime_api import Desired, Inventory
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.mixture import MixtureConfig
+from lora_runtime.mixture import scalings
 from lora_runtime.mixture.classifier import shape_of, untrained
 from lora_runtime.mixture.options import Options
 from lora_runtime.store.digest import digest_of
@@ -102,6 +105,18 @@ class MixturePod:
     sequence: int = 0
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
 
+    def until_the_admin_port_answers(self) -> None:
+        """It does long before there is anything to serve."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                assert self.runtime.inventory().mixture is None
+            except httpx.TransportError:
+                time.sleep(0.2)
+            else:
+                return
+        raise AssertionError(self.runtime.tail())
+
     def want(self, spec: MixtureSpec | None) -> None:
         """Makes it the goal."""
         self.sequence += 1
@@ -151,3 +166,15 @@ def whose(found: Completion, expected: dict[str, mixtures.Answer]) -> list[str]:
     return [
         name for name, answer in expected.items() if found.tokens == answer.tokens and farthest(found, answer) < SAME
     ]
+
+
+def agree(told: dict[str, Any], expected: mixtures.Answer, prompt_tokens: int) -> None:
+    """Fails unless one generation's scalings are what PEFT predicts and then applies, as near as float16 is."""
+    found = np.frombuffer(base64.b64decode(told["scalings"]), np.float16).reshape(told["shape"])
+    assert told["promptTokens"] == prompt_tokens
+    assert (told["experts"], len(told["layers"])) == (["0", "1", "2"], found.shape[1])
+    options = Options.model_validate({"hidden_size": 1, **mixtures.EVERY_OPTION})
+    applied = scalings.applied(expected.scalings, options).numpy()
+    assert found.shape == applied.shape
+    assert float(np.abs(found - applied).max()) < 1e-3
+    assert float(np.abs(found[1:] - applied[:-1]).max()) > 1e-2, "a row too early would be seen"
