@@ -53,6 +53,8 @@ class Core:
     """Who may change these over HTTP."""
     mixtures: MixtureMaker | None
     """Of a pod whose model is a mixture."""
+    scalings_kept: int
+    """See Settings."""
 
     def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
@@ -117,7 +119,7 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
     workshop = Workshop(store, settings.max_rank)
     # The registry that vLLM's /metrics shows.
     metrics = Metrics(settings.served_name, REGISTRY)
-    mixtures = MixtureMaker(store) if settings.mixture else None
+    mixtures = MixtureMaker(store, scalings=settings.scalings_kept > 0) if settings.mixture else None
     service = Service(
         boot_id=uuid.uuid4().hex,
         workshop=workshop,
@@ -136,7 +138,9 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
     declarations = None if declared is None else Declarations(service, limits, declared, time.monotonic)
     await service.restore(settings.desired_file)
     keys, changes = settings.api_keys_file, Changes() if declared is None else declared.changes
-    started.set_result(Core(service, workshop, metrics, store, loop, keys, declarations, changes, mixtures))
+    started.set_result(
+        Core(service, workshop, metrics, store, loop, keys, declarations, changes, mixtures, settings.scalings_kept)
+    )
     if declarations is not None:
         await declarations.run()
         return

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -112,10 +113,9 @@ class MixtureLoop:
 
     async def _woken(self, until: float | None) -> None:
         timeout = None if until is None else max(0.0, until - self._clock())
-        try:
-            await asyncio.wait_for(self._wake.wait(), timeout)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
 
     async def _make_while_wanted(self, attempt: Attempt) -> None:
         """Makes the folder, and gives up as soon as another mixture is wanted."""

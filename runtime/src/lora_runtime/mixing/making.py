@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +61,10 @@ class _Base:
 class MixtureMaker:
     """Makes folders in the store. What it must know of the base model may arrive later; work that needs it waits."""
 
-    def __init__(self, store: ContentStore) -> None:
+    def __init__(self, store: ContentStore, *, scalings: bool = False) -> None:
+        """Takes the store; `scalings` has engines tell those that they use."""
         self._store = store
+        self._scalings = scalings
         self._base: asyncio.Future[_Base] = asyncio.get_running_loop().create_future()
         self.latest: str | None = None
         """Name of the folder that was made last, so that it stays until somebody needs it."""
@@ -90,12 +92,12 @@ class MixtureMaker:
             fetched()
             with disk_refused(base.folder):
                 mixture = await asyncio.to_thread(_assembled, spec, files, base)
-            self.latest = _name(spec, files.digest, base)
+            self.latest = self._name(spec, files.digest, base)
             folder = await self._store.made.make(
                 self.latest,
                 package.size_bytes(mixture) + _OVERHEAD_BYTES,
                 f"mixture {spec.revision}",
-                lambda into: package.write(mixture, base.folder, into),
+                lambda into: package.write(mixture, base.folder, into, scalings=self._scalings),
             )
         return _made(folder, files.source, files.digest, mixture)
 
@@ -104,7 +106,7 @@ class MixtureMaker:
         digest = spec.digest if spec.source is not None else digest_over(e.digest for e in spec.experts)
         if digest is None:
             return None
-        self.latest = _name(spec, digest, base)
+        self.latest = self._name(spec, digest, base)
         folder = await self._store.made.find(self.latest, package.is_whole)
         if folder is None:
             return None
@@ -151,6 +153,14 @@ class MixtureMaker:
             )
         return _Fetched(tuple(folders), pinned, digest_over(digests))
 
+    def _name(self, spec: MixtureSpec, digest: str, base: _Base) -> str:
+        """Of all that decides what is in a folder; where the experts' files came from does not."""
+        experts = [[expert.name, expert.digest, expert.weight] for expert in spec.experts]
+        classifier = None if spec.classifier is None else spec.classifier.model_dump(mode="json")
+        place = str(base.folder.resolve())
+        facts: list[Any] = [_FORMAT, digest, experts, classifier, peft_options(spec.config), place, self._scalings]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
 
 def peft_options(config: MixtureConfig) -> dict[str, Any]:
     """What the user has set, by the names of PEFT's XLoraConfig."""
@@ -178,11 +188,3 @@ def _assembled(spec: MixtureSpec, files: _Fetched, base: _Base) -> Mixture:
 
 def _made(folder: Path, source: AdapterSource | None, digest: str, mixture: Mixture) -> Made:
     return Made(folder, source, digest, shape_of(mixture), mixture.experts, mixture.trained)
-
-
-def _name(spec: MixtureSpec, digest: str, base: _Base) -> str:
-    """Of all that decides what is in a folder; where the experts' files came from does not."""
-    experts: Sequence[Any] = [[expert.name, expert.digest, expert.weight] for expert in spec.experts]
-    classifier = None if spec.classifier is None else spec.classifier.model_dump(mode="json")
-    facts = [_FORMAT, digest, experts, classifier, peft_options(spec.config), str(base.folder.resolve())]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

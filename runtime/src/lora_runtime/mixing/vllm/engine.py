@@ -14,6 +14,7 @@ from lora_runtime.engine.vllm.served_models import ServedModels
 from lora_runtime.mixing.gate import Gate
 from lora_runtime.mixing.protocol import NotExchanged
 from lora_runtime.mixing.vllm.requirements import check
+from lora_runtime.mixture.package import names_of
 from lora_runtime.mixture.vllm.worker import MixtureWorker
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class VllmMixtureEngine:
         self._loop = asyncio.get_running_loop()
         self.models = ServedModels(state.openai_serving_models)
         self.gate = Gate(in_flight)
+        self.names = names_of(Path(self._client.vllm_config.model_config.model))
+        """Of what is scaled now."""
 
     async def exchange(self, folder: Path, before: Path, drain_seconds: float) -> None:
         """See MixtureEngine.exchange."""
@@ -44,17 +47,28 @@ class VllmMixtureEngine:
 
     async def _exchange(self, folder: Path, before: Path, drain_seconds: float) -> None:
         async with self.gate.closed(drain_seconds):
-            # What the engine still computes now is for clients who have left; the caches must hold nothing of it.
-            async with asyncio.timeout(_RPC_SECONDS):
-                await self._client.pause_generation(mode="abort", clear_cache=True)
             try:
-                await self._take(folder)
-            except Exception as error:
-                # Some workers may have it, and others not: whatever goes wrong now ends the process.
-                await self._take(before)
-                raise NotExchanged(str(error) or type(error).__name__) from error
+                await self._rest()
+                await self._replace(folder, before)
             finally:
                 await self._client.resume_generation()
+
+    async def _rest(self) -> None:
+        """What the engine still computes now is for clients who have left; the caches must hold nothing of it."""
+        try:
+            async with asyncio.timeout(_RPC_SECONDS):
+                await self._client.pause_generation(mode="abort", clear_cache=True)
+        except TimeoutError:
+            raise NotExchanged(f"it did not come to rest within {_RPC_SECONDS:g} s") from None
+
+    async def _replace(self, folder: Path, before: Path) -> None:
+        try:
+            await self._take(folder)
+        except Exception as error:
+            # Some workers may have it, and others not: if this fails, too, the process ends.
+            await self._take(before)
+            raise NotExchanged(str(error) or type(error).__name__) from error
+        self.names = names_of(folder)
 
     async def _take(self, folder: Path) -> None:
         await self._client.collective_rpc(
