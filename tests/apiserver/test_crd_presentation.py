@@ -79,14 +79,15 @@ def test_a_wide_adapter_also_says_why_and_what(kubectl: Kubectl) -> None:
 
 
 def test_a_model_is_one_line_that_says_whether_it_serves(kubectl: Kubectl) -> None:
-    summary = {"source": "team/smol@main", "replicas": "2/2", "adapters": "3/4"}
+    summary = {"source": "team/smol@main", "replicas": "2/2", "adapters": "0/0", "mixture": "4 experts, untrained"}
     kubectl.create(MODEL, {"conditions": READY, "summary": summary, "url": "http://smol:8000"})
 
     heading, row = kubectl.table("lm", "--output=wide")
 
-    assert heading == ["NAME", "SOURCE", "REPLICAS", "ADAPTERS", "READY", "REASON", "AGE", "MESSAGE", "URL"]
-    assert row[:6] == ["smol", "team/smol@main", "2/2", "3/4", "True", "Serving"]
-    assert row[7:] == ["served by 2 of 2 pods", "http://smol:8000"]
+    columns = ["NAME", "SOURCE", "REPLICAS", "ADAPTERS", "MIXTURE", "READY", "REASON", "AGE", "MESSAGE", "URL"]
+    assert heading == columns
+    assert row[:7] == ["smol", "team/smol@main", "2/2", "0/0", "4 experts, untrained", "True", "Serving"]
+    assert row[8:] == ["served by 2 of 2 pods", "http://smol:8000"]
 
 
 def test_both_kinds_are_listed_by_their_category(kubectl: Kubectl) -> None:

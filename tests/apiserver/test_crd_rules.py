@@ -10,42 +10,15 @@ import yaml
 from kubernetes import client
 from pydantic.alias_generators import to_camel
 
-from lora_api import labels
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.model import OWNED_FLAGS
-from support.custom_resources import ADAPTER, BLEND, MODEL, UNSET, Manifest, mutated
+from support.custom_resources import ADAPTER, BLEND, MODEL, UNSET, Manifest, Objects, mutated
 
 pytestmark = pytest.mark.apiserver
 
 VOLUME = {"name": "shared", "pvc": {"claimName": "adapters"}}
 S3 = {"bucket": "adapters", "prefix": "pirate"}
 OCI = "ghcr.io/team/pirate"
-
-
-class Objects:
-    """The two custom resources of one namespace."""
-
-    def __init__(self, api_client: client.ApiClient, namespace: str) -> None:
-        self._api = client.CustomObjectsApi(api_client)
-        self._namespace = namespace
-
-    def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """The object as stored. Unknown fields are errors here."""
-        options: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
-        stored: Manifest = self._api.create_namespaced_custom_object(
-            *self._where(manifest), manifest, field_validation="Strict", **options
-        )
-        return stored
-
-    def replace(self, manifest: Manifest) -> Manifest:
-        """The object as stored."""
-        stored: Manifest = self._api.replace_namespaced_custom_object(
-            *self._where(manifest), manifest["metadata"]["name"], manifest
-        )
-        return stored
-
-    def _where(self, manifest: Manifest) -> tuple[str, str, str, str]:
-        return labels.GROUP, labels.VERSION, self._namespace, f"{manifest['kind'].lower()}s"
 
 
 @pytest.fixture

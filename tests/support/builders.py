@@ -153,13 +153,16 @@ def unreachable(message: str = "connection refused") -> Unreachable:
     return Unreachable(message)
 
 
-def a_deployment(replicas: int = 1, *, updated: int | None = None, ready: int | None = None) -> ObservedDeployment:
+def a_deployment(
+    replicas: int = 1, *, updated: int | None = None, ready: int | None = None, mark: str | None = None
+) -> ObservedDeployment:
     return ObservedDeployment(
         generation=1,
         observed_generation=1,
         replicas=replicas,
         updated=replicas if updated is None else updated,
         ready=replicas if ready is None else ready,
+        mixture_mark=mark,
     )
 
 

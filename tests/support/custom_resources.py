@@ -4,6 +4,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from kubernetes import client
+
 from lora_api import labels
 
 Manifest = dict[str, Any]
@@ -36,6 +38,12 @@ BLEND: Manifest = {
 }
 
 
+MIXTURE: Manifest = MODEL | {
+    "spec": MODEL["spec"]
+    | {"mixture": {"experts": [{"adapterRef": {"name": "pirate"}}, {"adapterRef": {"name": "formal"}}]}}
+}
+
+
 def mutated(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Manifest:
     """A copy of `base` with the field at each dotted path set, or taken away where the value is UNSET.
 
@@ -52,3 +60,29 @@ def mutated(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Manifest:
         else:
             holder[int(last) if last.isdigit() else last] = value
     return result
+
+
+class Objects:
+    """The two custom resources of one namespace."""
+
+    def __init__(self, api_client: client.ApiClient, namespace: str) -> None:
+        self._api = client.CustomObjectsApi(api_client)
+        self._namespace = namespace
+
+    def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """The object as stored. Unknown fields are errors here."""
+        options: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
+        stored: Manifest = self._api.create_namespaced_custom_object(
+            *self._where(manifest), manifest, field_validation="Strict", **options
+        )
+        return stored
+
+    def replace(self, manifest: Manifest) -> Manifest:
+        """The object as stored."""
+        stored: Manifest = self._api.replace_namespaced_custom_object(
+            *self._where(manifest), manifest["metadata"]["name"], manifest
+        )
+        return stored
+
+    def _where(self, manifest: Manifest) -> tuple[str, str, str, str]:
+        return labels.GROUP, labels.VERSION, self._namespace, f"{manifest['kind'].lower()}s"

@@ -53,7 +53,7 @@ class ServedMixture(RuntimeProcess):
             "ignore_eos": True, "return_token_ids": True, "logprobs": logprobs, "return_tokens_as_token_ids": True,
         }  # fmt: skip
         answer = httpx.post(f"{self.url}/v1/completions", json=body, timeout=120).raise_for_status()
-        return [_completion(choice) for choice in answer.json()["choices"]]
+        return [read_completion(choice) for choice in answer.json()["choices"]]
 
     def metric(self, name: str) -> float:
         """The sum of a counter's series."""
@@ -70,7 +70,8 @@ class ServedMixture(RuntimeProcess):
         httpx.post(f"{self.url}/reset_prefix_cache", timeout=10).raise_for_status()
 
 
-def _completion(choice: Mapping[str, Any]) -> Completion:
+def read_completion(choice: Mapping[str, Any]) -> Completion:
+    """One choice of an answer that lists tokens by their ids."""
     steps = choice["logprobs"]["top_logprobs"] if choice["logprobs"] else ()
     return Completion(
         tuple(choice["token_ids"]),

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,8 +104,8 @@ class Team:
     def certificates(self) -> Any | None:
         return self.find(self.core.read_namespaced_secret, render.CERTIFICATES)
 
-    def pods(self) -> list[Any]:
-        found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{labels.MODEL}=smol")
+    def pods(self, model: str = "smol") -> list[Any]:
+        found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{labels.MODEL}={model}")
         return sorted(found.items, key=lambda pod: str(pod.metadata.name))
 
     def play_ready(self, pod: Any, ip: str) -> None:
@@ -114,21 +114,37 @@ class Team:
         status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
         self.core.patch_namespaced_pod_status(pod.metadata.name, self.namespace, {"status": status})
 
-    def runtimes(self, folder: Path, *workshops: Work | None, **how: Any) -> list[StandIn]:
+    def runtimes(
+        self,
+        folder: Path,
+        *workshops: Work | None,
+        model: str = "smol",
+        ips: Sequence[str] = POD_IPS,
+        **how: Any,
+    ) -> list[StandIn]:
         """Gives each of the model's pods an address and readiness, and a runtime with its certificate, not started.
 
         There must be as many pods as workshops; None is one in which every source exists.
         """
-        secret = eventually("the certificate", self.certificates)
-        items = certificate_volume("smol")["items"]
-        write_mounted(folder, {item["path"]: base64.b64decode(secret.data[item["key"]]) for item in items})
-        pods = eventually("the pods", lambda: found if len(found := self.pods()) == len(workshops) else None)
+        self.mount_certificate(folder, model)
+        pods = eventually("the pods", lambda: found if len(found := self.pods(model)) == len(workshops) else None)
         made = []
-        for pod, ip, workshop in zip(pods, POD_IPS, workshops, strict=False):
+        for pod, ip, workshop in zip(pods, ips, workshops, strict=False):
             self.play_ready(pod, ip)
             store = folder / pod.metadata.name
             made.append(StandIn(ip, render.ADMIN_PORT, folder, store=store, workshop=workshop, **how))
         return made
+
+    def mount_certificate(self, folder: Path, model: str = "smol") -> None:
+        """Writes what the pods of the model have mounted."""
+        items = certificate_volume(model)["items"]
+
+        def there() -> Any | None:
+            secret = self.certificates()
+            return secret if secret is not None and all(item["key"] in (secret.data or {}) for item in items) else None
+
+        secret = eventually("the certificate", there)
+        write_mounted(folder, {item["path"]: base64.b64decode(secret.data[item["key"]]) for item in items})
 
 
 class Operator:

@@ -113,6 +113,7 @@ def start_runtime(
     desired: Desired | None = None,
     flags: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
+    mixture: bool = False,
 ) -> RuntimeProcess:
     """Starts a runtime.
 
@@ -126,6 +127,7 @@ def start_runtime(
         desired: the document in the ConfigMap, if there is one.
         flags: further flags of vLLM.
         environment: further variables.
+        mixture: whether its model is one, without adapters beside it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port, admin_port = free_port(), free_port()
@@ -146,12 +148,15 @@ def start_runtime(
         "LORA_TLS_DIR": "none",
         "LORA_ADMIN_HOST": "127.0.0.1",
         "LORA_ADMIN_PORT": str(admin_port),
+        "LORA_MIXTURE": str(mixture).lower(),
         **(environment or {}),
     }
+    lora = [
+        "--enable-lora", f"--max-loras={max_resident + 1}", f"--max-cpu-loras={max(2 * (max_resident + 1), max_cached)}",
+        f"--max-lora-rank={max_rank}",
+    ]  # fmt: skip
     arguments = [
-        sys.executable, "-m", "lora_runtime", "--host=127.0.0.1", f"--port={port}", "--enable-lora",
-        f"--max-loras={max_resident + 1}", f"--max-cpu-loras={max(2 * (max_resident + 1), max_cached)}",
-        f"--max-lora-rank={max_rank}", *CPU_FLAGS, *flags,
+        sys.executable, "-m", "lora_runtime", "--host=127.0.0.1", f"--port={port}", *([] if mixture else lora), *CPU_FLAGS, *flags,
     ]  # fmt: skip
     log = folder / "runtime.log"
     with log.open("ab") as out:

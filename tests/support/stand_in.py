@@ -14,7 +14,15 @@ from typing import Any, Self
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from lora_api.runtime_api import AdapterFacts, Desired, ResolveRequest, ResolveResponse, RevisionSpec
+from lora_api.mixture_api import MixtureReport, MixtureSpec
+from lora_api.runtime_api import (
+    AdapterFacts,
+    Desired,
+    Inventory,
+    ResolveRequest,
+    ResolveResponse,
+    RevisionSpec,
+)
 from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.metrics.lifecycle import Lifecycle
@@ -51,9 +59,21 @@ class NoFiles:
 class _Recorded(Service):
     """The service, with what it was told and asked written down."""
 
-    def __init__(self, documents: list[Desired], questions: list[ResolveRequest], **parts: object) -> None:
+    def __init__(
+        self,
+        documents: list[Desired],
+        questions: list[ResolveRequest],
+        mixture: Callable[[MixtureSpec], MixtureReport] | None,
+        **parts: object,
+    ) -> None:
+        self._documents, self._questions, self._mixing = documents, questions, mixture
         super().__init__(**parts)  # type: ignore[arg-type]
-        self._documents, self._questions = documents, questions
+
+    def inventory(self, since: str | None = None) -> Inventory:
+        found, wanted = super().inventory(since), self.desired
+        if self._mixing is None or wanted is None or wanted.mixture is None:
+            return found
+        return found.model_copy(update={"mixture": self._mixing(wanted.mixture)})
 
     async def put(self, document: Desired) -> None:
         await super().put(document)
@@ -79,6 +99,7 @@ class StandIn:
         document: Path = Path("/nonexistent"),
         wrap: Callable[[Any], Any] = lambda app: app,
         remembers: bool = True,
+        mixture: Callable[[MixtureSpec], MixtureReport] | None = None,
     ) -> None:
         """Takes what a pod would have mounted.
 
@@ -92,6 +113,7 @@ class StandIn:
             document: the ConfigMap's copy of the desired document.
             wrap: puts something in front of the admin server.
             remembers: whether it writes down what it is told and asked.
+            mixture: what it says of a mixture that it is told to serve.
         """
         self.engine = FakeEngine()
         self.documents: list[Desired] = []
@@ -103,6 +125,7 @@ class StandIn:
         self._document = document
         self._wrap = wrap
         self._remembers = remembers
+        self._mixture = mixture
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -123,7 +146,8 @@ class StandIn:
         self._thread.join(_START_SECONDS)
 
     async def _serve(self) -> None:
-        made = functools.partial(_Recorded, self.documents, self.questions) if self._remembers else Service
+        recorded = functools.partial(_Recorded, self.documents, self.questions, self._mixture)
+        made = recorded if self._remembers else Service
         service = made(
             boot_id=uuid.uuid4().hex,
             workshop=self._workshop,

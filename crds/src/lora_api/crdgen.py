@@ -64,6 +64,7 @@ KINDS = (
             _column("Source", ".status.summary.source"),
             _column("Replicas", ".status.summary.replicas"),
             _column("Adapters", ".status.summary.adapters"),
+            _column("Mixture", ".status.summary.mixture"),
             *_ENDING,
             _column("URL", ".status.url", wide=True),
         ),

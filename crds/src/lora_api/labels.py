@@ -28,8 +28,14 @@ TEMPLATE_HASH = f"{GROUP}/template-hash"
 So an unchanged child costs no API write.
 """
 
+MIXTURE = f"{GROUP}/mixture"
+"""On the pod template of a mixture: for which one, and which document, the pods were last replaced."""
+
 REFRESH = f"{GROUP}/refresh"
-"""On a LoRAAdapter, by the user: change the value to have its source resolved again (a moved branch, new files)."""
+"""By the user: change the value to have the source resolved again (a moved branch, new files).
+
+On a LoRAAdapter, or on a LoRAModel for the source of its mixture.
+"""
 
 
 def selector(model: str) -> dict[str, str]:

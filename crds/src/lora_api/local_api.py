@@ -11,10 +11,11 @@ that are not GET are refused unless the process was started to take changes.
 
 from enum import StrEnum
 
-from lora_api.runtime_api import AdapterFacts, AdapterReport, Capacity, WireModel
+from lora_api.runtime_api import AdapterFacts, AdapterReport, Capacity
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec
 from lora_api.v1alpha1.common import ModelSource
 from lora_api.v1alpha1.conditions import Reason
+from lora_api.wire import WireModel
 
 ADAPTERS_PATH = "/lora/v1/adapters"
 LOCAL_RESOLVE_PATH = "/lora/v1/resolve"

@@ -20,11 +20,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import FailFast, Field, model_validator
 
+from lora_api.mixture_api import MixtureReport, MixtureSpec
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_api.wire import Digest, Revision, WireModel
 
 DESIRED_PATH = "/v1/desired"
 INVENTORY_PATH = "/v1/inventory"
@@ -50,24 +51,8 @@ which works for other namespaces, too.
 MAX_NAMES = 65_536
 """Served names in one document or inventory."""
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[a-f0-9]{64}$")]
-Revision = Annotated[str, Field(pattern=r"^[a-f0-9]{8}$")]
-
 _Quick = FailFast()
 """Stops at the first wrong item: to describe millions of them takes a thousand times the memory of the message."""
-
-
-class WireModel(BaseModel):
-    """Base of every message: camelCase on the wire, frozen, tolerant of fields of a newer peer."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, use_attribute_docstrings=True
-    )
-
-    def canonical(self) -> bytes:
-        """The one byte string for this value: what is hashed and compared."""
-        value: Any = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 class Part(WireModel):
@@ -199,6 +184,8 @@ class Desired(WireModel):
     """Grows with each change; a pod refuses to go back."""
     adapters: Annotated[tuple[DesiredAdapter, ...], _Quick] = Field(default=(), max_length=MAX_NAMES)
     """Sorted by name. A served name that is missing here is unloaded."""
+    mixture: MixtureSpec | None = None
+    """What the pods serve as their model: an X-LoRA of the base model; None for the base model as it is."""
 
     @cached_property
     def etag(self) -> str:
@@ -213,7 +200,7 @@ class Desired(WireModel):
 
     def serves_as(self, other: "Desired") -> bool:
         """Whether both say the same of what is to be served, whatever they say of what is to be prepared."""
-        if len(self.adapters) != len(other.adapters):
+        if len(self.adapters) != len(other.adapters) or self.mixture != other.mixture:
             return False
         return all(
             mine is theirs or (mine.name, mine.uid, mine.serve) == (theirs.name, theirs.uid, theirs.serve)
@@ -222,7 +209,9 @@ class Desired(WireModel):
 
     def canonical(self) -> bytes:
         """See WireModel; put together from the bytes of the entries."""
-        return b'{"adapters":[%b],"sequence":%d}' % (b",".join(entry.written for entry in self.adapters), self.sequence)
+        mixture = b"" if self.mixture is None else b'"mixture":%b,' % self.mixture.canonical()
+        entries = b",".join(entry.written for entry in self.adapters)
+        return b'{"adapters":[%b],%b"sequence":%d}' % (entries, mixture, self.sequence)
 
     def packed(self, how_well: int = _PACKED_HOW_WELL) -> bytes:
         """The document as the ConfigMap holds it: gzip without a time stamp, so that equal documents are equal bytes."""
@@ -239,6 +228,7 @@ class Desired(WireModel):
             etag=self.etag,
             adapters=tuple(changed),
             removed=tuple(name for name in before if name not in after),
+            mixture=self.mixture,
         )
 
     def patched(self, patch: "DesiredPatch") -> "Desired":
@@ -251,7 +241,8 @@ class Desired(WireModel):
         for name in patch.removed:
             entries.pop(name, None)
         entries |= {entry.name: entry for entry in patch.adapters}
-        made = Desired(sequence=patch.sequence, adapters=tuple(entries[name] for name in sorted(entries)))
+        adapters = tuple(entries[name] for name in sorted(entries))
+        made = Desired(sequence=patch.sequence, adapters=adapters, mixture=patch.mixture)
         if made.etag != patch.etag:
             raise Mismatch(f"the patch is to make document {patch.etag}, and makes {made.etag} of {self.etag}")
         return made
@@ -284,6 +275,8 @@ class DesiredPatch(WireModel):
     """Entries that are new or other than before."""
     removed: Annotated[tuple[str, ...], _Quick] = ()
     """Served names that are in the earlier one only."""
+    mixture: MixtureSpec | None = None
+    """As in the later one."""
 
 
 class RevisionState(StrEnum):
@@ -363,6 +356,8 @@ class Inventory(WireModel):
     capacity: Capacity | None = None
     """None until the engine is there."""
     adapters: Annotated[tuple[AdapterReport, ...], _Quick] = Field(default=(), max_length=MAX_NAMES)
+    mixture: MixtureReport | None = None
+    """Of a pod that is to serve one."""
     since: int | None = None
     """When set, `adapters` has only what has changed after that version of the same boot."""
     gone: Annotated[tuple[str, ...], _Quick] = ()

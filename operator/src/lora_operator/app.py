@@ -29,6 +29,7 @@ from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.child_watch import ChildWatch
 from lora_operator.reconcile.doorbell import Doorbell
+from lora_operator.reconcile.experts import Experts
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.lately import Lately
@@ -97,11 +98,11 @@ async def _run(
         pushes = Pushes(admin, inventories, group.create_task, queue.ring)
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
         applied, freshness = Applied(), Freshness()
-        adapters = Adapters(kube, freshness)
+        adapters, experts = Adapters(kube, freshness), Experts(kube, lately)
         changes = Changes(clock, [metrics.arrived, *([traces.arrived] if traces else [])])
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
-            look=Look(kube, inventories, resolutions, applied, freshness, adapters, changes, lately),
+            look=Look(kube, inventories, resolutions, applied, freshness, adapters, changes, lately, experts),
             act=Act(kube, events, certificates, clock, pushes, resolutions, applied, lately, adapters, metrics),
             certificates=certificates,
             changes=changes,
@@ -139,7 +140,8 @@ async def _run(
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        await _kopf(config, kube, Doorbell(queue, freshness, lately, adapters, lambda: leader.leads), changes, stop)
+        bell = Doorbell(queue, freshness, lately, adapters, experts, lambda: leader.leads)
+        await _kopf(config, kube, bell, changes, stop)
         stop()
         if traces is not None:
             await asyncio.to_thread(traces.close)

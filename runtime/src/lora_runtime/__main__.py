@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings
 from lora_runtime.engine.vllm import worker
+from lora_runtime.mixture.vllm import worker as mixture_worker
 from lora_runtime.standalone import command, folders, instead_of_a_pod
 from lora_runtime.store.base_model import ensure_base
 
@@ -39,6 +40,7 @@ _FORGOTTEN = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 """For servers with several API processes; with it vLLM shows what lies in files there, and not what we know."""
 _SERVE = "serve"
 _PLUGINS = ("lora_runtime", "lora_runtime_cpu_kernels")
+_MIXTURE_PLUGINS = ("lora_runtime", "lora_runtime_mixture")
 
 
 def main() -> None:
@@ -65,11 +67,16 @@ def main() -> None:
     try:
         folder = asyncio.run(_base_folder(settings, running.expect_base))
         log.info("base model folder=%s", folder)
-        running.attach_base(load_base(folder))
+        running.attach_base(folder, load_base(folder))
     except BaseModelUnavailable as error:
         sys.exit(f"lora_runtime: no base model: {error}")
-    os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", "")))
-    serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags))
+    plugins, extension = _PLUGINS, worker.CLASS
+    if settings.mixture:
+        log.info("waiting for a mixture")
+        folder = running.service.first_mixture()
+        plugins, extension = _MIXTURE_PLUGINS, mixture_worker.CLASS
+    os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", ""), plugins))
+    serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags), extension)
 
 
 def _typed(arguments: list[str]) -> command.Command:
@@ -100,8 +107,15 @@ async def _base_folder(settings: Settings, expect: Callable[[int], None]) -> Pat
     )
 
 
-def serve_vllm(folder: Path, served_name: str, flags: list[str]) -> None:
-    """Runs vLLM's server in this process until it ends."""
+def serve_vllm(folder: Path, served_name: str, flags: list[str], extension: str) -> None:
+    """Runs vLLM's server in this process until it ends.
+
+    Args:
+        folder: of the model.
+        served_name: what clients call it.
+        flags: further ones.
+        extension: the class that is mixed into vLLM's workers.
+    """
     from vllm.entrypoints.launchers.api_server import entry
 
     sys.argv = [
@@ -112,15 +126,15 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str]) -> None:
         served_name,
         "--disable-fastapi-docs",
         "--worker-extension-cls",
-        worker.CLASS,
+        extension,
         *flags,
     ]
     entry.main()
 
 
-def _with_ours(plugins: str) -> str:
+def _with_ours(plugins: str, ours: Sequence[str] = _PLUGINS) -> str:
     """VLLM_PLUGINS lists all plugins that are let in: the platform's own, which the operator names, and ours."""
-    return ",".join(dict.fromkeys([*filter(None, plugins.split(",")), *_PLUGINS]))
+    return ",".join(dict.fromkeys([*filter(None, plugins.split(",")), *ours]))
 
 
 def _in_one_line(error: ValidationError) -> str:

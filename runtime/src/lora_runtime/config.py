@@ -44,5 +44,11 @@ class Settings(BaseSettings):
     """Largest adapter that is fetched, in bytes."""
     composition: Composition | None = None
     """What clients may compose in their requests, as JSON; unset: nothing."""
+    mixture: bool = False
+    """Whether the model is an X-LoRA of the base model, as the desired document says; there are no adapters beside it."""
+    drain_seconds: float = Field(default=60, gt=0)
+    """How long a change of the mixture waits for requests under way, while others wait for it."""
+    scalings_kept: int = Field(default=0, ge=0, le=1024)
+    """Of so many of the last requests, how much of each expert their tokens got; 0: of none, and nothing is spent on it."""
     egress: Egress = Egress()
     """Which servers the sources of adapters may lead to, as JSON."""

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from lora_runtime.config import Settings
 from lora_runtime.engine.protocol import Engine, NotServed
 from lora_runtime.http.admin import admin_app, admin_server
 from lora_runtime.metrics.runtime import Metrics
+from lora_runtime.mixing.loop import MixtureLoop
+from lora_runtime.mixing.making import MixtureMaker
 from lora_runtime.service import Service
 from lora_runtime.standalone.conclude import Limits
 from lora_runtime.standalone.declarations import Declarations
@@ -48,14 +51,20 @@ class Core:
     """Of a runtime without a cluster."""
     changes: Changes
     """Who may change these over HTTP."""
+    mixtures: MixtureMaker | None
+    """Of a pod whose model is a mixture."""
+    scalings_kept: int
+    """See Settings."""
 
     def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
         return (self.service if self.declarations is None else self.declarations).not_ready(name)
 
-    def attach_base(self, base: BaseModel) -> None:
-        """Any thread: the base model's modules and shapes are known."""
+    def attach_base(self, folder: Path, base: BaseModel) -> None:
+        """Any thread: the base model's files are there, and its modules and shapes are known."""
         self.loop.call_soon_threadsafe(self.workshop.set_base, base)
+        if self.mixtures is not None:
+            self.loop.call_soon_threadsafe(self.mixtures.set_base, folder, base)
 
     def expect_base(self, size_bytes: int) -> None:
         """Any thread: the base model takes so much of the volume, if not yet then soon."""
@@ -110,6 +119,7 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
     workshop = Workshop(store, settings.max_rank)
     # The registry that vLLM's /metrics shows.
     metrics = Metrics(settings.served_name, REGISTRY)
+    mixtures = MixtureMaker(store, scalings=settings.scalings_kept > 0) if settings.mixture else None
     service = Service(
         boot_id=uuid.uuid4().hex,
         workshop=workshop,
@@ -118,6 +128,7 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
         clock=time.monotonic,
         observer=metrics,
         composition=settings.composition,
+        mixtures=None if mixtures is None else functools.partial(_mixture_loop, mixtures, settings.drain_seconds),
     )
     metrics.read(
         service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit, lambda: store.fill
@@ -127,9 +138,15 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
     declarations = None if declared is None else Declarations(service, limits, declared, time.monotonic)
     await service.restore(settings.desired_file)
     keys, changes = settings.api_keys_file, Changes() if declared is None else declared.changes
-    started.set_result(Core(service, workshop, metrics, store, loop, keys, declarations, changes))
+    started.set_result(
+        Core(service, workshop, metrics, store, loop, keys, declarations, changes, mixtures, settings.scalings_kept)
+    )
     if declarations is not None:
         await declarations.run()
         return
     app = admin_app(service, metrics.lifecycle)
     await admin_server(app, settings.admin_host, settings.admin_port, settings.tls_dir).serve()
+
+
+def _mixture_loop(maker: MixtureMaker, drain_seconds: float, changed: Callable[[], None]) -> MixtureLoop:
+    return MixtureLoop(maker, changed, clock=time.monotonic, drain_seconds=drain_seconds)

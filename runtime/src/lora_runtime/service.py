@@ -29,6 +29,8 @@ from lora_runtime.composing import Wish
 from lora_runtime.compositions import Compositions
 from lora_runtime.engine.protocol import Engine, LoadedAdapter, NotServed, Tier
 from lora_runtime.kept_document import KeptDocument
+from lora_runtime.mixing.loop import MixtureLoop
+from lora_runtime.mixing.protocol import MixtureEngine
 from lora_runtime.observer import Nobody, Observer
 from lora_runtime.readiness import Readiness
 from lora_runtime.resolutions import Resolutions, Resolver
@@ -79,6 +81,7 @@ class Service:
         tidy_after_seconds: float = TIDY_AFTER_SECONDS,
         observer: Observer = Nobody(),  # noqa: B008  (holds nothing)
         composition: Composition | None = None,
+        mixtures: Callable[[Callable[[], None]], MixtureLoop] | None = None,
     ) -> None:
         """Must be called on the loop it will live on.
 
@@ -91,6 +94,7 @@ class Service:
             tidy_after_seconds: how long after a change files are collected.
             observer: told what happens to adapters.
             composition: what requests may compose; None: nothing.
+            mixtures: makes the loop of a pod whose model is a mixture, which calls back whenever its report differs.
         """
         self._observer = observer
         self._tidy_after_seconds = tidy_after_seconds
@@ -113,6 +117,9 @@ class Service:
         self._compositions = Compositions(
             composition, workshop, self._turn, clock, observer, served=self._serving, spawn=self._spawn
         )
+        self._mixture = None if mixtures is None else mixtures(self._changed)
+        if self._mixture is not None:
+            self._spawn(self._mixture.run())
         self._spawn(self._tidy())
 
     def attach_engine(self, engine: Engine) -> None:
@@ -125,6 +132,16 @@ class Service:
             self._changed()
 
         self._loop.call_soon_threadsafe(attach)
+
+    def attach_mixture(self, engine: MixtureEngine) -> None:
+        """Any thread: the engine serves the mixture that it was started with."""
+        assert self._mixture is not None  # noqa: S101  # or no such engine would have been started
+        self._loop.call_soon_threadsafe(self._mixture.attach, engine)
+
+    def first_mixture(self) -> Path:
+        """Another thread: waits until there is a folder to start the engine with."""
+        assert self._mixture is not None  # noqa: S101  # nobody else waits for one
+        return self._mixture.first.result()
 
     def tell_trouble(self, adapter: LoadedAdapter, message: str | None) -> None:
         """Any thread: an adapter in service could not be loaded for a request, or can again."""
@@ -164,9 +181,9 @@ class Service:
     def settled(self) -> bool:
         """Any thread: whether the pod may be ready.
 
-        True from when each adapter that was declared when the engine was there is served or has failed.
+        True from when each adapter that was declared when the engine was there is served or has failed, or the mixture is.
         """
-        return self._readiness.reached
+        return self._readiness.reached if self._mixture is None else self._mixture.settled
 
     @property
     def desired(self) -> Desired | None:
@@ -232,6 +249,7 @@ class Service:
             desired_etag=self._desired.etag if self._desired is not None else None,
             capacity=engine.result().capacity if engine.done() else None,
             adapters=tuple(loops[name].report() for name in names),
+            mixture=None if self._mixture is None else self._mixture.report(),
             since=earlier,
             gone=() if news is None else tuple(sorted(news.gone)),
         )
@@ -273,6 +291,8 @@ class Service:
         for name, loop in self._loops.items():
             loop.want(wanted.get(name))
             self._settle(name)
+        if self._mixture is not None:
+            self._mixture.want(document.mixture)
         self._await_all()
         log.info("desired sequence=%s etag=%s adapters=%s", document.sequence, document.etag, len(wanted))
         # Whoever sent it is told by the answer.
@@ -338,7 +358,10 @@ class Service:
         specs += self._compositions.specs
         for adapter in self._desired.adapters if self._desired is not None else ():
             specs += [spec for spec in (adapter.serve, adapter.prepare) if spec is not None]
-        return Needed(tuple(self._resolutions.digests), specs)
+        digests = tuple(self._resolutions.digests)
+        if self._mixture is None:
+            return Needed(digests, specs)
+        return Needed((*digests, *self._mixture.digests), specs, self._mixture.made)
 
     async def _tidy(self) -> None:
         while True:

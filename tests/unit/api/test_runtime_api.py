@@ -20,10 +20,10 @@ from lora_api.runtime_api import (
     RevisionReport,
     RevisionSpec,
     RevisionState,
-    WireModel,
 )
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
 from lora_api.v1alpha1.common import VolumeSource
+from lora_api.wire import WireModel
 
 
 def test_documents_are_told_apart_by_their_etag_and_a_copy_has_its_own() -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, WireModel
+from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
+from lora_api.wire import WireModel
 
 WIRE = Path(__file__).parent / "wire"
 ETAG = "0a1ada4aed77aaa1"

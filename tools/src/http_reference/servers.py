@@ -11,6 +11,7 @@ from lora_runtime.http.adapters import Local, adapters_router
 from lora_runtime.http.admin import admin_app
 from lora_runtime.http.changers import Changers
 from lora_runtime.http.ready import ready_router
+from lora_runtime.http.scalings import Ask, scalings_router
 from lora_runtime.http.tgi.routes import tgi_router
 from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.service import Service
@@ -24,6 +25,7 @@ def serving() -> Json:
     app = FastAPI()
     app.include_router(ready_router(bool))
     app.include_router(tgi_router(lambda: cast("Completions", None)))
+    app.include_router(scalings_router(0, lambda: cast("Ask", None)))
     app.include_router(adapters_router(cast("Local", None), Changers(Changes())))
     described = _whole(app.openapi())
     described["components"]["schemas"] |= _defined(TypeAdapter(Wish).json_schema(ref_template=_REFERENCE))

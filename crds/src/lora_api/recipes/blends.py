@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lora_api.recipes.outcome import Blocked
-from lora_api.runtime_api import AdapterFacts, BlendedPart, Digest, Part, Recipe
+from lora_api.runtime_api import AdapterFacts, BlendedPart, Part, Recipe
 from lora_api.v1alpha1.adapter import Blend, BlendMethod
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_api.wire import Digest
 
 Files = Mapping[Digest, AdapterFacts]
 AnyPart = Part | BlendedPart

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     CREDENTIALS_NOT_MOUNTED = "CredentialsNotMounted"
     VOLUME_NOT_MOUNTED = "VolumeNotMounted"
     SOURCE_FORBIDDEN = "SourceForbidden"
+    MODEL_IS_MIXTURE = "ModelIsMixture"
 
     # LoRAAdapter, Fetched
     FETCHING = "Fetching"

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from lora_api.egress import HostPattern, is_named
 from lora_api.v1alpha1 import common
+from lora_api.v1alpha1.mixture import Mixture, MixtureStatus
 
 _OPEN_OBJECT: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -27,6 +28,14 @@ def _abbreviations(flag: str) -> str:
 
 
 _OWNED = "|".join(map(_abbreviations, OWNED_FLAGS))
+
+FLAGS_AGAINST_A_MIXTURE = (
+    "--pipeline-parallel-size", "-pp", "--speculative-config", "-sc", "--spec-method", "--spec-model", "--spec-tokens",
+    "--quantization", "-q", "--quantization-config", "--kv-transfer-config",
+)  # fmt: skip
+"""vLLM flags for what an X-LoRA's engine refuses at its start."""
+
+_AGAINST_A_MIXTURE = "|".join(map(_abbreviations, FLAGS_AGAINST_A_MIXTURE))
 
 
 class AcceleratorType(StrEnum):
@@ -243,6 +252,21 @@ class Cache(common.ApiModel):
 class LoRAModelSpec(common.ApiModel):
     """What the user wishes."""
 
+    model_config = ConfigDict(
+        json_schema_extra=common.cel(
+            (
+                "!has(self.mixture) || !self.engine.extraArgs.exists(arg, "
+                f"arg.replace('_', '-').matches('^({_AGAINST_A_MIXTURE})([=.].*)?$'))",
+                "engine.extraArgs must not ask for pipeline parallelism, speculative decoding, quantization or KV transfer "
+                "together with mixture, abbreviated or not",
+            ),
+            (
+                "!has(self.mixture) || !has(self.adapters.composition)",
+                "adapters.composition may not be set together with mixture: there are no adapters beside it",
+            ),
+        )
+    )
+
     source: common.ModelSource = Field(description="Where the base model's files come from.")
     served_name: common.ServedName | None = Field(
         default=None, description="What clients put in `model=` for the plain base model; metadata.name when unset."
@@ -258,6 +282,13 @@ class LoRAModelSpec(common.ApiModel):
     engine: Engine = Field(default=Engine(), description="How vLLM is started. A change restarts the pods, one by one.")
     adapters: AdapterLimits = Field(
         default=AdapterLimits(), description="Room for adapters in each pod. A change restarts the pods, one by one."
+    )
+    mixture: Mixture | None = Field(
+        default=None,
+        description=(
+            "Serves an X-LoRA of the base model instead of the base model and adapters beside it: adapters as experts, mixed "
+            "anew for each token. LoRAAdapters that name this model are not accepted."
+        ),
     )
     credentials: tuple[CredentialsEntry, ...] = Field(
         default=(),
@@ -323,6 +354,9 @@ class ModelSummary(common.ApiModel):
     source: str = Field(default="", max_length=1024, description="The source in one line.")
     replicas: str = Field(default="", max_length=32, description="Ready pods out of wanted ones.")
     adapters: str = Field(default="", max_length=32, description="Ready adapters out of declared ones.")
+    mixture: str = Field(
+        default="", max_length=64, description="Experts of an X-LoRA, and whether its classifier is trained."
+    )
 
 
 class LoRAModelStatus(common.ApiModel):
@@ -342,6 +376,7 @@ class LoRAModelStatus(common.ApiModel):
     capacity: ModelCapacity | None = Field(
         default=None, description="Room for adapters in each pod; unset while no pod serves."
     )
+    mixture: MixtureStatus | None = Field(default=None, description="Of an X-LoRA; unset without spec.mixture.")
     url: str = Field(
         default="", max_length=1024, description="Where the OpenAI-compatible API answers inside the cluster."
     )

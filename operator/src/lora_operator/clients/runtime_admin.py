@@ -13,7 +13,8 @@ import httpx
 from pydantic import ValidationError
 
 from lora_api import runtime_api
-from lora_api.runtime_api import Desired, DesiredPatch, Inventory, ResolveRequest, ResolveResponse, WireModel
+from lora_api.runtime_api import Desired, DesiredPatch, Inventory, ResolveRequest, ResolveResponse
+from lora_api.wire import WireModel
 from lora_operator.clients.bounded import BoundedTransport
 from lora_operator.domain.observed import Unreachable
 

@@ -81,13 +81,22 @@ def rejections(snapshot: Snapshot, policy: Policy) -> Mapping[str, Rejected]:
             "spec.modelRef is misspelled, which cannot be changed, delete the LoRAAdapter and create it with the right one",
         )
         return {adapter.meta.uid: missing for adapter in snapshot.adapters}
+    if model.spec.mixture is not None:
+        barred = Rejected(
+            Reason.MODEL_IS_MIXTURE,
+            f"LoRAModel {model.meta.name} is an X-LoRA (spec.mixture), which serves no adapters by themselves; create the "
+            "LoRAAdapter for a plain LoRAModel of the same base model, and name it in spec.mixture.experts if it is to be "
+            "one of the experts",
+        )
+        return {adapter.meta.uid: barred for adapter in snapshot.adapters}
     # Whatever else is wrong with it, the oldest object that claims a name has it.
     oldest_first = sorted(snapshot.adapters, key=lambda a: (a.meta.created, a.meta.uid))
     base = model.spec.served_name or model.meta.name
-    return side_by_side.rejections(oldest_first, base, lambda spec: _source_rejection(spec.source, model, policy))
+    return side_by_side.rejections(oldest_first, base, lambda spec: source_rejection(spec.source, model, policy))
 
 
-def _source_rejection(source: AdapterSource | None, model: ObservedModel, policy: Policy) -> Rejected | None:
+def source_rejection(source: AdapterSource | None, model: ObservedModel, policy: Policy) -> Rejected | None:
+    """Why the pods of the model may not fetch from there, or None."""
     if source is None:
         return None
     if source.volume is not None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from lora_api.mixture_api import MixtureSpec
 from lora_api.recipes import revisions
 from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts, Desired, DesiredAdapter
@@ -35,7 +36,13 @@ class Conclusions:
 
 
 def conclude(
-    snapshot: Snapshot, policy: acceptance.Policy, now: datetime, earlier: Memo, *, hands_off: bool
+    snapshot: Snapshot,
+    policy: acceptance.Policy,
+    now: datetime,
+    earlier: Memo,
+    *,
+    hands_off: bool,
+    mixture: MixtureSpec | None = None,
 ) -> Conclusions:
     """Concludes; what `earlier` has of adapters that nothing has happened to is taken as it is.
 
@@ -45,6 +52,7 @@ def conclude(
         now: the time, aware.
         earlier: what the last pass handed over.
         hands_off: whether the model may have no document.
+        mixture: what the pods are to serve as their model.
     """
     wishes = memo.wishes(snapshot, policy)
     same = earlier.wishes is not None and wishes.same(earlier.wishes)
@@ -58,7 +66,9 @@ def conclude(
         known = _known(snapshot, rejections, before)
         outcomes = revisions.outcomes(snapshot.adapters, rejections, known, max_rank, before)
         if not hands_off:
-            document = rollout.next_desired(snapshot.desired, snapshot.adapters, outcomes, snapshot.pods, before)
+            document = rollout.next_desired(
+                snapshot.desired, snapshot.adapters, outcomes, snapshot.pods, before, mixture
+            )
     entries = {} if document is None else {entry.uid: entry for entry in document.adapters}
     seen = _Seen(snapshot, known, outcomes, entries, rejections, max_rank, before)
     serving = replicas.serving_replicas(snapshot.pods)

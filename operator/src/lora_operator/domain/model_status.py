@@ -10,8 +10,9 @@ from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.common import ConditionStatus
 from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus, ModelSummary
-from lora_operator.domain import conditions, memory, render
+from lora_operator.domain import conditions, memory, mixture_status, render
 from lora_operator.domain.conditions import Verdict
+from lora_operator.domain.mixture_status import Delivery
 from lora_operator.domain.observed import ObservedDeployment, ObservedModel, ObservedPod
 
 _GRAVEST_FIRST = (
@@ -35,6 +36,8 @@ class Rollout:
     pods: tuple[ObservedPod, ...]
     up_to_date: bool
     """The Deployment in the cluster is the one that this generation asks for."""
+    mixture: Delivery | None = None
+    """Of an X-LoRA."""
 
 
 def status_of(rollout: Rollout, adapters: Iterable[LoRAAdapterStatus], now: datetime) -> LoRAModelStatus:
@@ -42,6 +45,7 @@ def status_of(rollout: Rollout, adapters: Iterable[LoRAAdapterStatus], now: date
     model, deployment = rollout.model, rollout.deployment
     ready = [conditions.is_true(status.conditions, AdapterCondition.READY) for status in adapters]
     ready_replicas = 0 if deployment is None else deployment.ready
+    mixture = None if rollout.mixture is None else rollout.mixture.status()
     verdicts = (_accepted(rollout), _available(rollout), _ready(rollout))
     return LoRAModelStatus(
         conditions=conditions.with_verdicts(model.status.conditions, verdicts, model.meta.generation, now),
@@ -52,11 +56,13 @@ def status_of(rollout: Rollout, adapters: Iterable[LoRAAdapterStatus], now: date
         adapters=len(ready),
         ready_adapters=sum(ready),
         capacity=memory.of_model(rollout.pods),
+        mixture=mixture,
         url=f"http://{model.meta.name}.{model.meta.namespace}.svc:{render.SERVING_PORT}/v1",
         summary=ModelSummary(
             source=conditions.cut(model.spec.source.describe(), 1024),
             replicas=f"{ready_replicas}/{model.spec.replicas}",
             adapters=f"{sum(ready)}/{len(ready)}",
+            mixture="" if mixture is None else mixture_status.summary(mixture),
         ),
     )
 
@@ -87,11 +93,18 @@ def _ready(rollout: Rollout) -> Verdict:
         and deployment.observed_generation >= deployment.generation
         and deployment.replicas == deployment.updated == deployment.ready == wanted > 0
         and sum(pod.serves for pod in rollout.pods) >= wanted
+        and (rollout.mixture is None or rollout.mixture.is_everywhere)
     ):
-        message = f"{wanted}/{wanted} pods serve"
+        message = "; ".join(filter(None, (f"{wanted}/{wanted} pods serve", _of_mixture(rollout))))
         return Verdict(ModelCondition.READY, ConditionStatus.TRUE, Reason.SERVING, message)
     reason, message = _obstacle(rollout)
     return Verdict(ModelCondition.READY, ConditionStatus.FALSE, reason, message)
+
+
+def _of_mixture(rollout: Rollout) -> str:
+    if rollout.mixture is None:
+        return ""
+    return "; ".join(filter(None, (f"mixture {rollout.mixture.serving}", rollout.mixture.note())))
 
 
 def _obstacle(rollout: Rollout) -> tuple[Reason, str]:
@@ -104,11 +117,16 @@ def _obstacle(rollout: Rollout) -> tuple[Reason, str]:
     problem = _gravest_problem(rollout.pods)
     if problem is not None:
         return problem
+    mixed = rollout.mixture
+    if mixed is not None and (wrong := mixed.hard_obstacle()) is not None:
+        return wrong
     serving = sum(pod.serves for pod in rollout.pods)
     deployment = rollout.deployment
     updated = 0 if deployment is None or not rollout.up_to_date else deployment.updated
     if serving and (updated < wanted or (deployment is not None and deployment.replicas > wanted)):
         return Reason.ROLLING_OUT, f"{updated} of {wanted} pods run the wanted template; {serving} serve"
+    if mixed is not None and (late := mixed.soft_obstacle()) is not None:
+        return late
     return Reason.MODEL_LOADING, f"{serving} of {wanted} pods serve; the others are starting or load the model"
 
 

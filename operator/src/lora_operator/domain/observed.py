@@ -68,6 +68,15 @@ class ObservedAdapter:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedExpert:
+    """A LoRAAdapter that a mixture names."""
+
+    adapter: ObservedAdapter
+    model: ObservedModel | None
+    """The one that serves it by itself; None when there is none of that name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unreachable:
     """A pod whose admin port does not answer."""
 
@@ -97,6 +106,8 @@ class ObservedPod:
     created: datetime
     inventory: Inventory | Unreachable
     problem: PodProblem | None = None
+    mixture_mark: str | None = None
+    """See ObservedDeployment; of the template that it was made from."""
 
     @property
     def serves(self) -> bool:
@@ -114,6 +125,8 @@ class ObservedDeployment:
     """Pods that exist."""
     updated: int
     ready: int
+    mixture_mark: str | None = None
+    """What its template says in the annotation `labels.MIXTURE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +160,8 @@ class Snapshot:
     model: ObservedModel | None
     adapters: tuple[ObservedAdapter, ...]
     """All LoRAAdapters whose modelRef names this model."""
+    experts: Mapping[str, ObservedExpert] = field(default_factory=dict)
+    """Those of the LoRAAdapters that spec.mixture names which exist, by name."""
     pods: tuple[ObservedPod, ...] = ()
     deployment: ObservedDeployment | None = None
     desired: Desired | None = None

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from lora_api import labels
+from lora_api.mixture_api import MixtureSpec
 from lora_api.recipes.outcome import Blocked, Rejected
 from lora_api.runtime_api import AdapterFacts, Desired
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
@@ -14,6 +15,7 @@ from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import (
     acceptance,
     adapter_status,
+    mixtures,
     model_status,
     polling,
     render,
@@ -36,6 +38,7 @@ from lora_operator.domain.actions import (
 )
 from lora_operator.domain.conclusions import Conclusions, conclude
 from lora_operator.domain.memo import NOTHING, Memo
+from lora_operator.domain.mixture_status import Delivery
 from lora_operator.domain.observed import ObservedAdapter, Snapshot, Unreachable
 
 Manifest = Mapping[str, Any]
@@ -79,16 +82,20 @@ def make_plan(
             compared; `now` if it is the same.
     """
     clock = _Clock(now, steady or now)
+    mixture = mixtures.outcome_of(snapshot, policy)
     barred = acceptance.model_rejection(snapshot, policy, render_error)
     applied = () if snapshot.model is None or barred is not None else tuple(_applied(snapshot, children))
     refused = _refused(snapshot, applied)
     rejected = barred or acceptance.model_rejection(snapshot, policy, refused)
     hands_off = rejected is not None and rejected.reason in _HANDS_OFF
-    concluded = conclude(snapshot, policy, now, memo, hands_off=hands_off)
+    mixed = mixtures.in_document(mixture, snapshot.desired)
+    concluded = conclude(snapshot, policy, now, memo, hands_off=hands_off, mixture=mixed)
     unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
     known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
     statuses, settled_at = _told_of(snapshot, concluded.statuses, clock.steady)
-    of_model = _model_status(snapshot, rejected, applied, statuses, now)
+    # Pods that serve the mixture before are scaled, and get their certificates, whatever the wanted one lacks.
+    told_of = rejected or (mixture if isinstance(mixture, Rejected) else None)
+    of_model = _model_status(snapshot, told_of, applied, statuses, now, _delivery(snapshot, mixture, mixed))
     # An operator that has just started must not take back what is true before it has heard of it.
     reports = () if _unheard(snapshot) else _reports(snapshot, statuses, of_model)
     told, waiting = _told_now(reports, untold, clock.steady)
@@ -229,12 +236,19 @@ def _told_now(
     return told, waiting
 
 
+def _delivery(snapshot: Snapshot, outcome: mixtures.Outcome | None, wanted: MixtureSpec | None) -> Delivery | None:
+    if snapshot.model is None or outcome is None:
+        return None
+    return Delivery(snapshot.model, outcome, wanted, snapshot.pods)
+
+
 def _model_status(
     snapshot: Snapshot,
     rejected: Rejected | None,
     applied: tuple[ApplyChild, ...],
     adapters: Mapping[str, LoRAAdapterStatus],
     now: datetime,
+    mixture: Delivery | None,
 ) -> LoRAModelStatus | None:
     if snapshot.model is None:
         return None
@@ -244,6 +258,7 @@ def _model_status(
         deployment=snapshot.deployment,
         pods=snapshot.pods,
         up_to_date=not any(child.manifest["kind"] == "Deployment" for child in applied),
+        mixture=mixture,
     )
     return model_status.status_of(seen, adapters.values(), now)
 

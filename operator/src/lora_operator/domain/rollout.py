@@ -6,6 +6,7 @@ its engine, or, with the strategy Rolling, one of them.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from lora_api.mixture_api import MixtureSpec
 from lora_api.recipes.outcome import Outcome, Rejected, Wanted
 from lora_api.runtime_api import Desired, DesiredAdapter, RevisionSpec, RevisionState
 from lora_api.v1alpha1.adapter import UpdateStrategy
@@ -17,6 +18,9 @@ from lora_operator.domain.replicas import Replica, serving_replicas
 _SAID = 10
 """So many changes of a document are said in words."""
 _IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
+
+_NAMELESS = frozenset({Reason.NAME_CONFLICT, Reason.MODEL_IS_MIXTURE})
+"""Adapters that are rejected for one of these are not so much as declared to the pods."""
 
 _ENOUGH: Mapping[UpdateStrategy, Callable[[Iterable[bool]], bool]] = {
     UpdateStrategy.TOGETHER: all,
@@ -32,6 +36,7 @@ def next_desired(
     outcomes: Mapping[str, Outcome],
     pods: tuple[ObservedPod, ...],
     at_rest: Mapping[str, AtRest] | None = None,
+    mixture: MixtureSpec | None = None,
 ) -> Desired:
     """The document that should be in force now; `previous` itself when nothing changes.
 
@@ -52,14 +57,15 @@ def next_desired(
         if old is not None and same is not None and same.entry is old and same.outcome is outcome:
             entries.append(old)
             continue
-        if isinstance(outcome, Rejected) and outcome.reason is Reason.NAME_CONFLICT:
+        if isinstance(outcome, Rejected) and outcome.reason in _NAMELESS:
             continue
         entry = _entry(adapter, outcome, old, replicas, heard, ahead)
         entries.append(old if old is not None and entry == old else entry)
     wanted = tuple(sorted(entries, key=lambda entry: entry.name))
-    if previous is not None and wanted == previous.adapters and not _pods_know_other(previous, pods):
+    stays = previous is not None and (wanted, mixture) == (previous.adapters, previous.mixture)
+    if previous is not None and stays and not _pods_know_other(previous, pods):
         return previous
-    return Desired(sequence=_newest_sequence(previous, pods) + 1, adapters=wanted)
+    return Desired(sequence=_newest_sequence(previous, pods) + 1, adapters=wanted, mixture=mixture)
 
 
 def changes(previous: Desired | None, document: Desired) -> str:
@@ -139,6 +145,10 @@ def _pods_know_other(previous: Desired, pods: tuple[ObservedPod, ...]) -> bool:
 
 
 def _changes(previous: Desired, document: Desired) -> Iterator[str]:
+    if document.mixture is None and previous.mixture is not None:
+        yield "no mixture any more"
+    elif document.mixture is not None and document.mixture != previous.mixture:
+        yield f"mixture: serve {document.mixture.revision}"
     before = {entry.name: entry for entry in previous.adapters}
     after = {entry.name: entry for entry in document.adapters}
     for name in sorted(before.keys() | after.keys()):

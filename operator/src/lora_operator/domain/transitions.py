@@ -20,7 +20,16 @@ _OBSTACLES = {
     Reason.VERIFY_FAILED: "AdapterVerifyFailed",
 }
 
-_EXPECTED = frozenset({Reason.ROLLING_OUT, Reason.MODEL_LOADING, Reason.SCALED_TO_ZERO})
+_EXPECTED = frozenset(
+    {
+        Reason.ROLLING_OUT,
+        Reason.MODEL_LOADING,
+        Reason.SCALED_TO_ZERO,
+        Reason.MEMBER_NOT_READY,
+        Reason.FETCHING,
+        Reason.LOADING,
+    }
+)
 """A model that is not ready for one of these reasons needs nobody's help."""
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lora_api.v1alpha1.adapter import LoRAAdapter
+from lora_api.v1alpha1.model import LoRAModel
 from lora_operator.domain.observed import ModelKey
 from lora_operator.reconcile.adapters import Adapters
+from lora_operator.reconcile.experts import Experts
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.queue import KeyedQueue
@@ -25,6 +27,7 @@ class Doorbell:
         freshness: Freshness,
         lately: Lately,
         adapters: Adapters,
+        experts: Experts,
         at_work: Callable[[], bool],
     ) -> None:
         self._at_work = at_work
@@ -32,6 +35,7 @@ class Doorbell:
         self._freshness = freshness
         self._lately = lately
         self._adapters = adapters
+        self._experts = experts
 
     def ring(self, namespace: str | None, model: str | None, kind: str, version: str | None) -> None:
         """Asks for a pass over the model, because an object of this kind was seen at this resource version.
@@ -43,12 +47,15 @@ class Doorbell:
             self._lately.doubt(ModelKey(namespace, model), kind)
             if self.at_work:
                 self._queue.ring(ModelKey(namespace, model))
+            if kind == LoRAModel.kind:
+                self._ring_all(self._experts.concerned_by_model(namespace, model))
 
     def adapter(self, stored: Mapping[str, Any], event: str | None) -> None:
         """A LoRAAdapter was seen, which spares its model a look at all of them."""
         self._adapters.seen(stored, event)
         metadata, model = stored["metadata"], stored["spec"]["modelRef"]["name"]
         self._freshness.note(LoRAAdapter.kind, metadata["resourceVersion"])
+        self._ring_all(self._experts.concerned_by_adapter(metadata["namespace"], metadata["name"]))
         if not self.at_work:
             return
         if event is None:
@@ -56,6 +63,11 @@ class Doorbell:
             self._queue.ring_in(ModelKey(metadata["namespace"], model), _TOGETHER_SECONDS)
         else:
             self._queue.ring(ModelKey(metadata["namespace"], model))
+
+    def _ring_all(self, keys: tuple[ModelKey, ...]) -> None:
+        if self.at_work:
+            for key in keys:
+                self._queue.ring(key)
 
     @property
     def at_work(self) -> bool:

@@ -19,6 +19,7 @@ from lora_operator.reconcile import reading
 from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied, Seen
 from lora_operator.reconcile.changes import Changes
+from lora_operator.reconcile.experts import Experts
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.lately import Lately
@@ -40,8 +41,10 @@ class Look:
         adapters: Adapters,
         changes: Changes,
         lately: Lately,
+        experts: Experts,
     ) -> None:
         self._kube = kube
+        self._experts = experts
         self._adapters = adapters
         self._inventories = inventories
         self._resolutions = resolutions
@@ -68,6 +71,7 @@ class Look:
             self._inventories.watch(key, ())
             self._applied.forget(key)
             self._lately.doubt(key)
+            self._experts.forget(key)
             if not observed_adapters:
                 self._adapters.forget(key)
             return Snapshot(key=key, model=None, adapters=observed_adapters)
@@ -80,10 +84,12 @@ class Look:
         if conflicting:
             self._applied.forget(key)
         own = {child: stored for child, stored in children.items() if child not in conflicting}
+        observed = reading.read_model(model)
         return Snapshot(
             key=key,
-            model=reading.read_model(model),
+            model=observed,
             adapters=observed_adapters,
+            experts=await self._experts.of(key, observed),
             pods=self._pods(key, pods),
             deployment=reading.read_deployment(deployment) if deployment is not None and not conflicting else None,
             desired=seen.desired if not conflicting else None,

@@ -8,7 +8,7 @@ from datetime import datetime
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.kube import KubeError
 from lora_operator.clients.metrics import Metrics, PassOutcome, PassStage
-from lora_operator.domain import acceptance, plan, render
+from lora_operator.domain import acceptance, mixtures, plan, render
 from lora_operator.domain.actions import Plan
 from lora_operator.domain.changes import Pass
 from lora_operator.domain.observed import ModelKey, Snapshot
@@ -83,7 +83,8 @@ class ModelPass:
         children: tuple[render.Manifest, ...] = ()
         render_error = None
         try:
-            children = render.children(model, self.config)
+            mark = mixtures.template_mark(snapshot, mixtures.outcome_of(snapshot, self.policy))
+            children = render.children(model, self.config, mark)
         except render.RenderError as error:
             render_error = str(error)
         return plan.make_plan(

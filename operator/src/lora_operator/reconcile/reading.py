@@ -64,13 +64,14 @@ def read_adapter(stored: Object, before: ObservedAdapter | None = None) -> Obser
 
 def read_deployment(stored: Object) -> ObservedDeployment:
     """The Deployment's generation and counts."""
-    status = stored.get("status") or {}
+    status, template = stored.get("status") or {}, stored["spec"]["template"]
     return ObservedDeployment(
         generation=stored["metadata"]["generation"],
         observed_generation=status.get("observedGeneration", 0),
         replicas=status.get("replicas", 0),
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
+        mixture_mark=_mixture_mark(template),
     )
 
 
@@ -115,7 +116,14 @@ def read_pod(pod: Object, inventory: Inventory | Unreachable) -> ObservedPod:
         created=datetime.fromisoformat(meta["creationTimestamp"]),
         inventory=inventory,
         problem=pod_problem(pod),
+        mixture_mark=_mixture_mark(pod),
     )
+
+
+def _mixture_mark(pod: Object) -> str | None:
+    """Of a pod, or of the template of one."""
+    found: str | None = ((pod.get("metadata") or {}).get("annotations") or {}).get(labels.MIXTURE)
+    return found
 
 
 def applied_hash(child: Object) -> str:

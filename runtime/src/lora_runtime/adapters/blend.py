@@ -12,9 +12,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from lora_api.runtime_api import BlendedPart, Digest, Part, Recipe, RevisionSpec
+from lora_api.runtime_api import BlendedPart, Part, Recipe, RevisionSpec
 from lora_api.v1alpha1.adapter import BlendMethod, Precision
 from lora_api.v1alpha1.conditions import Reason
+from lora_api.wire import Digest
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, Refused, incompatible
 from lora_runtime.adapters.factors import Energy, Factors, concat, merge, seed_of, svd
 from lora_runtime.adapters.inspect import Inspection

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lora_api.runtime_api import Digest, Part, Recipe
+from lora_api.runtime_api import Part, Recipe
 from lora_api.v1alpha1.conditions import Reason
+from lora_api.wire import Digest
 from lora_runtime.adapters.base import BaseModel
 from lora_runtime.adapters.errors import Refused, incompatible, shown, unsupported
 from lora_runtime.adapters.header import Shape

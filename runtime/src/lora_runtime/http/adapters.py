@@ -8,9 +8,10 @@ from pydantic_core import from_json
 
 from lora_api.error_codes import ErrorCode
 from lora_api.local_api import ADAPTERS_PATH, LOCAL_RESOLVE_PATH, DeclaredBy, LocalAdapter, LocalState
-from lora_api.runtime_api import MAX_WAIT_SECONDS, ResolveRequest, ResolveResponse, WireModel
+from lora_api.runtime_api import MAX_WAIT_SECONDS, ResolveRequest, ResolveResponse
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec
 from lora_api.v1alpha1.common import ServedName
+from lora_api.wire import WireModel
 from lora_runtime.http.bodies import read_body
 from lora_runtime.http.changers import Changers
 from lora_runtime.http.described import takes

@@ -26,8 +26,8 @@ from lora_api.runtime_api import (
     Mismatch,
     ResolveRequest,
     ResolveResponse,
-    WireModel,
 )  # fmt: skip
+from lora_api.wire import WireModel
 from lora_runtime.http.bodies import read_body
 from lora_runtime.http.counted import Counted
 from lora_runtime.http.described import takes

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.base import BaseModel
@@ -10,7 +12,7 @@ from lora_runtime.adapters.compatibility import validate
 from lora_runtime.adapters.errors import incompatible, malformed, shown, unsupported
 from lora_runtime.adapters.inspect import Inspection
 from lora_runtime.adapters.tensors import open_tensors
-from lora_runtime.mixture.checkpoint import read_checkpoint
+from lora_runtime.mixture.checkpoint import options_of, read_checkpoint
 from lora_runtime.mixture.classifier import Linear, shape_of, untrained
 from lora_runtime.mixture.options import Options
 from lora_runtime.mixture.package import ARCHITECTURES, MODEL_CONFIG, Effect, Mixture
@@ -21,24 +23,50 @@ MAX_RANK = 512
 """Of an expert; as vLLM's own bound for adapters."""
 
 
-def from_checkpoint(folder: Path, base: BaseModel) -> Mixture:
+def from_checkpoint(
+    folder: Path,
+    base: BaseModel,
+    replaced: Mapping[str, Any] = MappingProxyType({}),
+    experts: Sequence[Path] | None = None,
+) -> Mixture:
     """A trained X-LoRA, as PEFT saved it.
+
+    Args:
+        folder: With its configuration and classifier.
+        base: What it was trained on.
+        replaced: Options, by PEFT's names, that replace the checkpoint's.
+        experts: Their folders in order; 0, 1, … inside of `folder` when unset.
 
     Raises:
         Refused: it cannot be served on this base model; says why.
     """
-    checkpoint = read_checkpoint(folder)
-    experts = {place.name: place for place in checkpoint.experts}
-    return _assembled(base, checkpoint.options, experts, checkpoint.classifier)
+    checkpoint = read_checkpoint(folder, experts)
+    named = {str(number): place for number, place in enumerate(checkpoint.experts)}
+    options = options_of({**checkpoint.options.model_dump(), **replaced})
+    return _assembled(base, options, named, checkpoint.classifier)
 
 
-def from_adapters(experts: Mapping[str, Path], options: Options, base: BaseModel, *, seed: int = 0) -> Mixture:
+def from_adapters(
+    experts: Mapping[str, Path],
+    options: Options,
+    base: BaseModel,
+    *,
+    seed: int = 0,
+    weights: Mapping[str, float] = MappingProxyType({}),
+) -> Mixture:
     """Adapters by name, in order, with a classifier that has learnt nothing: to be trained, or to try what it costs.
+
+    Args:
+        experts: Folders by name.
+        options: With the shape of the classifier.
+        base: What they were trained on.
+        seed: Of the classifier.
+        weights: Scale the effects of experts; 1 where unset.
 
     Raises:
         Refused: they cannot be served on this base model; says why.
     """
-    return _assembled(base, options, experts, None, seed)
+    return _assembled(base, options, experts, None, seed, weights)
 
 
 def check_base(folder: Path) -> None:
@@ -62,6 +90,7 @@ def _assembled(
     experts: Mapping[str, Path],
     classifier: Sequence[Linear] | None,
     seed: int = 0,
+    weights: Mapping[str, float] = MappingProxyType({}),
 ) -> Mixture:
     if options.top_k_lora is not None and options.top_k_lora > len(experts):
         raise malformed(f"top_k_lora is {options.top_k_lora}, but there are {len(experts)} experts")
@@ -93,7 +122,7 @@ def _assembled(
         with open_tensors(place) as tensors:
             for module in inspected[name].modules:
                 a, b = tensors.read(module, "A").float(), tensors.read(module, "B").float()
-                effects[module.name, number] = Effect(a, b * module.scaling)
+                effects[module.name, number] = Effect(a, b * (module.scaling * weights.get(name, 1.0)))
     return Mixture(options, tuple(experts), layers, made, effects, trained=classifier is not None)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,30 +46,39 @@ class Checkpoint:
     """Folders of LoRA adapters, in the order that the classifier knows them by."""
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
+def read_checkpoint(folder: Path, experts: Sequence[Path] | None = None) -> Checkpoint:
     """Reads it, and makes sure that nothing of it was lost.
+
+    Args:
+        folder: With its configuration and classifier.
+        experts: Their folders in order; 0, 1, … inside of `folder` when unset.
 
     Raises:
         Refused: it is no X-LoRA, is malformed, or has lost its classifier or an expert.
     """
-    problem = incomplete(f"folder {folder.name}", list_files(folder))
-    if problem is not None:
-        raise problem
-    raw = _config(folder / CONFIG_FILE)
+    raw = _raw(folder)
     options = options_of(raw)
-    adapters = raw.get("adapters")
-    if not isinstance(adapters, dict) or not 0 < len(adapters) <= _EXPERTS_AT_MOST:
-        raise malformed(f"{CONFIG_FILE} must name 1 to {_EXPERTS_AT_MOST} experts in adapters")
-    experts = tuple(folder / str(number) for number in range(len(adapters)))
+    count = _count(raw)
+    if experts is None:
+        experts = tuple(folder / str(number) for number in range(count))
     if missing := [place.name for place in experts if not place.is_dir()]:
         raise malformed(
-            f"{CONFIG_FILE} names {len(adapters)} experts, but there is no folder {', '.join(missing[:_NAMED_AT_MOST])} "
+            f"{CONFIG_FILE} names {count} experts, but there is no folder {', '.join(missing[:_NAMED_AT_MOST])} "
             f"beside it; put the adapter that it was trained with as expert n into the folder n"
         )
-    for place in experts:
-        _refuse_if_cut(place)
+    for number, place in enumerate(experts):
+        _refuse_if_cut(place, number)
     header = read_header(folder / TENSORS_FILE, _LIMITS.max_header_bytes)
-    return Checkpoint(options, _classifier(folder / TENSORS_FILE, header, options, len(adapters)), experts)
+    return Checkpoint(options, _classifier(folder / TENSORS_FILE, header, options, count), tuple(experts))
+
+
+def count_experts(folder: Path) -> int:
+    """How many experts belong to the configuration and classifier in a folder; they need not be there yet.
+
+    Raises:
+        Refused: it is no X-LoRA, or is malformed.
+    """
+    return _count(_raw(folder))
 
 
 def options_of(raw: Mapping[str, Any]) -> Options:
@@ -84,6 +93,20 @@ def options_of(raw: Mapping[str, Any]) -> Options:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise malformed(f"{CONFIG_FILE} has a bad value for {shown(field)}: {shown(first['msg'])}") from error
+
+
+def _raw(folder: Path) -> dict[str, Any]:
+    problem = incomplete(f"folder {folder.name}", list_files(folder))
+    if problem is not None:
+        raise problem
+    return _config(folder / CONFIG_FILE)
+
+
+def _count(raw: Mapping[str, Any]) -> int:
+    adapters = raw.get("adapters")
+    if not isinstance(adapters, dict) or not 0 < len(adapters) <= _EXPERTS_AT_MOST:
+        raise malformed(f"{CONFIG_FILE} must name 1 to {_EXPERTS_AT_MOST} experts in adapters")
+    return len(adapters)
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -129,14 +152,14 @@ def layer_numbers(options: Options) -> tuple[int, ...]:
     return tuple(step * number for number in range(options.xlora_depth))
 
 
-def _refuse_if_cut(expert: Path) -> None:
+def _refuse_if_cut(expert: Path, number: int) -> None:
     """PEFT drops an expert's tensors, too, in every decoder layer that has the number of another expert."""
     file = expert / TENSORS_FILE
     if file.is_file() and any(key.startswith(_SAVED_INSIDE) for key in read_header(file, _LIMITS.max_header_bytes)):
         raise malformed(
-            f"expert {expert.name} is as PEFT saved it from inside of the X-LoRA, without the tensors of all decoder layers "
+            f"expert {number} is as PEFT saved it from inside of the X-LoRA, without the tensors of all decoder layers "
             f"that have the number of another expert (huggingface/peft#3584); put the adapter that the X-LoRA was trained with "
-            f"into the folder {expert.name}"
+            f"into the folder {number}"
         )
 
 

@@ -62,6 +62,11 @@ class Classifier(torch.nn.Module):
             self.register_buffer(f"weight_{number}", linear.weight, persistent=False)
             self.register_buffer(f"bias_{number}", linear.bias, persistent=False)
 
+    @property
+    def width(self) -> int:
+        """Scalings of one token."""
+        return self._layers * self._experts
+
     def take(self, linears: Sequence[Linear]) -> None:
         """Other values of the same shapes, into the memory that compiled graphs read."""
         for number, linear in enumerate(linears):

@@ -60,8 +60,24 @@ class Mixture:
     """Whether the classifier is; else its scalings mean nothing."""
 
 
-def write(mixture: Mixture, base: Path, folder: Path) -> None:
-    """Fills an empty `folder`; the base model's files are linked, not copied."""
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What is scaled, for people."""
+
+    experts: tuple[str, ...]
+    layers: tuple[str, ...]
+    """Paths of modules; empty where all of them get the same."""
+
+
+def write(mixture: Mixture, base: Path, folder: Path, *, scalings: bool = False) -> None:
+    """Fills an empty `folder`; the base model's files are linked, not copied.
+
+    Args:
+        mixture: Everything but the base model.
+        base: Its folder.
+        folder: To be filled.
+        scalings: Whether the engine is to tell the scalings that it uses.
+    """
     config = json.loads((base / MODEL_CONFIG).read_bytes())
     [architecture] = config["architectures"]
     config["architectures"] = [ARCHITECTURES[architecture]]
@@ -73,23 +89,49 @@ def write(mixture: Mixture, base: Path, folder: Path) -> None:
     save_file(dict(_tensors(mixture)), tensors, metadata={"format": "pt"})
     # safetensors writes for the owner alone, and pods run as another user
     tensors.chmod(0o644)
-    with tensors.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     config[FIELD] = {
         "options": mixture.options.model_dump(),
         "experts": list(mixture.experts),
         "layers": list(mixture.layers),
         "trained": mixture.trained,
+        "scalings": scalings,
         # vLLM keeps compiled graphs by what the configuration says, and the shapes are in the other file
-        "sha256": digest,
+        "sha256": _sha256(tensors),
     }
     # last: a folder without it is none
     (folder / MODEL_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
+def keeps_scalings(folder: Path) -> bool:
+    """Whether the engine is to tell the scalings that it uses."""
+    return bool(_said(folder).get("scalings", False))
+
+
+def names_of(folder: Path) -> Names:
+    """What the scalings of a mixture are of."""
+    said = _said(folder)
+    each = Options.model_validate(said["options"]).layerwise_scalings
+    return Names(tuple(said["experts"]), tuple(said["layers"]) if each else ())
+
+
+def size_bytes(mixture: Mixture) -> int:
+    """What the folder of a mixture takes on the disk, or a little less."""
+    return sum(tensor.numel() * tensor.element_size() for _, tensor in _tensors(mixture))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is as `write` left it, and the base model's files are still where they were."""
+    try:
+        said = _said(folder)
+        linked = all(entry.exists() for entry in folder.iterdir())
+        return linked and said["sha256"] == _sha256(folder / _FOLDER / _TENSORS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def read(folder: Path) -> Mixture:
     """What `write` wrote."""
-    said: dict[str, Any] = json.loads((folder / MODEL_CONFIG).read_bytes())[FIELD]
+    said = _said(folder)
     options = Options.model_validate(said["options"])
     tensors = load_file(folder / _FOLDER / _TENSORS)
     layers, experts = tuple(said["layers"]), tuple(said["experts"])
@@ -109,6 +151,16 @@ def read(folder: Path) -> Mixture:
         },
         trained=said["trained"],
     )
+
+
+def _said(folder: Path) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((folder / MODEL_CONFIG).read_bytes())[FIELD]
+    return said
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def _tensors(mixture: Mixture) -> Sequence[tuple[str, torch.Tensor]]:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from lora_api.runtime_api import Digest, Refusal, RevisionSpec
+from lora_api.runtime_api import Refusal, RevisionSpec
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
+from lora_api.wire import Digest
 from lora_runtime.adapters.blend import Files, publish
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.store.disk import disk_refused

@@ -2,6 +2,7 @@
 
     <root>/sha256/<hex>/      the files of an adapter, verified
     <root>/versions/<name>/   what engines read, and the digest of it
+    <root>/made/<name>/       what an engine is started from, if it is made of several
     <root>/incoming/<key>/    downloads that are not complete; they survive a restart, to be gone on with
     <root>/scratch/           whatever is being made or removed; emptied at start
 
@@ -33,6 +34,7 @@ from lora_runtime.store.digest import digest_of, digests_of_parts, hex_of
 from lora_runtime.store.disk import disk_refused, reveal_for_good
 from lora_runtime.store.downloads import Downloads, key_of
 from lora_runtime.store.flights import Flights, to_the_end
+from lora_runtime.store.made import MadeFolders
 from lora_runtime.store.progress import Progress
 from lora_runtime.store.room import Room, Volume
 from lora_runtime.store.sources.http import HTTPFiles
@@ -72,6 +74,8 @@ class Needed:
     digests: Collection[str] = ()
     specs: Collection[RevisionSpec] = ()
     """Their versions, and all that these are made of."""
+    made: Collection[str] = ()
+    """Names of made folders."""
 
 
 class ContentStore:
@@ -88,14 +92,15 @@ class ContentStore:
         self._root = root.resolve()
         self._contents = self._root / "sha256"
         self._scratch = self._root / "scratch"
-        incoming, versions = self._root / "incoming", self._root / "versions"
+        incoming, versions, made = self._root / "incoming", self._root / "versions", self._root / "made"
         shutil.rmtree(self._scratch, ignore_errors=True)
-        for folder in (self._contents, self._scratch, incoming, versions):
+        own = (self._contents, versions, incoming, made)
+        for folder in (*own, self._scratch):
             folder.mkdir(parents=True, exist_ok=True)
-        own = (self._contents, versions, incoming)
         self._room = Room(volume or Volume(self._root), own, self._scratch, self._needed_folders)
         self._downloads = Downloads(incoming, sources, self._room, self._arrived)
         self._versions = Versions(versions, self._scratch, self._room)
+        self.made = MadeFolders(made, self._scratch, self._room)
         self._ensuring: Flights[tuple[str, str | Refused]] = Flights()
         self._checks: Flights[bool] = Flights()
         self._verified: set[str] = set()
@@ -215,6 +220,7 @@ class ContentStore:
         return {
             *map(self._folder, digests),
             *self._versions.folders(needed.specs),
+            *map(self.made.folder, needed.made),
             *self._downloads.folders(),
         }
 

@@ -3,7 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from lora_api.runtime_api import Digest, RevisionSpec
+from lora_api.runtime_api import RevisionSpec
+from lora_api.wire import Digest
 from lora_runtime.adapters.layout import files_in
 
 _ALGORITHM = "sha256:"

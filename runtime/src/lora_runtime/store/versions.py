@@ -10,8 +10,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_api.runtime_api import Digest, RevisionSpec
+from lora_api.runtime_api import RevisionSpec
 from lora_api.v1alpha1.adapter import Precision
+from lora_api.wire import Digest
 from lora_runtime.adapters.blend import Files, publish, published_energy, published_rank
 from lora_runtime.adapters.compatibility import part_ranks
 from lora_runtime.adapters.errors import TENSORS_FILE

@@ -115,6 +115,11 @@ def test_a_ready_model_that_is_rolled_out_is_normal() -> None:
     assert model_events("True Serving", "False RollingOut") == [("Normal", "ModelNotReady")]
 
 
+def test_a_mixture_that_is_exchanged_is_normal_and_one_that_is_refused_is_a_warning() -> None:
+    assert model_events("True Serving", "False Loading") == [("Normal", "ModelNotReady")]
+    assert model_events("False Loading", "False ShapeMismatch") == [("Warning", "ModelNotReady")]
+
+
 def test_a_problem_of_the_pods_is_a_warning_once() -> None:
     assert model_events("False ModelLoading", "False Unschedulable") == [("Warning", "ModelNotReady")]
     assert model_events("False Unschedulable", "False Unschedulable") == []

@@ -1,6 +1,7 @@
 """Rendered children, compared with files a person has read. LORA_UPDATE_GOLDEN=1 writes the files anew."""
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,23 @@ def a_model(name: str, spec: dict[str, Any]) -> ObservedModel:
 
 @pytest.mark.parametrize("accelerator", AcceleratorType)
 def test_the_children_of_a_model_are_as_in_the_golden_file(accelerator: AcceleratorType) -> None:
-    rendered = render.children(a_model(f"on-{accelerator.lower()}", SPECS[accelerator]), CONFIG)
+    _is_golden(accelerator.lower(), render.children(a_model(f"on-{accelerator.lower()}", SPECS[accelerator]), CONFIG))
+
+
+def _is_golden(name: str, rendered: Iterable[render.Manifest]) -> None:
     text = yaml.safe_dump_all(rendered, sort_keys=False, width=120)
-    path = GOLDEN / f"{accelerator.lower()}.yaml"
+    path = GOLDEN / f"{name}.yaml"
     if os.environ.get("LORA_UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8"), "run with LORA_UPDATE_GOLDEN=1 and read the difference"
+
+
+def test_the_deployment_of_a_mixture_is_as_in_the_golden_file() -> None:
+    mixture = {"experts": [{"adapterRef": {"name": "pirate"}}], "scalingsKept": 16}
+    model = a_model("mixture", {"source": {"huggingFace": {"repo": "a/b"}}, "mixture": mixture})
+    rendered = [c for c in render.children(model, CONFIG, mixture_mark="0123abcd-7") if c["kind"] == "Deployment"]
+    _is_golden("mixture", rendered)
 
 
 def test_a_change_of_the_spec_changes_the_hash_of_the_deployment_alone() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lora_api.runtime_api import Digest, Part
+from lora_api.runtime_api import Part
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import VolumeSource
+from lora_api.wire import Digest
 from lora_runtime.adapters.blend import Files
 from lora_runtime.adapters.inspect import inspect
 from lora_runtime.store.digest import digest_of

@@ -17,13 +17,15 @@ from lora_operator.domain.render.pod import ADMIN_PORT, pod_template
 Manifest = Mapping[str, Any]
 
 
-def children(model: ObservedModel, config: RenderConfig) -> tuple[Manifest, ...]:
+def children(model: ObservedModel, config: RenderConfig, mixture_mark: str | None = None) -> tuple[Manifest, ...]:
     """The model's Service, NetworkPolicy, PodDisruptionBudget and Deployment, each with the hash of what it says.
+
+    Another `mixture_mark` replaces the pods.
 
     Raises:
         RenderError: the pod template cannot be had; the message says what to change in the spec.
     """
-    template = pod_template(model, config, desired_config_map(model.meta.name))
+    template = pod_template(model, config, desired_config_map(model.meta.name), mixture_mark)
     return (
         _service(model),
         _network_policy(model, config),

@@ -28,7 +28,7 @@ def engine_flags(spec: LoRAModelSpec) -> list[str]:
         f"--tensor-parallel-size={spec.engine.tensor_parallel_size}",
         "--api-server-count=1",
         f"--shutdown-timeout={_DRAIN_SECONDS}",
-        *adapter_flags(spec.adapters),
+        *(adapter_flags(spec.adapters) if spec.mixture is None else ()),
     ]
     if spec.engine.max_model_len is not None:
         flags.append(f"--max-model-len={spec.engine.max_model_len}")

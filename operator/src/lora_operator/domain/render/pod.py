@@ -29,7 +29,9 @@ _STARTUP_BUDGET_SECONDS = 3600
 """Time to download and load a large base model. An engine that dies earlier ends its process: no waiting for that."""
 
 
-def pod_template(model: ObservedModel, config: RenderConfig, config_map: str) -> dict[str, Any]:
+def pod_template(
+    model: ObservedModel, config: RenderConfig, config_map: str, mixture_mark: str | None = None
+) -> dict[str, Any]:
     """The generated template with the user's `spec.podTemplate` merged into it.
 
     Raises:
@@ -39,8 +41,11 @@ def pod_template(model: ObservedModel, config: RenderConfig, config_map: str) ->
         if merge.is_deeper(value, _DEEPEST):
             raise RenderError(f"spec.{field}: must not be nested deeper than {_DEEPEST} levels")
     found = mounts.mounts(model.meta.name, model.spec, config_map)
+    metadata: dict[str, Any] = {"labels": labels.children(model.meta.name, "runtime")}
+    if mixture_mark is not None:
+        metadata["annotations"] = {labels.MIXTURE: mixture_mark}
     generated = {
-        "metadata": {"labels": labels.children(model.meta.name, "runtime")},
+        "metadata": metadata,
         "spec": _pod_spec(model, config, found),
     }
     try:
@@ -156,6 +161,7 @@ def _env(spec: LoRAModelSpec, served_name: str, profile: Profile, config: Render
         **({"LORA_API_KEYS_FILE": mounts.API_KEYS_FILE} if spec.api_key is not None else {}),
         **_state_limit(spec),
         **_composition(spec),
+        **_mixture(spec),
         **({"VLLM_PLUGINS": ",".join(profile.plugins)} if profile.plugins else {}),
         **profile.env,
     }
@@ -174,6 +180,13 @@ def _state_limit(spec: LoRAModelSpec) -> dict[str, str]:
 def _composition(spec: LoRAModelSpec) -> dict[str, str]:
     allowed = spec.adapters.composition
     return {} if allowed is None else {"LORA_COMPOSITION": allowed.model_dump_json(by_alias=True)}
+
+
+def _mixture(spec: LoRAModelSpec) -> dict[str, str]:
+    if spec.mixture is None:
+        return {}
+    kept = spec.mixture.scalings_kept
+    return {"LORA_MIXTURE": "true"} | ({"LORA_SCALINGS_KEPT": str(kept)} if kept else {})
 
 
 def _check(template: Mapping[str, Any], model: str) -> None:

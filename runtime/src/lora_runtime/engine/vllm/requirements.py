@@ -2,6 +2,7 @@
 
 import inspect
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import Any
 
 import vllm
@@ -25,25 +26,38 @@ def check(client: EngineClient, state: State, args: Namespace) -> None:
     needed = {
         "EngineClient.add_lora": hasattr(client, "add_lora"),
         "AsyncLLM.remove_lora": hasattr(client, "remove_lora"),
-        "AsyncLLM.generate(lora_request=)": _takes(client, "generate", "lora_request"),
-        "AsyncLLM.add_request(lora_request=)": _takes(client, "add_request", "lora_request"),
-        "AsyncLLM.shutdown(timeout=)": _takes(client, "shutdown", "timeout"),
+        "AsyncLLM.generate(lora_request=)": takes(client, "generate", "lora_request"),
+        "AsyncLLM.add_request(lora_request=)": takes(client, "add_request", "lora_request"),
+        "AsyncLLM.shutdown(timeout=)": takes(client, "shutdown", "timeout"),
         "AsyncLLM.logger_manager.stat_loggers": _logs(client),
-        "RequestOutputCollector.put": _takes(RequestOutputCollector, "put", "output"),
+        "RequestOutputCollector.put": takes(RequestOutputCollector, "put", "output"),
         "LoRAConfig.max_loras, .max_cpu_loras": _limited(client),
         "OpenAIServingModels.lora_requests": isinstance(getattr(models, "lora_requests", None), dict),
         "OpenAIServingModels.lora_id_counter.inc": hasattr(getattr(models, "lora_id_counter", None), "inc"),
-        "OpenAIServingModels.model_name": _takes(models, "model_name", "lora_request"),
+        "OpenAIServingModels.model_name": takes(models, "model_name", "lora_request"),
         "OpenAIServingModels.registry.show_available_models": hasattr(
             getattr(models, "registry", None), "show_available_models"
         ),
-        "BaseServing._check_model": _takes(BaseServing, "_check_model", "request"),
-        "BaseServing._maybe_get_adapters": _takes(BaseServing, "_maybe_get_adapters", "request"),
-        "OpenAIServingCompletion.create_completion": _takes(
+        "BaseServing._check_model": takes(BaseServing, "_check_model", "request"),
+        "BaseServing._maybe_get_adapters": takes(BaseServing, "_maybe_get_adapters", "request"),
+        "OpenAIServingCompletion.create_completion": takes(
             getattr(state, "openai_serving_completion", None), "create_completion", "raw_request"
         ),
         "LoRAModelManager._last_slot_layout": _recomputes_slots(),
     }
+    refuse(needed, args)
+
+
+def refuse(needed: Mapping[str, bool], args: Namespace) -> None:
+    """Ends the start where something is not there.
+
+    Args:
+        needed: By its name, whether it is.
+        args: That the server was started with.
+
+    Raises:
+        Unsupported: names what is missing and what to do.
+    """
     if missing := sorted(name for name, there in needed.items() if not there):
         raise Unsupported(
             f"vLLM {vllm.__version__} lacks {', '.join(missing)}: use the vLLM version that this runtime was built for"
@@ -67,7 +81,8 @@ def _limited(client: Any) -> bool:
     )
 
 
-def _takes(owner: object, function: str, parameter: str) -> bool:
+def takes(owner: object, function: str, parameter: str) -> bool:
+    """Whether a function is there, with that parameter."""
     found = getattr(owner, function, None)
     return callable(found) and parameter in inspect.signature(found).parameters
 

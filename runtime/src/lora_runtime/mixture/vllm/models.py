@@ -17,9 +17,10 @@ from vllm.sequence import IntermediateTensors
 
 from lora_runtime.mixture import scalings
 from lora_runtime.mixture.classifier import Classifier, Linear
-from lora_runtime.mixture.package import Mixture, read
+from lora_runtime.mixture.package import Mixture, keeps_scalings, read
 from lora_runtime.mixture.vllm.experts import Experts
 from lora_runtime.mixture.vllm.gates import Gates
+from lora_runtime.mixture.vllm.recorder import Recorder
 from lora_runtime.mixture.vllm.requirements import Unlike, check
 from lora_runtime.mixture.vllm.stacks import Builder
 
@@ -36,6 +37,7 @@ class _TwoRuns:
         builder = Builder(self.layers, mixture, vllm_config, prefix)
         like = torch.empty(0)
         self._options = mixture.options
+        self.tells_scalings = keeps_scalings(Path(vllm_config.model_config.model))
         self._shape = (mixture.options, mixture.layers, experts)
         self.classifier = Classifier([Linear(c.weight.to(like), c.bias.to(like)) for c in mixture.classifier], experts)
         self._gates = Gates()
@@ -72,15 +74,16 @@ class _TwoRuns:
         positions: torch.Tensor,
         intermediate_tensors: IntermediateTensors | None,
         inputs_embeds: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         embedded = self.embed_input_ids(input_ids) if inputs_embeds is None else inputs_embeds  # type: ignore[attr-defined]
         # norms write into the residual, which begins as what they are given
         hidden = self._run(self.scaling_pass, positions, embedded.clone())
         predicted = scalings.predicted(self.classifier(hidden), self._options)
-        self._gates.open(scalings.applied(predicted, self._options))
+        applied = scalings.applied(predicted, self._options)
+        self._gates.open(applied)
         mixed = self._run(self.mixed, positions, embedded)
         self._gates.close()
-        return mixed
+        return (mixed, applied.flatten(1)) if self.tells_scalings else mixed
 
     def _run(self, layers: torch.nn.ModuleList, positions: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         residual = None
@@ -142,6 +145,8 @@ class _XLoraForCausalLM(torch.nn.Module):
         self.lm_head = ParallelLMHead(config.vocab_size, config.hidden_size, prefix=maybe_prefix(prefix, "lm_head"))
         if config.tie_word_embeddings:
             self.lm_head = self.lm_head.tie_weights(self.model.embed_tokens)
+        layers: Any = self.model.layers
+        self.recorder = Recorder(layers[0].self_attn.attn.layer_name)
         self.logits_processor = LogitsProcessor(config.vocab_size, scale=getattr(config, "logit_scale", 1.0))
 
     def embed_input_ids(self, input_ids: torch.Tensor) -> torch.Tensor:
@@ -157,7 +162,13 @@ class _XLoraForCausalLM(torch.nn.Module):
         inputs_embeds: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """See vLLM's VllmModel."""
-        hidden: torch.Tensor = self.model(input_ids, positions, intermediate_tensors, inputs_embeds)
+        found = self.model(input_ids, positions, intermediate_tensors, inputs_embeds)
+        if not self.model.tells_scalings:
+            plain: torch.Tensor = found
+            return plain
+        hidden: torch.Tensor
+        hidden, scalings_of_tokens = found
+        self.recorder.write(scalings_of_tokens)
         return hidden
 
     def compute_logits(self, hidden_states: torch.Tensor) -> torch.Tensor | None:

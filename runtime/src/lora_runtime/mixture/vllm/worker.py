@@ -1,9 +1,11 @@
 """What a worker of vLLM can be told about its mixture: for `--worker-extension-cls`."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
 from lora_runtime.mixture.package import read
+from lora_runtime.mixture.vllm.kept_scalings import KeptScalings
 
 CLASS = "lora_runtime.mixture.vllm.worker.MixtureWorker"
 
@@ -12,6 +14,8 @@ class MixtureWorker:
     """Mixed into vLLM's worker."""
 
     model_runner: Any
+    rank: int
+    lora_runtime_kept: KeptScalings | None = None
 
     def exchange_mixture(self, folder: str) -> None:
         """Serves the mixture in a folder of `package.write` from the next step on, if it is of the same shapes.
@@ -20,3 +24,18 @@ class MixtureWorker:
         be reset, before the next one comes.
         """
         self.model_runner.get_model().model.exchange(read(Path(folder)))
+
+    def keep_scalings(self, requests: int) -> None:
+        """Keeps those of so many requests from now on; the model must have been built to tell them."""
+        if self.rank != 0:
+            return  # all workers have the same
+        model, caches = self.model_runner.get_model(), self.model_runner.kv_cache_config
+        block_size = caches.kv_cache_groups[0].kv_cache_spec.block_size
+        classifier = model.model.classifier
+        model.recorder.allocate(caches.num_blocks * block_size, classifier.width, self.model_runner.device)
+        self.lora_runtime_kept = KeptScalings(self.model_runner, model.recorder.rows, block_size, requests)
+
+    def scalings_of(self, request_id: str) -> tuple[int, str] | None:
+        """Tokens, and float16 in base64, `[tokens, layers * experts]`; None of a request that is not known any more."""
+        found = None if self.lora_runtime_kept is None else self.lora_runtime_kept.of(request_id)
+        return None if found is None else (len(found), base64.b64encode(found.numpy().tobytes()).decode())

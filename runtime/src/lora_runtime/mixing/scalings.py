@@ -1,0 +1,78 @@
+"""Which generations belong to which answer, and which mixture made them: what scalings are asked for by. Pure bookkeeping."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from lora_runtime.mixture.package import Names
+
+_COMPLETION = "cmpl-"
+_PREFIXES = (_COMPLETION, "chatcmpl-")
+"""What vLLM puts before the client's X-Request-Id, or before an id of its own."""
+
+
+@dataclass(slots=True)
+class Generation:
+    """One call of the engine."""
+
+    request_id: str
+    """As the server calls it."""
+    names: Names
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+
+    def saw(self, prompt_tokens: int, new_tokens: int) -> None:
+        """One output."""
+        self.prompt_tokens = prompt_tokens or self.prompt_tokens
+        self.new_tokens += new_tokens
+
+    @property
+    def computed(self) -> int:
+        """Tokens that have scalings: the last one is only chosen."""
+        return self.prompt_tokens + max(0, self.new_tokens - 1)
+
+
+@dataclass(slots=True)
+class _Answer:
+    owner: object
+    generations: list[Generation] = field(default_factory=list)
+
+
+class Answers:
+    """The last ones. For one event loop."""
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._answers: OrderedDict[str, _Answer] = OrderedDict()
+        """By the names that it may be asked for; two for most of them."""
+
+    def begin(self, request_id: str, owner: object, names: Names) -> Generation:
+        """A generation begins.
+
+        Args:
+            request_id: As the server calls it.
+            owner: The HTTP request that it is for: of two with one id, the later one is meant.
+            names: Of what is scaled.
+        """
+        generation = Generation(request_id, names)
+        for name in names_of(request_id):
+            if (answer := self._answers.get(name)) is None or answer.owner is not owner:
+                answer = self._answers[name] = _Answer(owner)
+            answer.generations.append(generation)
+            self._answers.move_to_end(name)
+        while len(self._answers) > 2 * self._kept:
+            self._answers.popitem(last=False)
+        return generation
+
+    def of(self, name: str) -> tuple[Generation, ...]:
+        """Those of an answer, by its `id` or by the X-Request-Id of who asked for it; none if it is not known any more."""
+        answer = self._answers.get(name)
+        return () if answer is None else tuple(answer.generations)
+
+
+def names_of(request_id: str) -> tuple[str, ...]:
+    """What a client knows of a generation's id: the answer's `id`, and its own X-Request-Id."""
+    if request_id.startswith(_COMPLETION):
+        # one generation for each prompt, numbered
+        request_id = request_id.rpartition("-")[0]
+    prefix = next((prefix for prefix in _PREFIXES if request_id.startswith(prefix)), "")
+    return tuple(dict.fromkeys([request_id, request_id.removeprefix(prefix)]))

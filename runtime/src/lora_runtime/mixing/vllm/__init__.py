@@ -1,0 +1,1 @@
+"""vLLM that serves a mixture as its model, without its LoRA machinery."""

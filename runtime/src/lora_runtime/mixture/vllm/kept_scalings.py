@@ -1,0 +1,79 @@
+"""The scalings of the last requests of one worker: copied when a request ends, just before its slots are given to others."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+
+MOST_BYTES = 64 << 20
+"""Of all that is kept; a longer one is not kept at all."""
+
+
+class KeptScalings:
+    """Stands before the model runner's `execute_model`."""
+
+    def __init__(self, runner: Any, rows: torch.Tensor, block_size: int, requests: int) -> None:
+        """Takes its place; once.
+
+        Args:
+            runner: vLLM's model runner.
+            rows: By slot of the KV cache; see Recorder.
+            block_size: Slots of one block.
+            requests: So many are kept.
+        """
+        self._runner, self._rows, self._block_size, self._requests = runner, rows, block_size, requests
+        self._ends: dict[str, int] = {}
+        """Of each request under way, how many tokens were computed when the step under way ends."""
+        self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._bytes = 0
+        runner.execute_model = self._noting(runner.execute_model)
+
+    def of(self, request_id: str) -> torch.Tensor | None:
+        """`[tokens, width]` of a request that has ended, or of what is computed so far."""
+        if (found := self._kept.get(request_id)) is not None:
+            return found
+        under_way = next((name for name in self._ends if _as_asked(name) == request_id), None)
+        return None if under_way is None else self._read(under_way)
+
+    def _noting(self, execute_model: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(execute_model)
+        def wrapped(scheduled: Any, *args: Any, **kwargs: Any) -> Any:
+            # before the step: it forgets who has ended, and may write over what they had
+            for name in scheduled.finished_req_ids:
+                if (found := self._read(name)) is not None:
+                    self._keep(_as_asked(name), found)
+                self._ends.pop(name, None)
+            computed = {new.req_id: new.num_computed_tokens for new in scheduled.scheduled_new_reqs}
+            others = scheduled.scheduled_cached_reqs
+            computed |= dict(zip(others.req_ids, others.num_computed_tokens, strict=True))
+            for name, count in scheduled.num_scheduled_tokens.items():
+                self._ends[name] = computed[name] + count
+            return execute_model(scheduled, *args, **kwargs)
+
+        return wrapped
+
+    def _read(self, name: str) -> torch.Tensor | None:
+        state, end = self._runner.requests.get(name), self._ends.get(name)
+        if state is None or end is None:
+            return None
+        blocks = torch.tensor(state.block_ids[0], device=self._rows.device)
+        slots = (blocks[:, None] * self._block_size + torch.arange(self._block_size, device=blocks.device)).flatten()
+        return self._rows[slots[:end]].cpu()
+
+    def _keep(self, name: str, found: torch.Tensor) -> None:
+        if (before := self._kept.pop(name, None)) is not None:
+            self._bytes -= before.nbytes
+        if found.nbytes > MOST_BYTES:
+            return
+        self._kept[name] = found
+        self._bytes += found.nbytes
+        while len(self._kept) > self._requests or self._bytes > MOST_BYTES:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= oldest.nbytes
+
+
+def _as_asked(name: str) -> str:
+    """What the server calls a request: vLLM puts random digits behind it."""
+    return name.rpartition("-")[0]
