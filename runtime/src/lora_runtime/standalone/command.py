@@ -14,7 +14,7 @@ from lora_api.adapter_flags import adapter_flags
 from lora_api.local_api import DISK
 from lora_api.v1alpha1.common import ModelSource, ServedName
 from lora_api.v1alpha1.model import AdapterLimits, Composition
-from lora_runtime.standalone import places
+from lora_runtime.standalone import engine_flags, places
 from lora_runtime.standalone.wish import Changes, Wish
 
 ADAPTERS_VARIABLE = "LORA_ADAPTERS"
@@ -70,6 +70,9 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
     """
     parser = _parser()
     typed, rest = parser.parse_known_args(arguments)
+    own = [option for action in parser._actions for option in action.option_strings]
+    for problem in engine_flags.problems(rest, own, environment):
+        parser.error(problem)
     try:
         model = places.model(typed.model)
         served_name = typed.served_model_name or _called(model)
