@@ -49,7 +49,7 @@ def test_who_asks_for_this_machine_may(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host", ["", "lora.example.com", "lora.example.com:8000", "10.0.0.1:8000", "localhost.example.com", "127.0.0.1.nip.io",
-             "localhost@evil.example", "[::1", "0.0.0.0"]
+             "localhost@evil.example", "[::1", "[::]"]
 )  # fmt: skip
 def test_a_proxy_without_headers_of_its_own_is_told_by_the_name_that_it_was_asked_for(host: str) -> None:
     assert refused(HERE, host=host) == "Forbidden"

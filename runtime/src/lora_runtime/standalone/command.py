@@ -85,6 +85,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
             max_cached=max(typed.max_cached, typed.max_resident),
         )
         volumes, credentials = _named(typed.volume), _named(typed.credentials)
+        desired = _there(_file(typed.desired))
     except places.Unclear as error:
         parser.error(str(error))
     except ValidationError as error:
@@ -101,7 +102,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
         served_name=served_name,
         limits=limits,
         wishes=wishes,
-        file=_file(typed.desired),
+        file=desired,
         state=Path(typed.state).absolute() if typed.state else _state(environment, model, served_name),
         volumes=volumes,
         credentials=credentials,
@@ -161,6 +162,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _file(typed: str | None) -> Path | None:
     return None if typed is None else Path(typed).absolute()
+
+
+def _there(file: Path | None) -> Path | None:
+    """It may go later, and what it declared stays; but what was never there is a slip of the pen."""
+    if file is not None and not file.is_file():
+        raise places.Unclear(f"--desired: there is no file {file}; to declare nothing yet, leave a comment in it")
+    return file
 
 
 def _named(entries: Sequence[str]) -> dict[str, Path]:

@@ -59,6 +59,8 @@ def test_each_model_has_a_folder_of_its_own() -> None:
     (("--adapter", "smol=/x"), "smol is the base model's own name"),
     (("--volume", "disk=/"), "with another name than 'disk'"),
     (("--volume", "v=/not/there"), "there is no folder /not/there"),
+    (("--desired", "/not/there.yaml"), "--desired: there is no file /not/there.yaml"),
+    (("--desired", "/tmp"), "--desired: there is no file /tmp"),
     (("--max-rank", "0"), "greater than or equal to 1"),
     (("--served-model-name", "a b"), "should match pattern"),
 ])  # fmt: skip
