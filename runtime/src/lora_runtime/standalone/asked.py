@@ -50,8 +50,7 @@ def declared(there: There, wish: Wish, base: str, expected: Expected) -> tuple[W
     given = tuple(wish if other.name == wish.name else other for other in there.given)
     if before is None:
         given += (wish,)
-    everything = (*given, *there.read)
-    rejected = side_by_side.rejections(everything, base, lambda spec: None).get(wish.uid)
+    rejected = side_by_side.rejections(in_order(given, there.read), base, lambda spec: None).get(wish.uid)
     if rejected is not None:
         raise NotChanged(code_of(rejected.reason), f"{rejected.reason}: {rejected.message}")
     return given
@@ -75,6 +74,13 @@ def yielding(given: Sequence[Wish], read: Sequence[Wish]) -> tuple[Wish, ...]:
     """What is given beside what a file says: requests have had their time once the file names an adapter."""
     names = {wish.name for wish in read}
     return tuple(wish for wish in given if wish.declared_by is not DeclaredBy.REQUEST or wish.name not in names)
+
+
+def in_order(given: Sequence[Wish], read: Sequence[Wish]) -> tuple[Wish, ...]:
+    """All of them; of two that claim a served name, the earlier has it. A request takes none from a file."""
+    typed = [wish for wish in given if wish.declared_by is not DeclaredBy.REQUEST]
+    requested = [wish for wish in given if wish.declared_by is DeclaredBy.REQUEST]
+    return (*typed, *read, *requested)
 
 
 def _found(there: There, name: str) -> Wish | None:
