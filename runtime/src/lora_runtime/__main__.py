@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from lora_api.accelerators import PROFILES
 from lora_api.v1alpha1.model import AcceleratorType
-from lora_runtime import usage
+from lora_runtime import starting, usage
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings
@@ -47,6 +47,7 @@ def main() -> None:
     """Runs until vLLM's server ends."""
     arguments = sys.argv[1:]
     _tell_usage(arguments)
+    starting.end_at_once_when_told()
     typed = _typed(arguments[1:]) if arguments[:1] == [usage.SERVE] else None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s %(name)s %(message)s", stream=sys.stderr)
     # A library of vLLM's sets the root's level to ERROR while the server starts.
@@ -129,6 +130,7 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str]) -> None:
         worker.CLASS,
         *flags,
     ]
+    starting.also_while_vllm_starts(entry)
     entry.main()
 
 
