@@ -154,6 +154,16 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
         folders.lock(tmp_path)
 
 
+def test_a_process_takes_its_folder_before_it_touches_anything_in_it(tmp_path: Path) -> None:
+    (tmp_path / "adapters").mkdir()
+    environment = {"HF_HOME": str(tmp_path)}
+    first = typed("--volume", f"first={tmp_path / 'adapters'}", "--state", str(tmp_path / "state"))
+    settings, _ = instead_of_a_pod.prepare(first, environment)
+    with pytest.raises(folders.InUse):
+        instead_of_a_pod.prepare(typed("--state", str(tmp_path / "state")), environment)
+    assert (settings.volumes_root / "first").is_dir()
+
+
 def test_the_hubs_token_is_that_of_the_variable_or_of_the_login(tmp_path: Path) -> None:
     home = tmp_path / "hub"
     home.mkdir()

@@ -159,6 +159,12 @@ async def test_a_broken_file_changes_nothing_and_says_what_is_wrong_until_it_is_
     assert state.file.problem is None
 
 
+async def test_a_file_of_another_kind_is_not_read_to_its_end(machine: Machine) -> None:
+    machine.write("#" * (4 << 20) + "\n")
+    await machine.start()
+    await machine.until(lambda state: state.file is not None and "longer than 4194304" in str(state.file.problem))
+
+
 async def test_a_file_that_is_taken_away_changes_nothing(machine: Machine) -> None:
     machine.write(an_object("pirate"))
     await machine.start()
