@@ -1,6 +1,9 @@
 """What is typed behind `lora-runtime serve`, and the folders that stand for a pod's mounts."""
 
+import os
+import stat
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -148,6 +151,14 @@ def test_a_machine_gets_the_settings_of_a_pod(tmp_path: Path) -> None:
     assert not declared.hub_token
 
 
+def test_who_runs_it_may_bound_where_sources_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORA_EGRESS", '{"allowedHosts": ["example.com"]}')
+    settings, _ = instead_of_a_pod.prepare(typed("--state", str(tmp_path)), os.environ)
+    assert settings.egress.allows_host("example.com")
+    assert not settings.egress.allows_host("example.org")
+    assert not settings.egress.allows_address(ip_address("127.0.0.1"))
+
+
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
     folders.lock(tmp_path)
     with pytest.raises(folders.InUse, match="name another folder by --state"):
@@ -173,5 +184,8 @@ def test_the_hubs_token_is_that_of_the_variable_or_of_the_login(tmp_path: Path) 
     assert has
     assert (root / "huggingface" / "token").read_text() == "from-login"
     root, _ = folders.credentials(tmp_path, {}, {"HF_HOME": str(home), "HF_TOKEN": "from-variable"})
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (root / "huggingface", root / "huggingface" / "token")] == [
+        0o700, 0o600,
+    ], "for nobody else's eyes"  # fmt: skip
     assert (root / "huggingface" / "token").read_text() == "from-variable"
     assert (home / "token").read_text() == "from-login", "the link is replaced, not followed"
