@@ -75,10 +75,19 @@ def spec_of(value: Any) -> LoRAAdapterSpec:
         # A misspelt field would be served as if it were not there, and `weight: yes` as 1.
         spec = LoRAAdapterSpec.model_validate_json(_json(value), strict=True, extra="forbid", by_name=False)
     except ValidationError as error:
-        raise Unreadable(f"spec.{in_words(error)}") from error
+        raise Unreadable(f"spec.{in_words(error)}{_hint(error)}") from error
     if wrong := "; ".join(rules.problems(spec)):
         raise Unreadable(f"spec: {wrong}")
     return spec
+
+
+def _hint(error: ValidationError) -> str:
+    if any(found["loc"][-2:] == ("adapterRef", "name") for found in error.errors(include_input=False)):
+        return (
+            "; blends name objects, in small letters, digits, '-' and '.': what is served as owner/name has to be declared "
+            "under such a name first, as in --adapter formal=owner/name"
+        )
+    return ""
 
 
 def _json(value: Any) -> str:

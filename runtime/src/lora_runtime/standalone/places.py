@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from lora_api import places
 from lora_api.local_api import DISK
 from lora_api.v1alpha1.adapter import AdapterSource, LoRAAdapterSpec
 from lora_api.v1alpha1.common import ModelSource, ServedName
-from lora_runtime.adapters.errors import shown
 from lora_runtime.standalone import rules
 from lora_runtime.standalone.wish import Wish
 
@@ -75,16 +73,8 @@ def model(text: str, is_here: IsHere = Path.exists) -> ModelSource:
 
 def in_words(error: ValidationError) -> str:
     """What is wrong with a value, and where in it."""
-    return "; ".join(f"{'.'.join(map(str, found['loc']))}: {_said(found)}" for found in error.errors()[:5])
-
-
-def _said(found: ErrorDetails) -> str:
-    if found["type"] == "string_pattern_mismatch" and found["loc"][-2:] == ("adapterRef", "name"):
-        return (
-            f"{shown(repr(found['input']))} is no name of an object, which has small letters, digits, '-' and '.' alone; "
-            f"declare that adapter under such a name, as in --adapter formal=team/formal, and blend that"
-        )
-    return found["msg"]
+    said = (f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors(include_input=False)[:5])
+    return "; ".join(said)
 
 
 def _weighed(text: str) -> tuple[str, float]:

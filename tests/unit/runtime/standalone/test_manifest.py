@@ -65,7 +65,7 @@ def test_a_file_with_a_comment_alone_declares_nothing() -> None:
     (a_file(an_object(served_name="x")), "spec.served_name: Extra inputs are not permitted"),
     (a_file(an_object() | {"apiVersion": "lora-operator.io/v1beta1"}), "but LoRAAdapter of lora-operator.io/v1beta1"),
     (a_file(an_object(blend={"members": [{"adapterRef": {"name": "team/formal"}}]})),
-     "adapterRef.name: 'team/formal' is no name of an object.* as in --adapter formal=team/formal"),
+     "adapterRef.name: .*; blends name objects.* as in --adapter formal=owner/name"),
     (a_file(an_object() | {"sepc": {}}), "line 1: LoRAAdapter pirate: it has no field sepc"),
     (a_file(an_object() | {"metadata": {"name": "a", "anotations": {}}}), "LoRAAdapter a: it has no field metadata.anotations"),
     (a_file({"kind": "PodList", "items": [an_object()]}), "it is no LoRAAdapter but PodList"),
