@@ -78,13 +78,13 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
         served_name = typed.served_model_name or _called(model)
         TypeAdapter(ServedName).validate_python(served_name)
         listed = [entry for entry in environment.get(ADAPTERS_VARIABLE, "").split(",") if entry.strip()]
-        wishes = tuple(places.adapter(text) for text in (*typed.adapter, *listed))
+        volumes, credentials = _named(typed.volume), _named(typed.credentials)
+        wishes = tuple(places.adapter(text, volumes=volumes) for text in (*typed.adapter, *listed))
         limits = AdapterLimits(
             max_rank=typed.max_rank,
             max_resident=typed.max_resident,
             max_cached=max(typed.max_cached, typed.max_resident),
         )
-        volumes, credentials = _named(typed.volume), _named(typed.credentials)
         desired = _there(_file(typed.desired))
     except places.Unclear as error:
         parser.error(str(error))
