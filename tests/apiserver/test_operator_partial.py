@@ -43,7 +43,7 @@ def test_a_pod_of_three_that_lacks_an_adapter_is_named_with_the_cause_and_the_re
     with first, second, full:
         team.create(mutated(ADAPTER, {"metadata.name": "formal", "spec.source.huggingFace.repo": "team/formal"}))
         team.create(ADAPTER)
-        status = team.comes_to("loraadapters", "pirate", "Ready", ("False", "LoadFailed"))
+        status = team.comes_to("loraadapters", "pirate", "Ready", ("False", "StoreFull"))
         status = eventually("two of three", lambda: two_of_three(team) or None)
         lacking = team.pods()[2].metadata.name
         [failure] = status["failures"]

@@ -234,8 +234,19 @@ def test_a_change_of_what_somebody_else_has_changed_is_refused(shell: Shell) -> 
     shell.does("scale", "pirate", "0.5")
     spec = {"modelRef": {"name": "x"}, "source": {"huggingFace": {"repo": "team/pirate"}}}
     answer = httpx.put(path, json=spec, headers={"If-Match": f'"{version}"'})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "Conflict")
-    assert httpx.delete(path, headers={"If-Match": f'"{version}"'}).status_code == 409
+    assert (answer.status_code, answer.json()["error"]["code"]) == (412, "Conflict")
+    assert httpx.delete(path, headers={"If-Match": f'"{version}"'}).status_code == 412
+    assert httpx.put(path, json=spec, headers={"If-None-Match": "*"}).status_code == 412
+    assert httpx.put(path, json=spec, headers={"If-Match": "*"}).status_code == 200
+
+
+def test_a_change_of_what_is_not_there_makes_nothing(shell: Shell) -> None:
+    path = f"{shell.server.url}{ADAPTERS_PATH}/nobody"
+    spec = {"modelRef": {"name": "x"}, "source": {"huggingFace": {"repo": "team/pirate"}}}
+    for method, headers in (("PUT", {"If-Match": "*"}), ("PUT", {"If-Match": '"1"'}), ("DELETE", {"If-Match": "*"})):
+        answer = httpx.request(method, path, json=spec, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (412, "Conflict")
+    assert httpx.delete(path).status_code == 404
 
 
 def test_requests_that_make_no_sense_are_invalid(shell: Shell) -> None:

@@ -191,6 +191,17 @@ TENSORS = (
         data=4 * ONES,
     ),
     lying(
+        "with-a-module-under-two-names",
+        ("model.layers.0.self_attn.q_proj twice", "blk.0.attn_q"),
+        tensors=(
+            TRUE_A,
+            TRUE_B,
+            Tensor("model.layers.0.self_attn.q_proj.weight.lora_a", (128, 8), 2 * len(ONES)),
+            Tensor("model.layers.0.self_attn.q_proj.weight.lora_b", (8, 128), 3 * len(ONES)),
+        ),
+        data=4 * ONES,
+    ),
+    lying(
         "of-another-width", (A, "[8, 64]", "[8, 128]"), Reason.SHAPE_MISMATCH, tensors=(Tensor(A, (64, 8), 0), TRUE_B)
     ),
     lying(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from engine.conftest import PROMPT, TOKENS
@@ -22,6 +24,7 @@ from support.models import greedy, tiny_adapter, tiny_base
 from support.runtime_process import RuntimeProcess, start_without_a_cluster
 
 SECONDS = 30.0
+ENGINE_AND_TRACKER = 2
 FILE = """
 apiVersion: lora-operator.io/v1alpha1
 kind: LoRAAdapter
@@ -227,3 +230,19 @@ def test_only_what_clients_need_and_the_state_are_reachable(machine: Machine) ->
     assert httpx.get(machine.runtime.url + "/lora/v1").status_code == 404
     assert httpx.put(machine.runtime.url + "/v1/desired", json={}).status_code == 404
     assert httpx.post(machine.runtime.url + "/v1/load_lora_adapter", json={}).status_code == 404
+
+
+def test_one_that_is_told_to_end_while_its_engine_starts_has_ended_at_once(tmp_path: Path) -> None:
+    tiny_base(tmp_path / "base")
+    runtime = start_without_a_cluster(tmp_path, "--model=base")
+    try:
+        process, deadline = psutil.Process(runtime.process.pid), time.monotonic() + SECONDS
+        while len(children := process.children(recursive=True)) < ENGINE_AND_TRACKER:
+            assert time.monotonic() < deadline, runtime.tail()
+            time.sleep(0.05)
+        runtime.process.send_signal(signal.SIGTERM)
+        assert runtime.process.wait(10) == -signal.SIGTERM
+        _, left = psutil.wait_procs(children, 10)
+        assert not [child for child in left if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    finally:
+        runtime.stop()

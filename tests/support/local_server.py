@@ -4,12 +4,13 @@ import asyncio
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 import uvicorn
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from vllm.entrypoints.serve.exception_handling.register import init_exception_handler
 
 from lora_api.local_api import ADAPTERS_PATH, LOCAL_RESOLVE_PATH
 from lora_api.runtime_api import AdapterFacts, ResolveRequest
@@ -95,14 +96,8 @@ class LocalServer:
         service.attach_engine(self.engine)
         app = FastAPI(openapi_url=None)
         app.include_router(adapters_router(declarations, Changers(self._changes)))
-
-        @app.exception_handler(HTTPException)
-        async def as_vllm_does(request: Any, error: HTTPException) -> Any:
-            from fastapi.responses import JSONResponse
-
-            told = {"message": error.detail, "type": "Error", "param": None, "code": error.status_code}
-            return JSONResponse({"error": told}, status_code=error.status_code)
-
+        app.state.args = SimpleNamespace(log_error_stack=False)
+        init_exception_handler(app)
         keys = keys_to_ask(self._keys, self._changes)
         traffic = Traffic(AdapterLabels("base", 5), CollectorRegistry())
         paths = (*PUBLIC, ADAPTERS_PATH, LOCAL_RESOLVE_PATH)

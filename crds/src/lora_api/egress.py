@@ -61,7 +61,7 @@ class Egress(BaseModel):
         if not self.allows_host(host):
             return (
                 f"the administrator allows sources on {', '.join(self.allowed_hosts)} only, and {host} is none of them; "
-                f"have it added to the Helm value `egress.allowedHosts`"
+                f"have it added to the Helm value `egress.allowedHosts`; without a cluster, to LORA_EGRESS"
             )
         try:
             address = ip_address(host)
@@ -79,7 +79,7 @@ def forbidden_address(host: str, address: Address) -> str:
     which = f"{host} is" if str(address) == host else f"{host} resolves to {address}, which is"
     return (
         f"{which} a loopback, link-local or metadata address, which sources must not reach; name another server, or "
-        f"have the network added to the Helm value `egress.allowedAddresses`"
+        f"have the network added to the Helm value `egress.allowedAddresses`; without a cluster, to LORA_EGRESS"
     )
 
 

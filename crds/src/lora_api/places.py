@@ -1,5 +1,11 @@
-"""Where files come from, in one word with a scheme: `hf://team/pirate@v3`, `s3://bucket/folder`, `oci://host/repo:tag`. Pure."""
+"""Where files come from, in one word: `hf://team/pirate@v3`, `s3://bucket/folder`, `oci://host/repo:tag`, a path, `VOLUME/folder`.
 
+One rule for all that people type: what has a scheme is what that says; what exists here, or begins as only paths do, is a
+path; anything else is a folder of a volume.
+"""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -10,8 +16,28 @@ FORMS = (
 )
 
 
+IsHere = Callable[[Path], bool]
+"""What is on the disk of who types it."""
+_PATHS = ("/", "./", "../", "~")
+
+
 class Unclear(ValueError):
     """What was typed names no place; the message says why not."""
+
+
+def is_path(text: str, is_here: IsHere = Path.exists) -> bool:
+    """Whether a place is a path on the disk of who types it, by the rule above."""
+    if SEPARATOR in text:
+        return False
+    return text in (".", "..") or text.startswith(_PATHS) or (bool(text) and is_here(Path(text)))
+
+
+def not_mounted(text: str, mounted: Collection[str]) -> str:
+    """What to say of a place that is no path, and in no volume that there is."""
+    if not mounted:
+        return f"nothing is at {text}, and there are no volumes"
+    name = text.partition("/")[0]
+    return f"nothing is at {text}, and no volume is called {name}, but {', '.join(sorted(mounted))}"
 
 
 def place(text: str) -> dict[str, Any]:

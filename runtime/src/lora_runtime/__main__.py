@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from lora_api.accelerators import PROFILES
 from lora_api.v1alpha1.model import AcceleratorType
+from lora_runtime import starting, usage
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings
@@ -38,7 +39,8 @@ _ENVIRONMENT = {
 }
 _FORGOTTEN = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 """For servers with several API processes; with it vLLM shows what lies in files there, and not what we know."""
-_SERVE = "serve"
+_MISTYPED = 2
+"""As argparse ends with."""
 _PLUGINS = ("lora_runtime", "lora_runtime_cpu_kernels")
 _MIXTURE_PLUGINS = ("lora_runtime", "lora_runtime_mixture")
 
@@ -46,7 +48,9 @@ _MIXTURE_PLUGINS = ("lora_runtime", "lora_runtime_mixture")
 def main() -> None:
     """Runs until vLLM's server ends."""
     arguments = sys.argv[1:]
-    typed = _typed(arguments[1:]) if arguments[:1] == [_SERVE] else None
+    _tell_usage(arguments)
+    starting.end_at_once_when_told()
+    typed = _typed(arguments[1:]) if arguments[:1] == [usage.SERVE] else None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s %(name)s %(message)s", stream=sys.stderr)
     # A library of vLLM's sets the root's level to ERROR while the server starts.
     log.setLevel(logging.INFO)
@@ -54,7 +58,8 @@ def main() -> None:
     try:
         settings, declared = (Settings(), None) if typed is None else instead_of_a_pod.prepare(typed, os.environ)
     except ValidationError as error:
-        sys.exit(f"lora_runtime: the environment is wrong: {_in_one_line(error)}")
+        hint = "" if typed is not None else f"; {usage.HINT}"
+        sys.exit(f"lora_runtime: the environment is wrong: {_in_one_line(error)}{hint}")
     except (folders.InUse, OSError) as error:
         sys.exit(f"lora_runtime: {error}")
     for name in _FORGOTTEN:
@@ -77,6 +82,16 @@ def main() -> None:
         plugins, extension = _MIXTURE_PLUGINS, mixture_worker.CLASS
     os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", ""), plugins))
     serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags), extension)
+
+
+def _tell_usage(arguments: list[str]) -> None:
+    """Ends the process where that is all that was asked for, or nothing else can be done."""
+    if (asked := usage.usage(arguments)) is not None:
+        sys.stdout.write(asked)
+        sys.exit()
+    if (wrong := usage.mistake(arguments, os.environ)) is not None:
+        sys.stderr.write(wrong)
+        sys.exit(_MISTYPED)
 
 
 def _typed(arguments: list[str]) -> command.Command:
@@ -129,6 +144,7 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str], extension: str)
         extension,
         *flags,
     ]
+    starting.also_while_vllm_starts(entry)
     entry.main()
 
 

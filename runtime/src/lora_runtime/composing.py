@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lora_api.runtime_api import BlendedPart, Part, Recipe, RevisionSpec
+from lora_api.runtime_api import BlendedPart, Part, Recipe, RevisionSpec, WireModel
 from lora_api.v1alpha1.adapter import BlendMethod, Precision, Weight
 from lora_api.v1alpha1.common import ServedName
 from lora_api.v1alpha1.conditions import Reason
@@ -92,7 +92,8 @@ def recipe_of(wish: Wish, model: str, served: Callable[[str], RevisionSpec | Non
         precisions.add(spec.precision)
         parts += _at(spec, member.weight)
     precision = precisions.pop() if len(precisions) == 1 else Precision.AUTO
-    return RevisionSpec.of(tuple(parts), BlendMethod.CONCAT, precision)
+    # A sum has no order: whoever asks for it in another one gets the same.
+    return RevisionSpec.of(tuple(sorted(parts, key=WireModel.canonical)), BlendMethod.CONCAT, precision)
 
 
 def hidden_name(model: str, spec: RevisionSpec) -> str:

@@ -18,6 +18,8 @@ from lora_runtime.observer import Composed, Observer
 _WAIT_SECONDS = 30.0
 """A request waits so long for its composition to be made."""
 _MINUTE_SECONDS = 60.0
+_LEAVING = 2
+"""Times maxKept may be there in all: those that were given up stay in the engine until their last request has ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -109,8 +111,9 @@ class Compositions:
         kept = self._kept.get(name)
         outcome = Composed.REUSED
         if kept is None or kept.loop.wanted is None:
-            self._charge(self._limits.per_minute)
-            self._make_room(self._limits.max_kept)
+            self._check_quota(self._limits.per_minute)
+            self._make_room(name, self._limits.max_kept)
+            self._made.append(self._clock())
             kept = self._begin(name, spec, lambda: recipe_of(wish, model, self._served))
             outcome = Composed.MADE
         self._kept.move_to_end(name)
@@ -121,7 +124,7 @@ class Compositions:
     def _count(self) -> int:
         return sum(kept.loop.wanted is not None for kept in self._kept.values())
 
-    def _charge(self, per_minute: int) -> None:
+    def _check_quota(self, per_minute: int) -> None:
         now = self._clock()
         while self._made and self._made[0] <= now - _MINUTE_SECONDS:
             self._made.popleft()
@@ -131,9 +134,14 @@ class Compositions:
                 f"{per_minute} new compositions were made within the last minute, which is all that "
                 f"spec.adapters.composition.perMinute of the LoRAModel allows; ask for one of those again, or later",
             )
-        self._made.append(now)
 
-    def _make_room(self, max_kept: int) -> None:
+    def _make_room(self, name: str, max_kept: int) -> None:
+        if name not in self._kept and len(self._kept) >= _LEAVING * max_kept:
+            raise NotComposed(
+                Problem.NOT_NOW,
+                f"{len(self._kept)} compositions are in the engine, whose requests have not ended yet: twice what "
+                f"spec.adapters.composition.maxKept of the LoRAModel allows to be kept; ask again later",
+            )
         while self._count >= max_kept:
             idle = (kept for kept in self._kept.values() if kept.loop.wanted is not None and not kept.waiting)
             oldest = next(idle, None)

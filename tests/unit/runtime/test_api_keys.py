@@ -25,7 +25,20 @@ def test_anything_else_is_not(tmp_path: Path, shown: str) -> None:
     assert not keys_in(tmp_path, b"one\n\ntwo\n").admit(shown)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe"])
+def test_a_byte_order_mark_and_the_ends_of_lines_of_another_system_are_no_part_of_a_key(tmp_path: Path) -> None:
+    keys = keys_in(tmp_path, b"\xef\xbb\xbfone\r\ntwo\r\n")
+    assert keys.admit("Bearer one")
+    assert keys.admit("Bearer two")
+
+
+def test_a_comment_is_no_key(tmp_path: Path) -> None:
+    keys = keys_in(tmp_path, b"# of ann\none\n  # of bob\ntwo#2\n")
+    assert [keys.admit(f"Bearer {key}") for key in ("one", "two#2", "# of ann", "# of bob", "#")] == [
+        True, True, False, False, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe", b"# none\n", b"\xef\xbb\xbf"])
 def test_a_file_without_keys_admits_nobody(tmp_path: Path, content: bytes) -> None:
     keys = keys_in(tmp_path, content)
     assert not keys.admit("Bearer ")

@@ -75,6 +75,11 @@ def test_other_bytes_have_another_hidden_name_and_the_same_the_same() -> None:
     assert hidden_name("a", half).startswith("a:")
 
 
+def test_the_same_values_rounded_otherwise_are_other_bytes() -> None:
+    plain, rounded = (concat(a_part("a"), precision=p) for p in (Precision.AUTO, Precision.FLOAT16))
+    assert hidden_name("a", plain) != hidden_name("a", rounded)
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -228,6 +233,40 @@ async def test_new_ones_have_a_quota_and_known_ones_are_free() -> None:
     pod.now = 60.0
     await pod.weight(0.3)
     assert pod.counts.outcomes.count(Composed.LIMITED) == 1
+
+
+async def test_a_sum_in_another_order_is_the_same_one() -> None:
+    pod = Pod(Composition())
+    members = [{"name": "a", "weight": 0.5}, {"name": "b", "weight": 2}, {"name": "d", "weight": 1}]
+    names = [await pod.compositions.serve("base", wish(blend=said)) for said in (members, members[::-1])]
+    assert names[0] == names[1]
+    assert pod.counts.outcomes == [Composed.MADE, Composed.REUSED]
+
+
+async def test_who_finds_no_room_is_not_charged_for_it() -> None:
+    pod = Pod(Composition(max_kept=1, per_minute=2))
+    pod.engine.gate.clear()
+    making = asyncio.create_task(pod.weight(0.1))
+    await pod.until(lambda: bool(pod.tasks))
+    assert (await pod.refused(0.2)).problem is Problem.NOT_NOW
+    pod.engine.gate.set()
+    await making
+    await pod.weight(0.2)
+
+
+async def test_those_that_requests_still_use_are_bounded_too() -> None:
+    pod = Pod(Composition(max_kept=1))
+    await pod.weight(0.1)
+    held = asyncio.Event()
+    pod.engine.busy |= dict.fromkeys(pod.engine.loaded, held)
+    second = await pod.weight(0.2)
+    pod.engine.busy |= dict.fromkeys(pod.engine.loaded, held)
+    error = await pod.refused(0.3)
+    assert (error.problem, "maxKept" in str(error)) == (Problem.NOT_NOW, True)
+    assert second in pod.engine.published, "nothing is given up for one that is refused"
+    held.set()
+    await pod.until(lambda: len(pod.engine.loaded) == 1)
+    await pod.weight(0.3)
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,30 @@ async def test_requests_for_no_model_are_not_counted() -> None:
     assert (await answered(200, asks=None)).outcomes == {}
 
 
-async def test_a_client_is_told_when_to_come_again() -> None:
-    server = await answered(503)
-    assert (b"retry-after", b"1") in server.sent[0]["headers"]
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_client_is_told_when_to_come_again(status: int) -> None:
+    server = await answered(status)
+    assert retry_after(server) == [b"1"]
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 500])
+async def test_where_coming_again_does_not_help_nothing_is_said_of_it(status: int) -> None:
+    assert retry_after(await answered(status)) == []
+
+
+@pytest.mark.parametrize("name", [b"retry-after", b"Retry-After"])
+async def test_a_server_that_says_when_to_come_again_is_not_contradicted(name: bytes) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 429, "headers": [(name, b"30")]})
+        await send({"type": "http.response.body"})
+
+    server = Server(app)
+    await server.ask()
+    assert retry_after(server) == [b"30"]
+
+
+def retry_after(server: Server) -> list[bytes]:
+    return [value for name, value in server.sent[0]["headers"] if name.lower() == b"retry-after"]
 
 
 async def test_what_a_generation_says_comes_before_the_status() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lora_runtime import fields
+from lora_runtime.composing import Wish
 from lora_runtime.http.guard import PUBLIC
 
 Json = Mapping[str, Any]
@@ -19,15 +21,17 @@ Port 8000, for clients. Most of it is vLLM's own server with OpenAI's API: {vllm
 `model` in a request, and `adapter_id` in TGI's, is a served name; `/v1/models` lists them. A pod's serving port changes nothing of
 what is served; the routes below `/lora/v1` are those of `lora-runtime serve`, which takes changes only where it was started so.
 """
-_FIELDS = """
+_WISH = Wish.__name__
+_COMPOSES = "[Composes adapters](../how-to/compose-in-a-request.md) for this request, where the LoRAModel allows it."
+_FIELDS = f"""
 ### Fields beside OpenAI's
 
 Of requests for completions, chats and responses:
 
 | field | type | meaning |
 |---|---|---|
-| `lora` | [Wish](#wish) | [Composes adapters](../how-to/compose-in-a-request.md) for this request, where the LoRAModel allows it. |
-| `prompt_to_adapter_mapping` | list of string | Which served name [each prompt is for](../how-to/mixed-batch.md); `/v1/completions` only. |
+| `{fields.COMPOSITION}` | [{_WISH}](#{_WISH.lower()}) | {_COMPOSES} |
+| `{fields.MAPPING}` | list of string | Which served name [each prompt is for](../how-to/mixed-batch.md); `/v1/completions` only. |
 """
 _ADMIN = """
 ## Admin port
@@ -92,7 +96,7 @@ def _message(name: str, schema: Json) -> Iterator[str]:
 def _named(serving: Json, admin: Json, schemas: Json) -> list[str]:
     """The messages with fields, each after the one that first speaks of it."""
     found: list[str] = []
-    left = [*_references(serving["paths"]), "Wish", *_references(admin["paths"])]
+    left = [*_references(serving["paths"]), _WISH, *_references(admin["paths"])]
     while left:
         name = left.pop(0)
         if name not in found and name not in _ELSEWHERE and "properties" in schemas.get(name, ()):
@@ -143,15 +147,22 @@ def _type(schema: Json) -> str:
 def _meaning(schema: Json, required: bool) -> str:
     inner = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
     said = [_line(schema.get("description", ""))]
-    low, high = inner.get("minimum", inner.get("exclusiveMinimum")), inner.get("maximum")
+    low, high = inner.get("minimum", inner.get("exclusiveMinimum")), inner.get("maximum", inner.get("exclusiveMaximum"))
     if low is not None:
+        to = "to below" if "exclusiveMaximum" in inner else "to"
+        below = "" if high is None else f" {to} {_number(high)}"
         above = "Above" if "exclusiveMinimum" in inner else "From"
-        said.append(f"{above} {low:g}." if high is None else f"{above} {low:g} to {high:.10g}.")
+        said.append(f"{above} {_number(low)}{below}.")
     if required:
         said.append("**Required.**")
     elif isinstance(default := schema.get("default"), str | int | float) and default not in ("", False):
         said.append(f"Default: `{default}`.")
     return " ".join(word for word in said if word)
+
+
+def _number(value: float) -> str:
+    """All of its digits: a bound that is rounded is another one."""
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 def _line(text: str) -> str:

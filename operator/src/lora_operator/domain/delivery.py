@@ -15,6 +15,8 @@ from lora_operator.domain.replicas import Replica
 _NAMED = 5
 """So many pods are named; the counts tell of the others."""
 _FAILURE_MESSAGE = 1024
+_NO_ROOM = (Reason.OUT_OF_MEMORY, Reason.STORE_FULL)
+"""Why loading failed, where it is somebody else's to mend than what the engine refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Obstacle:
 
     pod: str
     reason: Reason
-    """VERIFY_FAILED, OUT_OF_MEMORY, LOAD_FAILED, POD_UNREACHABLE or LOADING."""
+    """VERIFY_FAILED, OUT_OF_MEMORY, STORE_FULL, LOAD_FAILED, POD_UNREACHABLE or LOADING."""
     cause: Reason
     """The same, or why loading failed."""
     message: str
@@ -88,7 +90,7 @@ class Delivery:
         return Verdict(AdapterCondition.READY, ConditionStatus.FALSE, reason, message)
 
     def _first_obstacle(self) -> tuple[Reason, str]:
-        for reason in (Reason.VERIFY_FAILED, Reason.OUT_OF_MEMORY, Reason.LOAD_FAILED, Reason.POD_UNREACHABLE):
+        for reason in (Reason.VERIFY_FAILED, *_NO_ROOM, Reason.LOAD_FAILED, Reason.POD_UNREACHABLE):
             if any(obstacle.reason is reason for obstacle in self.obstacles):
                 return reason, self._words(reason)
         if self._held:
@@ -134,7 +136,7 @@ def obstacle(replica: Replica, served_name: str, wanted: str) -> Obstacle | None
     if report.state is RevisionState.FAILED:
         cause = report.reason or Reason.LOAD_FAILED
         message = f"pod {replica.name} cannot load it: {cause}: {report.message}"
-        reason = cause if cause is Reason.OUT_OF_MEMORY else Reason.LOAD_FAILED
+        reason = cause if cause in _NO_ROOM else Reason.LOAD_FAILED
         return Obstacle(replica.name, reason, cause, message)
     message = f"pod {replica.name} has it {report.state}"
     prepared = report.state is RevisionState.PREPARED

@@ -16,6 +16,7 @@ _STEPS = (AdapterCondition.ACCEPTED, AdapterCondition.FETCHED, AdapterCondition.
 _OBSTACLES = {
     Reason.LOAD_FAILED: "AdapterLoadFailed",
     Reason.OUT_OF_MEMORY: "AdapterOutOfMemory",
+    Reason.STORE_FULL: "AdapterStoreFull",
     Reason.UPDATE_HELD: "AdapterUpdateHeld",
     Reason.VERIFY_FAILED: "AdapterVerifyFailed",
 }

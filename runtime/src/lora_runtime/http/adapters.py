@@ -1,5 +1,6 @@
 """What a runtime without a cluster tells of its adapters, and takes of those who may change them."""
 
+from http import HTTPStatus
 from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -17,7 +18,7 @@ from lora_runtime.http.changers import Changers
 from lora_runtime.http.described import takes
 from lora_runtime.http.errors import refusal
 from lora_runtime.standalone import rules
-from lora_runtime.standalone.asked import Expected, NotChanged
+from lora_runtime.standalone.asked import Expected, NotAsExpected, NotChanged
 from lora_runtime.standalone.manifest import Unreadable, spec_of
 from lora_runtime.standalone.places import in_words
 from lora_runtime.standalone.wish import Wish
@@ -81,11 +82,11 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
         except (Unreadable, ValueError) as error:
             why = f"name: {in_words(error)}" if isinstance(error, ValidationError) else str(error)
             return refusal(ErrorCode.INVALID, f"{name}: {why}")
-        expected = Expected(_version(if_match), absent=if_none_match == _ANY)
+        expected = _expected(if_match, if_none_match)
         try:
             return _told(await local.declare(wish, expected, dry_run=dry_run is not None))
         except NotChanged as error:
-            return refusal(error.code, str(error))
+            return _not_changed(error)
 
     @router.delete(ADAPTERS_PATH + "/{name:path}", responses=_REFUSED)
     async def delete(name: str, request: Request, dry_run: DryRun = None, if_match: Match = None) -> Response:
@@ -93,9 +94,9 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
         if (refused := changers.refuse(request.scope)) is not None:
             return refused
         try:
-            await local.drop(name, Expected(_version(if_match)), dry_run=dry_run is not None)
+            await local.drop(name, _expected(if_match), dry_run=dry_run is not None)
         except NotChanged as error:
-            return refusal(error.code, str(error))
+            return _not_changed(error)
         return Response(status_code=204)
 
     @router.post(
@@ -123,5 +124,12 @@ def _told(answer: WireModel) -> Response:
     return Response(answer.model_dump_json(by_alias=True, exclude_none=True), media_type="application/json")
 
 
-def _version(if_match: str | None) -> str | None:
-    return None if if_match is None or if_match == _ANY else if_match.strip('"')
+def _not_changed(error: NotChanged) -> Response:
+    status = HTTPStatus.PRECONDITION_FAILED if isinstance(error, NotAsExpected) else None
+    return refusal(error.code, str(error), status=status)
+
+
+def _expected(if_match: str | None, if_none_match: str | None = None) -> Expected:
+    any_version = if_match == _ANY
+    version = None if if_match is None or any_version else if_match.strip('"')
+    return Expected(version, present=any_version, absent=if_none_match == _ANY)

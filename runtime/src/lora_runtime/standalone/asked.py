@@ -17,12 +17,21 @@ class NotChanged(Exception):
         self.code = code
 
 
+class NotAsExpected(NotChanged):
+    """What is there is not what the request was made for."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.CONFLICT, message)
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What must be there for a change to be made."""
 
     version: str | None = None
     """Of the adapter; None for any."""
+    present: bool = False
+    """Whether there must be one."""
     absent: bool = False
     """Whether there must be none."""
 
@@ -50,8 +59,7 @@ def declared(there: There, wish: Wish, base: str, expected: Expected) -> tuple[W
     given = tuple(wish if other.name == wish.name else other for other in there.given)
     if before is None:
         given += (wish,)
-    everything = (*given, *there.read)
-    rejected = side_by_side.rejections(everything, base, lambda spec: None).get(wish.uid)
+    rejected = side_by_side.rejections(in_order(given, there.read), base, lambda spec: None).get(wish.uid)
     if rejected is not None:
         raise NotChanged(code_of(rejected.reason), f"{rejected.reason}: {rejected.message}")
     return given
@@ -64,7 +72,7 @@ def dropped(there: There, name: str, expected: Expected) -> tuple[Wish, ...]:
         NotChanged: there is none, or it is not the request's to take.
     """
     before = _found(there, name)
-    if before is None:
+    if before is None and not expected.present:
         known = ", ".join(wish.name for wish in (*there.given, *there.read)) or "none"
         raise NotChanged(ErrorCode.NOT_FOUND, f"no adapter {name} is declared here; declared are: {known}")
     _check(there, name, before, expected)
@@ -75,6 +83,13 @@ def yielding(given: Sequence[Wish], read: Sequence[Wish]) -> tuple[Wish, ...]:
     """What is given beside what a file says: requests have had their time once the file names an adapter."""
     names = {wish.name for wish in read}
     return tuple(wish for wish in given if wish.declared_by is not DeclaredBy.REQUEST or wish.name not in names)
+
+
+def in_order(given: Sequence[Wish], read: Sequence[Wish]) -> tuple[Wish, ...]:
+    """All of them; of two that claim a served name, the earlier has it. A request takes none from a file."""
+    claimed = {wish.served_name for wish in read}
+    late = [w for w in given if w.declared_by is DeclaredBy.REQUEST and w.served_name in claimed]
+    return (*(wish for wish in given if wish not in late), *read, *late)
 
 
 def _found(there: There, name: str) -> Wish | None:
@@ -88,7 +103,9 @@ def _check(there: There, name: str, before: Wish | None, expected: Expected) -> 
             f"{name} is declared in {there.file}, which has the last word: change it there, and what is saved is served "
             f"within a second or two",
         )
+    if before is None and expected.present:
+        raise NotAsExpected(f"there is no adapter {name} that could be changed; look at what is declared")
     if before is not None and expected.absent:
-        raise NotChanged(ErrorCode.CONFLICT, f"there is an adapter {name} already; take another name, or replace it")
+        raise NotAsExpected(f"there is an adapter {name} already; take another name, or replace it")
     if expected.version is not None and (before is None or before.version != expected.version):
-        raise NotChanged(ErrorCode.CONFLICT, f"somebody else has changed {name} meanwhile; look again")
+        raise NotAsExpected(f"somebody else has changed {name} meanwhile; look again")

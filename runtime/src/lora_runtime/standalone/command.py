@@ -14,7 +14,7 @@ from lora_api.adapter_flags import adapter_flags
 from lora_api.local_api import DISK
 from lora_api.v1alpha1.common import ModelSource, ServedName
 from lora_api.v1alpha1.model import AdapterLimits, Composition
-from lora_runtime.standalone import places
+from lora_runtime.standalone import engine_flags, places
 from lora_runtime.standalone.wish import Changes, Wish
 
 ADAPTERS_VARIABLE = "LORA_ADAPTERS"
@@ -70,18 +70,22 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
     """
     parser = _parser()
     typed, rest = parser.parse_known_args(arguments)
+    own = [option for action in parser._actions for option in action.option_strings]
+    for problem in engine_flags.problems(rest, own, environment):
+        parser.error(problem)
     try:
         model = places.model(typed.model)
         served_name = typed.served_model_name or _called(model)
         TypeAdapter(ServedName).validate_python(served_name)
         listed = [entry for entry in environment.get(ADAPTERS_VARIABLE, "").split(",") if entry.strip()]
-        wishes = tuple(places.adapter(text) for text in (*typed.adapter, *listed))
+        volumes, credentials = _named(typed.volume), _named(typed.credentials)
+        wishes = tuple(places.adapter(text, volumes=volumes) for text in (*typed.adapter, *listed))
         limits = AdapterLimits(
             max_rank=typed.max_rank,
             max_resident=typed.max_resident,
             max_cached=max(typed.max_cached, typed.max_resident),
         )
-        volumes, credentials = _named(typed.volume), _named(typed.credentials)
+        desired = _there(_file(typed.desired))
     except places.Unclear as error:
         parser.error(str(error))
     except ValidationError as error:
@@ -98,7 +102,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
         served_name=served_name,
         limits=limits,
         wishes=wishes,
-        file=_file(typed.desired),
+        file=desired,
         state=Path(typed.state).absolute() if typed.state else _state(environment, model, served_name),
         volumes=volumes,
         credentials=credentials,
@@ -158,6 +162,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _file(typed: str | None) -> Path | None:
     return None if typed is None else Path(typed).absolute()
+
+
+def _there(file: Path | None) -> Path | None:
+    """It may go later, and what it declared stays; but what was never there is a slip of the pen."""
+    if file is not None and not file.is_file():
+        raise places.Unclear(f"--desired: there is no file {file}; to declare nothing yet, leave a comment in it")
+    return file
 
 
 def _named(entries: Sequence[str]) -> dict[str, Path]:

@@ -137,6 +137,9 @@ class Declarations:
     async def _give(self, given: tuple[Wish, ...]) -> None:
         """Works on what is given now, before whoever asked for it is answered."""
         self._given = given
+        if self._problem is not None:
+            # It may have been what was given before.
+            self._stamp = None
         self._ask()
         await self._conclude()
         self._news.set()
@@ -202,7 +205,7 @@ class Declarations:
 
     @property
     def _wishes(self) -> tuple[Wish, ...]:
-        return (*map(self._opened, self._given), *self._read)
+        return asked.in_order(tuple(map(self._opened, self._given)), self._read)
 
     def _ask(self) -> None:
         """Asks what is not known of the sources, and again where it is time to."""

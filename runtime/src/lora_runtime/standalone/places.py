@@ -1,7 +1,7 @@
-"""Where files are, as a person types it: `hf://owner/name@revision`, `s3://…`, a path. Pure."""
+"""Where files are, as a person types it for this machine: by the rule of `lora_api.places`, or `owner/name` on the hub. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lora_api import places
 from lora_api.local_api import DISK
+from lora_api.places import IsHere
 from lora_api.v1alpha1.adapter import AdapterSource, LoRAAdapterSpec
 from lora_api.v1alpha1.common import ModelSource, ServedName
 from lora_runtime.standalone import rules
@@ -18,22 +19,25 @@ NO_MODEL = "local"
 """What adapters of a command line refer to; there is just one base model."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
-_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_REPO = re.compile(f"{_PART}/{_PART}(@.+)?")
+"""What TGI and vLLM take for a repository of the hub, and people bring along."""
+_OLD_REPO = re.compile(f"{_PART}(/{_PART})?(@.+)?")
+"""Base models of the hub's first years have no owner."""
 _SERVED_NAME: TypeAdapter[str] = TypeAdapter(ServedName)
-
-IsHere = Callable[[Path], bool]
 
 
 class Unclear(ValueError):
     """What was typed names nothing; the message says what could."""
 
 
-def adapter(text: str, is_here: IsHere = Path.exists) -> Wish:
+def adapter(text: str, is_here: IsHere = Path.exists, volumes: Collection[str] = ()) -> Wish:
     """The adapter that `[NAME=]PLACE[@WEIGHT]` names.
 
     Args:
         text: what was typed. A number behind the last `@` is a weight.
         is_here: what is on the disk.
+        volumes: the names of those that there are beside the disk.
 
     Raises:
         Unclear: it cannot be understood.
@@ -42,7 +46,7 @@ def adapter(text: str, is_here: IsHere = Path.exists) -> Wish:
     if not named or not _is_served_name(name):
         name, rest = "", text.strip()
     place, weight = _weighed(rest)
-    found = _place(place, is_here)
+    found = _place(place, is_here, _REPO, volumes)
     name = name or _name_of(found)
     if not _is_served_name(name):
         raise Unclear(f"{text!r} needs a name in front, of letters, digits and . _ / -, as in pirate={place}")
@@ -62,7 +66,7 @@ def model(text: str, is_here: IsHere = Path.exists) -> ModelSource:
     Raises:
         Unclear: it cannot be understood, or is a place that base models do not come from.
     """
-    found = _place(text, is_here)
+    found = _place(text, is_here, _OLD_REPO, ())
     if not found.keys() <= {"huggingFace", "volume"}:
         raise Unclear(f"{text!r}: a base model comes from a folder or from the hub, as in hf://owner/name")
     try:
@@ -82,24 +86,27 @@ def _weighed(text: str) -> tuple[str, float]:
     return (place, float(number)) if at and place and _NUMBER.fullmatch(number) else (text, 1.0)
 
 
-def _place(text: str, is_here: IsHere) -> dict[str, Any]:
+def _place(text: str, is_here: IsHere, repository: re.Pattern[str], volumes: Collection[str]) -> dict[str, Any]:
+    if not text:
+        raise Unclear("a place is missing, as in NAME=./folder or NAME=hf://owner/name")
     if places.SEPARATOR in text:
         try:
             found = places.place(text)
-            if "volume" in found:
-                raise places.Unclear("volumes are for pods; name a folder of this machine by its path")
-            return found
         except places.Unclear as error:
             raise Unclear(f"{text!r}: {error}; write {places.FORMS}, or a path") from error
-    path = Path(text).expanduser()
-    if text.startswith(("/", ".", "~")) or (text and is_here(path)):
-        inside = str(path.absolute().resolve()).lstrip("/") or "."
-        return {"volume": {"name": DISK, "path": inside}}
-    repo, _, _ = text.partition("@")
-    if _REPO.fullmatch(repo):
+        if "volume" not in found or found["volume"]["name"] in (DISK, *volumes):
+            return found
+        raise Unclear(
+            f"{text!r}: {places.not_mounted(text.partition(places.SEPARATOR)[2], volumes)}; name a folder by its path"
+        )
+    if places.is_path(text, lambda path: is_here(path.expanduser())):
+        return {"volume": {"name": DISK, "path": str(Path(text).expanduser().absolute().resolve()).lstrip("/") or "."}}
+    if text.partition("/")[0] in volumes:
+        return places.volume(text)
+    if repository.fullmatch(text):
         return places.hub(text)
-    raise Unclear(f"{text!r} is no folder here, and no repository of the hub has such a name; write hf://owner/name, "
-                  "s3://bucket/folder, oci://registry/repository:tag, https://server/folder or a path")  # fmt: skip
+    raise Unclear(f"{text!r}: {places.not_mounted(text, volumes)}; write ./{text} for a path, hf://owner/name, "
+                  "s3://bucket/folder, oci://registry/repository:tag or https://server/folder")  # fmt: skip
 
 
 def _name_of(place: Mapping[str, Any]) -> str:

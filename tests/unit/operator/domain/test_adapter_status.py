@@ -299,11 +299,13 @@ def test_an_update_that_answers_otherwise_is_not_ready_for_that_reason_and_is_to
     assert [(f.pod, f.reason) for f in status.failures] == [("b", "VerifyFailed")]
 
 
-def test_an_engine_without_memory_is_told_apart_from_other_failures() -> None:
-    words = "out of memory: 20 bytes needed, 5 available"
-    status = status_of(NEW, a_saying_pod("a", RevisionState.FAILED, words, Reason.OUT_OF_MEMORY))
-    assert ready(status).reason == Reason.OUT_OF_MEMORY
+@pytest.mark.parametrize("reason", [Reason.OUT_OF_MEMORY, Reason.STORE_FULL])
+def test_a_pod_without_room_is_told_apart_from_other_failures(reason: Reason) -> None:
+    words = "20 bytes needed, 5 available"
+    status = status_of(NEW, a_saying_pod("a", RevisionState.FAILED, words, reason))
+    assert ready(status).reason == reason
     assert words in ready(status).message
+    assert [failure.reason for failure in status.failures] == [reason]
 
 
 def test_what_is_in_service_and_does_not_pass_a_later_check_is_available_but_not_ready() -> None:

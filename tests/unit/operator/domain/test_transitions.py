@@ -95,9 +95,11 @@ def test_an_adapter_that_no_pod_serves_any_more_is_unavailable() -> None:
 
 def test_a_pod_that_cannot_load_and_an_update_that_is_held_are_told_once() -> None:
     failing = an_adapter_status(Ready=f"False {Reason.LOAD_FAILED}")
+    full = an_adapter_status(Ready=f"False {Reason.STORE_FULL}")
     held = an_adapter_status(Ready=f"False {Reason.UPDATE_HELD}")
 
     assert [reason for _, reason, _ in adapter_events(LoRAAdapterStatus(), failing)] == ["AdapterLoadFailed"]
+    assert [reason for _, reason, _ in adapter_events(LoRAAdapterStatus(), full)] == ["AdapterStoreFull"]
     assert [reason for _, reason, _ in adapter_events(failing, held)] == ["AdapterUpdateHeld"]
     assert adapter_events(held, held) == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_api.local_api import LocalAdapter, LocalState
+from lora_api.local_api import DeclaredBy, LocalAdapter, LocalState
 from lora_api.runtime_api import AdapterFacts, ResolveRequest
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import not_fetched
@@ -15,9 +15,10 @@ from lora_runtime.engine.fake import FakeEngine
 from lora_runtime.engine.protocol import NotServed
 from lora_runtime.service import Service
 from lora_runtime.standalone import places
+from lora_runtime.standalone.asked import Expected, NotChanged
 from lora_runtime.standalone.conclude import Limits
 from lora_runtime.standalone.declarations import Declarations
-from lora_runtime.standalone.wish import HUB_TOKEN, Declared
+from lora_runtime.standalone.wish import HUB_TOKEN, Declared, Wish
 from lora_runtime.workshop import Progress
 from support.stand_in import EverySourceExists, NoFiles
 
@@ -94,6 +95,10 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
     await made.stop()
 
 
+ASKED = Wish("other", places.adapter("pirate=hf://team/other").spec, declared_by=DeclaredBy.REQUEST)
+"""What a request wants served as `pirate`."""
+
+
 def an_object(name: str, weight: float = 1.0, repo: str | None = None) -> str:
     return f"""
 apiVersion: lora-operator.io/v1alpha1
@@ -152,6 +157,12 @@ async def test_a_broken_file_changes_nothing_and_says_what_is_wrong_until_it_is_
     state = await machine.ready("given", "pirate", "formal")
     assert state.file is not None
     assert state.file.problem is None
+
+
+async def test_a_file_of_another_kind_is_not_read_to_its_end(machine: Machine) -> None:
+    machine.write("#" * (4 << 20) + "\n")
+    await machine.start()
+    await machine.until(lambda state: state.file is not None and "longer than 4194304" in str(state.file.problem))
 
 
 async def test_a_file_that_is_taken_away_changes_nothing(machine: Machine) -> None:
@@ -271,3 +282,39 @@ async def test_the_hub_is_asked_with_the_token_that_this_machine_has(tmp_path: P
     assert {what: ref and ref.name for what, ref in shown.items()} == {
         "team/given@main": HUB_TOKEN, "team/pirate@main": HUB_TOKEN, "volume disk/data/local": None
     }  # fmt: skip
+
+
+async def test_a_file_takes_the_served_name_that_a_request_had_and_the_request_gets_it_back(machine: Machine) -> None:
+    machine.write("# none")
+    await machine.start()
+    await machine.ready("given")
+    await machine.declarations.declare(ASKED, Expected(), dry_run=False)
+    await machine.ready("given", "pirate")
+    machine.write(an_object("pirate", weight=0.5))
+    await machine.until(lambda _: (found := machine.adapter("pirate")) is not None and found.ready)
+    other = machine.adapter("other")
+    assert other is not None
+    assert (other.ready, other.reason) == (False, Reason.NAME_CONFLICT)
+    machine.write("# none")
+    await machine.until(lambda _: (found := machine.adapter("other")) is not None and found.ready)
+    await machine.declarations.drop("other", Expected(), dry_run=False)
+    assert machine.adapter("other") is None
+
+
+async def test_a_request_cannot_take_the_served_name_of_a_file_s_adapter(machine: Machine) -> None:
+    machine.write(an_object("pirate"))
+    await machine.start()
+    await machine.ready("given", "pirate")
+    with pytest.raises(NotChanged, match="the served name 'pirate' belongs to the older LoRAAdapter pirate"):
+        await machine.declarations.declare(ASKED, Expected(), dry_run=False)
+    await machine.ready("given", "pirate")
+
+
+async def test_a_file_is_looked_at_again_once_the_command_line_s_adapter_of_that_name_is_gone(machine: Machine) -> None:
+    machine.write(an_object("given", weight=2))
+    await machine.start()
+    await machine.until(lambda state: state.file is not None and state.file.problem is not None)
+    await machine.declarations.drop("given", Expected(), dry_run=False)
+    state = await machine.until(lambda _: (found := machine.adapter("given")) is not None and found.ready)
+    assert state.file is not None
+    assert (state.file.problem, state.adapters[0].spec.weight) == (None, 2.0)

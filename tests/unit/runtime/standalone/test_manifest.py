@@ -54,13 +54,30 @@ def test_a_file_with_a_comment_alone_declares_nothing() -> None:
     ("a: 2026-13-01", "it is not YAML: month"),
     ("a: !!int x", "it is not YAML: invalid literal"),
     ("[" * 20_000, "it is not YAML: .*recursion"),
+    ("a: 1\nb: 2\na: 3\n", "it is not YAML: a is there twice .*line 3"),
+    (a_file(an_object()) + "  weight: 0.1\n  weight: 0.9\n", "it is not YAML: weight is there twice .*line 12"),
+    (a_file(an_object()).replace("spec:", "spec: &s\n  x: *s"), "LoRAAdapter pirate: spec: Circular reference"),
+    (a_file(an_object(weight=True)), "spec.weight: Input should be a valid number"),
+    (a_file(an_object(weight="0.5")), "spec.weight: Input should be a valid number"),
+    (a_file(an_object(weight=float("nan"))), "spec: Out of range float values are not JSON compliant"),
+    (a_file(an_object(servedName=5)), "spec.servedName: Input should be a valid string"),
+    (a_file(an_object(update={"timeoutSeconds": "60"})), "spec.update.timeoutSeconds: Input should be a valid integer"),
+    (a_file(an_object(served_name="x")), "spec.served_name: Extra inputs are not permitted"),
+    (a_file(an_object() | {"apiVersion": "lora-operator.io/v1beta1"}), "but LoRAAdapter of lora-operator.io/v1beta1"),
+    (a_file(an_object(blend={"members": [{"adapterRef": {"name": "team/formal"}}]})),
+     "adapterRef.name: .*; blends name objects.* as in --adapter formal=owner/name"),
+    (a_file(an_object() | {"sepc": {}}), "line 1: LoRAAdapter pirate: it has no field sepc"),
+    (a_file(an_object() | {"metadata": {"name": "a", "anotations": {}}}), "LoRAAdapter a: it has no field metadata.anotations"),
+    (a_file({"kind": "PodList", "items": [an_object()]}), "it is no LoRAAdapter but PodList"),
+    (a_file(an_object("a"), an_object("b", weight=11)), "line 12: LoRAAdapter b: spec.weight"),
+    (a_file({"kind": "List", "items": [an_object("a"), an_object("b", weight=11)]}), "line 12: LoRAAdapter b: spec.weight"),
     (a_file(an_object(wieght=0.5)), "LoRAAdapter pirate: spec.wieght: Extra inputs are not permitted"),
     (a_file(an_object(weight=11)), "spec.weight: Input should be less than or equal to 10"),
     (a_file(an_object("Pirate")), "metadata.name: String should match pattern"),
     (a_file(an_object() | {"kind": "LoRAModel"}), "it is no LoRAAdapter but LoRAModel"),
     (a_file(an_object() | {"apiVersion": "v1"}), "needs `apiVersion: lora-operator.io/v1alpha1`"),
     (a_file("pirate"), "something without a kind"),
-    (a_file(an_object("a"), an_object("a")), "object 2: there is another LoRAAdapter a"),
+    (a_file(an_object("a"), an_object("a")), "line 12: there is another LoRAAdapter a"),
     (a_file(an_object("a"), an_object("b", modelRef={"name": "big"})), "of the models big, smol, and one is served here"),
     (a_file(an_object() | {"spec": None}), "LoRAAdapter pirate: spec"),
 ])  # fmt: skip
@@ -73,6 +90,14 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     said = refusal(a_file(*(an_object(f"a{n}", weight=11) for n in range(7))))
     assert said.count("spec.weight") == 5
     assert said.endswith("; and 2 more")
+
+
+def test_aliases_are_taken_as_long_as_what_they_come_to_is_no_longer_than_a_spec() -> None:
+    merged = "apiVersion: lora-operator.io/v1alpha1\nkind: LoRAAdapter\nmetadata: {name: a}\nspec:\n  modelRef: &m {name: smol}\n"
+    (found,) = manifest.wishes(merged + "  <<: {modelRef: *m, weight: 0.5}\n  source: {huggingFace: {repo: t/p}}\n")
+    assert found.spec.weight == 0.5
+    bomb = "".join(f"  x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10) if n else 'x'}]\n" for n in range(30))
+    assert "spec: it is longer than" in refusal(merged + bomb)
 
 
 def a_blend(**how: Any) -> dict[str, Any]:

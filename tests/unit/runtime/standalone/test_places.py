@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lora_api import places as shared
 from lora_runtime.standalone import places
 
 HUB = {"huggingFace": {"repo": "team/pirate", "revision": "main"}}
@@ -78,14 +79,15 @@ def test_what_has_no_name_is_served_as_its_repository_or_folder_is_called(text: 
 
 @pytest.mark.parametrize(("text", "says"), [
     ("x=ftp://server/pirate", "no kind of source ftp://; write hf://"),
-    ("x=a/b/c", "no folder here"),
+    ("x=a/b/c", "nothing is at a/b/c, and there are no volumes; write ./a/b/c for a path, hf://owner/name"),
+    ("x=pirate", "nothing is at pirate, and there are no volumes"),
     ("x=/data/pirate@11", "less than or equal to 10"),
     ("x=s3://b", "at least 3 characters"),
     ("x=s3://bucket/../pirate", "must be a path inside the bucket"),
     ("x=https://example.com/pirate?token=1", "keep secrets in the Secret"),
-    ("x=volume://models/pirate", "name a folder of this machine by its path"),
+    ("x=volume://models/pirate", "nothing is at models/pirate, and there are no volumes; name a folder by its path"),
     ("/data/pirat!", "needs a name in front"),
-    ("x=", "no folder here"),
+    ("x=", "a place is missing"),
 ])  # fmt: skip
 def test_what_means_nothing_is_refused_in_words(text: str, says: str) -> None:
     with pytest.raises(places.Unclear, match=says):
@@ -93,8 +95,28 @@ def test_what_means_nothing_is_refused_in_words(text: str, says: str) -> None:
 
 
 def test_no_place_is_not_the_folder_that_it_is_typed_in() -> None:
-    with pytest.raises(places.Unclear, match="no folder here"):
+    with pytest.raises(places.Unclear, match="a place is missing"):
         places.adapter("x=")
+
+
+@pytest.mark.parametrize("text", ["x=adapters/pirate", "x=volume://adapters/pirate"])
+def test_what_is_not_here_is_a_folder_of_a_volume(text: str) -> None:
+    found = places.adapter(text, nothing_is_here, {"adapters", "others"}).spec.source
+    assert found is not None
+    assert found.describe() == "volume adapters/pirate"
+    with pytest.raises(places.Unclear, match="no volume is called a, but adapters, others"):
+        places.adapter("x=a/b/c", nothing_is_here, {"adapters", "others"})
+
+
+@pytest.mark.parametrize("text", ["/x", "./x", "../x", "~/x", ".", ".."])
+def test_what_begins_as_only_paths_do_is_one_whether_it_is_there_or_not(text: str) -> None:
+    assert shared.is_path(text, nothing_is_here)
+
+
+@pytest.mark.parametrize("text", ["x", "x/y", "x.gguf", "hf://x/y", ""])
+def test_all_else_is_a_path_if_it_is_there(text: str) -> None:
+    assert not shared.is_path(text, nothing_is_here)
+    assert shared.is_path(text, lambda path: True) is (text in ("x", "x/y", "x.gguf"))
 
 
 def test_a_base_model_comes_from_a_folder_or_from_the_hub() -> None:

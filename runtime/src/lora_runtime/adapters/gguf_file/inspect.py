@@ -101,15 +101,20 @@ def _modules(
         pairs.setdefault(name, {})[matrix] = tensor
     if not pairs:
         raise malformed(f"{WHAT} holds no LoRA matrices")
-    found = []
+    found: dict[str, tuple[str, ModuleTensors]] = {}
     for name, tensors in pairs.items():
         for matrix, other in (_A, _B), (_B, _A):
             if matrix not in tensors:
                 raise malformed(f"tensor {name}{_WEIGHT}{other} has no partner: {name}{_WEIGHT}{matrix} is not there")
         module = paths.get(name, name)  # a name that is none of the base model's is refused with the others' check
+        if module in found:
+            other, _ = found[module]
+            raise malformed(
+                f"{WHAT} has tensors for {module} twice, as {other} and as {name}, and only one of both could be served"
+            )
         pair = GGUFPair(name + _WEIGHT, tensors[_A], tensors[_B], heads_of(architecture, base, module))
-        found.append(_module(module, pair, base, alpha))
-    return tuple(sorted(found, key=lambda module: module.name))
+        found[module] = name, _module(module, pair, base, alpha)
+    return tuple(found[module][1] for module in sorted(found))
 
 
 def _parted(key: str) -> tuple[str, str]:

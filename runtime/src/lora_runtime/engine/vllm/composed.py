@@ -12,8 +12,8 @@ from lora_runtime.engine.protocol import NotServed
 from lora_runtime.engine.vllm.mixed_batch import mapping_of
 from lora_runtime.engine.vllm.refusals import not_found, refused, unavailable
 from lora_runtime.engine.vllm.served_models import ServedModels
+from lora_runtime.fields import COMPOSITION as FIELD
 
-FIELD = "lora"
 Compose = Callable[[str, Wish], Awaitable[str]]
 """See Service.compose."""
 

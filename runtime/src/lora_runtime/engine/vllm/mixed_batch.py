@@ -15,9 +15,9 @@ from lora_runtime.engine.protocol import LoadFailed, NotServed
 from lora_runtime.engine.vllm.leases import Leases
 from lora_runtime.engine.vllm.refusals import not_found, unavailable
 from lora_runtime.engine.vllm.served_models import ServedModels
+from lora_runtime.fields import MAPPING as FIELD
 from lora_runtime.observer import UNKNOWN
 
-FIELD = "prompt_to_adapter_mapping"
 BASE = "base"
 """Stands for the base model, unless an adapter is served under that name."""
 

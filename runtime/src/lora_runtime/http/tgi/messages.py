@@ -9,7 +9,7 @@ MAX_STOP_SEQUENCES = 4
 MAX_TOP_N_TOKENS = 5
 """TGI's own limits, where nobody sets others."""
 _DEFAULT_NEW_TOKENS = 100
-_LARGEST_SEED = 2**63 - 1
+_SEEDS = 2**63
 
 
 class Invalid(ValueError):
@@ -46,7 +46,7 @@ class Parameters(_Sent):
     watermark: bool | None = None
     details: bool | None = None
     decoder_input_details: bool | None = None
-    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=_SEEDS)] | None = None
     top_n_tokens: Annotated[int, Field(ge=0, le=MAX_TOP_N_TOKENS)] | None = None
     grammar: Grammar | None = None
 
