@@ -22,6 +22,7 @@ from lora_runtime.metrics.runtime import Metrics
 from lora_runtime.service import Service
 from lora_runtime.standalone.conclude import Limits
 from lora_runtime.standalone.declarations import Declarations
+from lora_runtime.standalone.past import Memory
 from lora_runtime.standalone.wish import Changes, Declared
 from lora_runtime.store.content import ContentStore, open_store
 from lora_runtime.store.room import Volume
@@ -122,9 +123,10 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
     metrics.read(
         service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit, lambda: store.fill
     )
-    began = datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251
-    limits = Limits(settings.served_name, settings.max_rank, settings.model_source, began)
-    declarations = None if declared is None else Declarations(service, limits, declared, time.monotonic)
+    limits = Limits(settings.served_name, settings.max_rank, settings.model_source, _now())
+    declarations = None
+    if declared is not None:
+        declarations = Declarations(service, limits, declared, Memory(settings.state, _now), time.monotonic)
     await service.restore(settings.desired_file)
     keys, changes = settings.api_keys_file, Changes() if declared is None else declared.changes
     started.set_result(Core(service, workshop, metrics, store, loop, keys, declarations, changes))
@@ -133,3 +135,8 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
         return
     app = admin_app(service, metrics.lifecycle)
     await admin_server(app, settings.admin_host, settings.admin_port, settings.tls_dir).serve()
+
+
+def _now() -> str:
+    """The moment, as in RFC 3339."""
+    return datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251
