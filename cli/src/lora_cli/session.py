@@ -95,9 +95,7 @@ class Session:
 
     def typed(self, command: str) -> str:
         """A command as it is to be typed to work here, too."""
-        if isinstance(self.home, Kube):
-            return f"kubectl lora {command} -n {self.namespace}"
-        return f"lora {command} --server {self.home.url}"
+        return self.place.typed(command, self.namespace)
 
     def model_name(self, asked: str) -> str:
         """The LoRAModel that was asked for; the one there is at a server.

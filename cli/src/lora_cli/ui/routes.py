@@ -111,7 +111,7 @@ class Routes:
 
         def go_back() -> _Changed:
             adapter = self._session.adapter(wish.name)
-            entry = history.chosen(adapter, wish.revision)
+            entry = history.chosen(adapter, wish.revision, self._session.place)
             changed = self._session.objects.patch(ADAPTERS, wish.name, history.steps_back(adapter, entry))
             return changed, tuple(history.remarks(adapter_of(changed), entry))
 
