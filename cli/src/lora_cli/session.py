@@ -93,6 +93,13 @@ class Session:
         """It in words."""
         return f"in namespace {self.namespace}" if isinstance(self.home, Kube) else f"at {self.home.url}"
 
+    @property
+    def remark(self) -> str:
+        """What is to be known of every change here; empty if nothing is."""
+        if isinstance(self.home, Kube):
+            return ""
+        return "until the server's process ends: to keep it, declare it in the file of --desired"
+
     def typed(self, command: str) -> str:
         """A command as it is to be typed to work here, too."""
         return self.place.typed(command, self.namespace)

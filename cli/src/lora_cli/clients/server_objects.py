@@ -17,9 +17,11 @@ from lora_cli.domain.objects import Json
 from lora_cli.domain.seen import LISTED
 from lora_cli.errors import Failed
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.25
 """On the same machine mostly, and nobody tells."""
 _WAIT_SECONDS = "20"
+_NOBODY = "-"
+"""What no adapter can be called."""
 
 
 class ServerObjects:
@@ -47,6 +49,14 @@ class ServerObjects:
             ) from refused
         except ValidationError as error:
             raise Failed(ErrorCode.INVALID, f"the answer of {self._server.url} is not understood: {error}") from error
+
+    def why_no_changes(self) -> Failed | None:
+        """Why it takes no changes from here; None if it does."""
+        try:
+            self._server.request("DELETE", f"{ADAPTERS_PATH}/{_NOBODY}", query={"dryRun": "All"})
+        except Failed as failed:
+            return failed if failed.code in (ErrorCode.FORBIDDEN, ErrorCode.UNAUTHORIZED) else None
+        return None
 
     def get(self, plural: str, name: str) -> Json:
         """See ObjectStore."""

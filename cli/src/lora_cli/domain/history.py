@@ -50,10 +50,8 @@ def chosen(adapter: Adapter, revision: str | None, place: Place = CLUSTER) -> Hi
     """
     name, entries = adapter.meta.name, adapter.status.history
     see = place.typed(f"history {name}", adapter.meta.namespace)
-    if revision is None:
-        found = entries[1:] if _wants_the_newest(adapter) else entries
-    else:
-        found = _beginning(revision, entries, name, see)
+    others = entries[1:] if _wants_the_newest(adapter) else entries
+    found = others if revision is None else _beginning(revision, entries, name, see)
     if not found:
         what = "an earlier revision" if revision is None else f"a revision that is {revision} or begins so"
         raise Failed(ErrorCode.NOT_FOUND, f"{name} has not had {what}", then=see)

@@ -55,9 +55,10 @@ def adapter(told: LocalAdapter, state: LocalState) -> Json:
     served = Reason.SERVING if available else told.reason
     facts = told.facts
     updated, generation = int(told.ready), told.generation
+    said = "the server answers with it" if told.ready else ""
     conditions = [
         _condition(AdapterCondition.AVAILABLE, available, served, "" if available else told.message, generation, state),
-        _condition(AdapterCondition.READY, told.ready, told.reason, told.message, generation, state),
+        _condition(AdapterCondition.READY, told.ready, told.reason, told.message or said, generation, state),
     ]
     if told.revision is not None:
         # Else it is not known, or said by Ready, why it comes to none.

@@ -30,6 +30,10 @@ class Place(Protocol):
         """A command of this program as it is to be typed to work there."""
         ...
 
+    def answered(self, revision: str | None, took: str) -> str:
+        """That a change is served, and how long it took, in words."""
+        ...
+
 
 class InACluster:
     """Advice for objects of an API server."""
@@ -42,6 +46,10 @@ class InACluster:
     def typed(self, command: str, namespace: str) -> str:
         """See Place."""
         return f"kubectl lora {command} -n {namespace}"
+
+    def answered(self, revision: str | None, took: str) -> str:
+        """See Place."""
+        return f"every pod answers with {revision}, {took} after the change"
 
 
 CLUSTER = InACluster()
@@ -62,6 +70,10 @@ class AtAServer:
     def typed(self, command: str, namespace: str) -> str:
         """See Place; a server has no namespaces."""
         return f"lora {command} --server {self.url}"
+
+    def answered(self, revision: str | None, took: str) -> str:
+        """See Place; a server is looked at again and again, and tells nothing by itself."""
+        return f"the server answers with {revision}, at most {took} after the change"
 
 
 _LOOK = "lora describe {name}"

@@ -81,7 +81,7 @@ class Routes:
         found = (await self._now()).named(name)
         if found is None:
             raise Failed(ErrorCode.NOT_FOUND, f"there is no {name} any more")
-        return JSONResponse(views.details(found, clock.now()))
+        return JSONResponse(views.details(found, clock.now(), self._session.place))
 
     async def _tell_memory(self, _: Request) -> Response:
         now = await self._now()
@@ -153,7 +153,9 @@ class Routes:
         while not self._board.closed:
             snapshot = self._board.wait(number, _TICK_SECONDS)
             number = snapshot.number
-            state = views.state(snapshot.models, snapshot.adapters, snapshot.moments, snapshot.trouble, clock.now())
+            state = views.state(
+                snapshot.models, snapshot.adapters, snapshot.moments, snapshot.trouble, clock.now(), self._session.place
+            )
             news = views.difference(known, state)
             known = state
             yield _SILENCE if news is None else _event("state", news)
