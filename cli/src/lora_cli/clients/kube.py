@@ -15,6 +15,7 @@ from kubernetes import client, config
 
 from lora_api.error_codes import ErrorCode
 from lora_cli.clients import answers
+from lora_cli.domain import names
 from lora_cli.domain.objects import Json
 from lora_cli.errors import Failed
 
@@ -51,7 +52,7 @@ class Kube:
         """Reads the kubeconfig, as kubectl would.
 
         Raises:
-            Failed: there is none, or it cannot be used.
+            Failed: there is none, or it cannot be used, or the namespace is no name.
         """
         configuration = client.Configuration()
         file = None if kubeconfig is None else str(kubeconfig)
@@ -66,7 +67,8 @@ class Kube:
                 then="kubectl config get-contexts",
             ) from error
         used = next((found for found in contexts if found["name"] == context), active)
-        return cls(configuration, namespace or used["context"].get("namespace") or "default", connect_seconds)
+        at_home = used["context"].get("namespace") or "default" if namespace is None else namespace
+        return cls(configuration, names.of_namespace(at_home), connect_seconds)
 
     def request(
         self,

@@ -12,7 +12,7 @@ from lora_cli.clients import clock
 from lora_cli.clients.answers import Refused
 from lora_cli.clients.objects import ADAPTERS, MODELS
 from lora_cli.clients.server import Server
-from lora_cli.domain import local
+from lora_cli.domain import local, names
 from lora_cli.domain.objects import Json
 from lora_cli.domain.seen import LISTED
 from lora_cli.errors import Failed
@@ -108,7 +108,7 @@ class ServerObjects:
 
     def delete(self, plural: str, name: str) -> None:
         """See ObjectStore."""
-        self._server.request("DELETE", f"{ADAPTERS_PATH}/{name}", query=self._tried)
+        self._server.request("DELETE", _path(name), query=self._tried)
 
     def resolve(self, asked: ResolveRequest, timeout_seconds: float) -> ResolveResponse:
         """What the server finds at a source, once it knows.
@@ -132,5 +132,9 @@ class ServerObjects:
         return self._put(meta["name"], stored["spec"], {"If-Match": f'"{meta["resourceVersion"]}"'})
 
     def _put(self, name: str, spec: Json, headers: Mapping[str, str]) -> Json:
-        told = self._server.request("PUT", f"{ADAPTERS_PATH}/{name}", query=self._tried, body=spec, headers=headers)
+        told = self._server.request("PUT", _path(name), query=self._tried, body=spec, headers=headers)
         return local.adapter(LocalAdapter.model_validate(told), self.state())
+
+
+def _path(name: str) -> str:
+    return f"{ADAPTERS_PATH}/{names.of_declared(name)}"
