@@ -159,6 +159,28 @@ def test_objects_are_told_in_yaml_too(shell: Shell, words: Sequence[str]) -> Non
     assert "pirate" in str(yaml.safe_load(shell.does(*words, "-o", "yaml")))
 
 
+def test_all_are_removed_that_can_be_and_each_that_cannot_is_told(shell: Shell) -> None:
+    status, out, err = shell("rm", "nobody", "pirate", "../x", "broken")
+    assert status == max(EXIT_STATUS[ErrorCode.NOT_FOUND], EXIT_STATUS[ErrorCode.INVALID])
+    assert ("pirate removed" in out, "broken removed" in out) == (True, True)
+    assert ("nobody" in err, "../x" in err) == (True, True)
+    assert shell.state.adapters == ()
+
+
+def test_folders_are_given_as_a_shell_does(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "formal").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name, place in (("a", "../formal"), ("b", "."), ("c", "../here/../formal")):
+        shell.does("add", name, "--from", place, "--wait")
+    monkeypatch.chdir(tmp_path)
+    shell.does("add", "d", "--from", "formal", "--wait")
+    sources = {adapter.name: adapter.spec.source.describe() for adapter in shell.state.adapters if adapter.spec.source}
+    assert sources["a"] == sources["c"] == sources["d"]
+    assert sources["a"].endswith(str(tmp_path / "formal"))
+    shell.does("validate", "formal")
+
+
 def test_a_dry_run_only_checks(shell: Shell) -> None:
     assert "(server dry run)" in shell.does("scale", "pirate", "0.1", "--dry-run", "server")
     shell.does("rm", "pirate", "--dry-run", "server")

@@ -141,7 +141,7 @@ def test_the_address_is_printed_once_and_stands_in_no_log(page: Page) -> None:
 
 
 def test_a_name_leads_to_no_other_object(page: Page) -> None:
-    assert page.post("weight", name="../loramodels/smol", weight=9).status_code == 404
+    assert page.post("weight", name="../loramodels/smol", weight=9).status_code == 422
     assert "weight" not in page.api.objects["loramodels", "smol"]["spec"]
 
 

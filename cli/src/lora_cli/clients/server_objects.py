@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from lora_api.error_codes import ErrorCode
 from lora_api.local_api import ADAPTERS_PATH, LOCAL_RESOLVE_PATH, LocalAdapter, LocalState
 from lora_api.runtime_api import ResolveRequest, ResolveResponse, ResolveState
+from lora_api.wrong_values import in_words
 from lora_cli.clients import clock
 from lora_cli.clients.answers import Refused
 from lora_cli.clients.objects import ADAPTERS, MODELS
@@ -48,7 +49,10 @@ class ServerObjects:
                 f"through the cluster, without --server",
             ) from refused
         except ValidationError as error:
-            raise Failed(ErrorCode.INVALID, f"the answer of {self._server.url} is not understood: {error}") from error
+            raise Failed(
+                ErrorCode.INVALID,
+                f"the answer of {self._server.url} is not understood, of a newer version perhaps: {in_words(error)}",
+            ) from error
 
     def why_no_changes(self) -> Failed | None:
         """Why it takes no changes from here; None if it does."""

@@ -1,5 +1,8 @@
 """Where files come from, in one word: as `lora_api.places` reads it, or `volume/path`."""
 
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +12,7 @@ from lora_api.error_codes import ErrorCode
 from lora_api.local_api import DISK
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import VolumeSource
+from lora_api.wrong_values import in_words
 from lora_cli.errors import Failed
 
 FORMS = f"{places.FORMS}, or VOLUME/folder"
@@ -30,19 +34,20 @@ def parse_source(text: str, credentials: str | None = None) -> AdapterSource:
     try:
         return AdapterSource.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _unclear(text, f"{where}: {first['msg']}") from error
+        raise _unclear(text, in_words(error)) from error
 
 
-def is_path(text: str) -> bool:
-    """Whether a word names a place on a disk, as a shell would write it."""
-    return text.startswith((".", "/", "~"))
+def path_of(text: str, is_here: Callable[[Path], bool] = os.path.exists) -> Path | None:
+    """The place on this machine's disk that a word names: one that is here, or is written as only a path is."""
+    path = Path(text).expanduser()
+    if not (text.startswith(("./", "../", "/", "~")) or text in (".", "..") or (text and is_here(path))):
+        return None
+    return path.resolve()
 
 
-def on_disk(absolute: str) -> AdapterSource:
+def on_disk(path: Path) -> AdapterSource:
     """A folder or file of the machine that a server without a cluster runs on."""
-    return AdapterSource(volume=VolumeSource(name=DISK, path=absolute.strip("/") or "."))
+    return AdapterSource(volume=VolumeSource(name=DISK, path=path.as_posix().strip("/") or "."))
 
 
 def _fields(text: str) -> dict[str, Any]:

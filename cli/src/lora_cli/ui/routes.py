@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lora_api.error_codes import ErrorCode
+from lora_api.wrong_values import in_words
 from lora_cli.clients import clock
 from lora_cli.clients.objects import ADAPTERS
 from lora_cli.domain import changes, history
@@ -194,6 +195,4 @@ async def _refused(_: Request, failed: Exception) -> Response:
 async def _unclear(request: Request, error: Exception) -> Response:
     if not isinstance(error, ValidationError):
         raise error
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return await _refused(request, Failed(ErrorCode.INVALID, f"{where}: {first['msg']}"))
+    return await _refused(request, Failed(ErrorCode.INVALID, in_words(error)))

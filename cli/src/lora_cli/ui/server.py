@@ -8,12 +8,14 @@ from types import FrameType
 import uvicorn
 
 from lora_api.error_codes import ErrorCode
+from lora_cli.clients import broken
 from lora_cli.clients.cluster import ClusterFacts
 from lora_cli.clients.server_objects import ServerObjects
 from lora_cli.domain import health
 from lora_cli.domain.objects import Json
 from lora_cli.errors import Failed
 from lora_cli.session import Session
+from lora_cli.ui import guard
 from lora_cli.ui.board import Board
 from lora_cli.ui.guard import Guard
 from lora_cli.ui.routes import Routes
@@ -53,7 +55,7 @@ def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     board = Board(session.objects)
     with _listening(session, port) as listener:
-        hosts = [f"{name}:{listener.getsockname()[1]}" for name in (_LOOPBACK, "localhost")]
+        hosts = guard.hosts((_LOOPBACK, "localhost"), listener.getsockname()[1])
         app = Guard(Routes(session, board, place).application(token), token, hosts)
         board.open()
         tell(f"http://{hosts[0]}/{token}/")
@@ -88,6 +90,8 @@ def _listening(session: Session, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise Failed(
-            ErrorCode.CONFLICT, f"cannot listen on {_LOOPBACK}:{port}: {error}", then=session.typed("ui --port 0")
+            ErrorCode.CONFLICT,
+            f"cannot listen on {_LOOPBACK}:{port}: {broken.in_words(error)}",
+            then=session.typed("ui --port 0"),
         ) from error
     return listener
