@@ -55,9 +55,14 @@ class Scripted:
             except OSError:
                 return
             with connection:
+                connection.settimeout(10)
                 if heard := connection.recv(1 << 16).decode():
                     self.heard.append(heard)
                     connection.sendall(sent)
+                    connection.shutdown(socket.SHUT_WR)
+                    # What is not read would reset the connection, and take what was sent with it.
+                    while connection.recv(1 << 16):
+                        pass
 
 
 @pytest.fixture
