@@ -11,6 +11,7 @@ from lora_api.local_api import ADAPTERS_PATH, LOCAL_RESOLVE_PATH, DeclaredBy, Lo
 from lora_api.runtime_api import MAX_WAIT_SECONDS, ResolveRequest, ResolveResponse, WireModel
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec
 from lora_api.v1alpha1.common import ServedName
+from lora_api.wrong_values import in_words
 from lora_runtime.http.bodies import read_body
 from lora_runtime.http.changers import Changers
 from lora_runtime.http.described import takes
@@ -18,7 +19,6 @@ from lora_runtime.http.errors import refusal
 from lora_runtime.standalone import rules
 from lora_runtime.standalone.asked import Expected, NotChanged
 from lora_runtime.standalone.manifest import Unreadable, spec_of
-from lora_runtime.standalone.places import in_words
 from lora_runtime.standalone.wish import Wish
 
 _NAME: TypeAdapter[str] = TypeAdapter(ServedName)
@@ -78,7 +78,7 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
             spec = spec_of(from_json(await read_body(request, _LONGEST_SPEC)))
             wish = Wish(_NAME.validate_python(name), spec, declared_by=DeclaredBy.REQUEST)
         except (Unreadable, ValueError) as error:
-            why = f"name: {in_words(error)}" if isinstance(error, ValidationError) else str(error)
+            why = in_words(error, "name") if isinstance(error, ValidationError) else str(error)
             return refusal(ErrorCode.INVALID, f"{name}: {why}")
         expected = Expected(_version(if_match), absent=if_none_match == _ANY)
         try:

@@ -23,9 +23,7 @@ def state_of(
         settled=settled,
         capacity=inventory.capacity,
         file=file,
-        adapters=tuple(
-            _told(wish, concluded, pasts.get(wish.uid, past.NONE), inventory) for wish in concluded.wishes
-        ),
+        adapters=tuple(_told(wish, concluded, pasts.get(wish.uid, past.NONE), inventory) for wish in concluded.wishes),
     )
 
 
