@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from lora_api.error_codes import ErrorCode
+from lora_cli.errors import EXIT_STATUS
 from lora_runtime.standalone.wish import Changes
 from support.command_line import CommandLine, address_in
 from support.local_server import LocalServer
@@ -70,3 +72,9 @@ def test_the_page_says_that_a_server_takes_no_changes(tmp_path: Path) -> None:
         assert place["rights"]["create services/proxy"], "it may be talked to"
         refused = http.post("weight", json={"name": "pirate", "weight": 0.25})
         assert (refused.status_code, refused.json()["code"]) == (403, "Forbidden")
+
+
+def test_a_page_for_a_server_that_does_not_answer_does_not_begin() -> None:
+    said = CommandLine(Path("/nowhere"), "", {"LORA_SERVER": "http://127.0.0.1:9"})("ui")
+    assert said.status == EXIT_STATUS[ErrorCode.UNREACHABLE]
+    assert said.out == ""

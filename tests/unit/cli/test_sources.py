@@ -49,7 +49,8 @@ def test_what_is_here_or_written_as_a_path_is_a_path(tmp_path: Path, monkeypatch
     assert path_of("../pirate.gguf") == tmp_path / "pirate.gguf"
     assert path_of("../nothing") == tmp_path / "nothing", "who reads it says that it is not there"
     assert path_of("..") == tmp_path
-    for text in ("nothing", "volume/folder", "hf://team/pirate", "volume://pirate", "a" * 5000, ""):
+    assert path_of("~nobody-of-this-name/x") == tmp_path / "adapters" / "~nobody-of-this-name" / "x"
+    for text in ("nothing", "volume/folder", "hf://team/pirate", "volume://pirate", "a" * 5000, "", "\0"):
         assert path_of(text) is None
 
 

@@ -39,7 +39,8 @@ def parse_source(text: str, credentials: str | None = None) -> AdapterSource:
 
 def path_of(text: str, is_here: Callable[[Path], bool] = os.path.exists) -> Path | None:
     """The place on this machine's disk that a word names: one that is here, or is written as only a path is."""
-    path = Path(text).expanduser()
+    # Unlike Path's own, it leaves alone what is no user's.
+    path = Path(os.path.expanduser(text))
     if not (text.startswith(("./", "../", "/", "~")) or text in (".", "..") or (text and is_here(path))):
         return None
     return path.resolve()

@@ -49,7 +49,7 @@ def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
         tell: Told the address as soon as it answers.
 
     Raises:
-        Failed: the port is taken, or the API server cannot be asked.
+        Failed: the port is taken, or the API server or the server cannot be asked.
     """
     place = _place(session)
     token = secrets.token_urlsafe(_TOKEN_BYTES)
@@ -69,11 +69,14 @@ def serve(session: Session, port: int, tell: Callable[[str], None]) -> None:
 
 def _place(session: Session) -> Json:
     """What the page says of where it works, and what it does not offer there."""
-    rights, remark = {}, ""
+    remark = ""
     if session.server is None:
         allowed = ClusterFacts(session.kube).allowed(health.RIGHTS)
     else:
-        refused = ServerObjects(session.server).why_no_changes()
+        served = ServerObjects(session.server)
+        # Better now than in the browser.
+        served.state()
+        refused = served.why_no_changes()
         allowed = {right: refused is None or not right.changes for right in health.RIGHTS}
         remark = f"What is changed here lasts {session.remark}." if refused is None else str(refused)
     rights = {right.words: may for right, may in allowed.items()}
