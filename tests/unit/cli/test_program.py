@@ -71,7 +71,7 @@ def test_a_negative_weight_is_no_option(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "meant"),
-    [(["scale", "pirate", "-3", "--wiat"], "--wait"), (["status", "--wach"], "--watch"), (["staus"], "status")],
+    [(["scale", "pirate", "-3", "--wiat"], "--wait"), (["status", "--wach"], "--watch"), (["blennd"], "blend")],
     ids=str,
 )
 def test_a_mistake_is_told_what_was_meant(words: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from lora_api.error_codes import ErrorCode
+from lora_cli.clients.disk import path_of
 from lora_cli.domain.changes import written
-from lora_cli.domain.sources import on_disk, parse_source, path_of
+from lora_cli.domain.sources import on_disk, parse_source
 from lora_cli.errors import Failed
 from lora_runtime.standalone import rules
 

@@ -7,11 +7,12 @@ import typer
 
 from lora_api.v1alpha1.adapter import BlendMethod
 from lora_cli import options, output
+from lora_cli.clients.disk import path_of
 from lora_cli.clients.objects import ADAPTERS
 from lora_cli.commands.finishing import WAIT_SECONDS, finish, told
 from lora_cli.domain import changes
 from lora_cli.domain.objects import adapter_of
-from lora_cli.domain.sources import FORMS, on_disk, parse_source, path_of
+from lora_cli.domain.sources import FORMS, on_disk, parse_source
 from lora_cli.errors import Failed
 from lora_cli.options import DryRun
 from lora_cli.session import Session

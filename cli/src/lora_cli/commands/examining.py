@@ -14,13 +14,14 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_cli import adapter_checks, options, output
 from lora_cli.clients import clock
 from lora_cli.clients.cluster import ClusterFacts
+from lora_cli.clients.disk import path_of
 from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
 from lora_cli.clients.server import Server
 from lora_cli.clients.server_objects import ServerObjects
 from lora_cli.domain import changes, health
 from lora_cli.domain.health import Finding
 from lora_cli.domain.objects import Adapter, Model, adapter_of, is_seen, model_of
-from lora_cli.domain.sources import on_disk, parse_source, path_of
+from lora_cli.domain.sources import on_disk, parse_source
 from lora_cli.domain.verdicts import CheckedThere, Verdict
 from lora_cli.errors import EXIT_STATUS, UNDECIDED, Failed
 from lora_cli.session import Session

@@ -1,7 +1,5 @@
 """Where files come from, in one word: as `lora_api.places` reads it, or `volume/path`."""
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +33,6 @@ def parse_source(text: str, credentials: str | None = None) -> AdapterSource:
         return AdapterSource.model_validate(fields)
     except ValidationError as error:
         raise _unclear(text, in_words(error)) from error
-
-
-def path_of(text: str, is_here: Callable[[Path], bool] = os.path.exists) -> Path | None:
-    """The place on this machine's disk that a word names: one that is here, or is written as only a path is."""
-    # Unlike Path's own, it leaves alone what is no user's.
-    path = Path(os.path.expanduser(text))
-    if not (text.startswith(("./", "../", "/", "~")) or text in (".", "..") or (text and is_here(path))):
-        return None
-    return path.resolve()
 
 
 def on_disk(path: Path) -> AdapterSource:
