@@ -16,7 +16,8 @@ from lora_cli.app import run
 from lora_cli.clients.objects import ADAPTERS
 from lora_cli.clients.server import Server
 from lora_cli.clients.server_objects import ServerObjects
-from lora_cli.errors import EXIT_STATUS
+from lora_cli.errors import EXIT_STATUS, Failed
+from lora_cli.session import Session
 from lora_runtime.standalone.wish import Changes
 from support.local_server import MISSHAPEN, LocalServer
 
@@ -125,9 +126,59 @@ def test_what_is_changed_is_what_has_the_name_and_not_what_is_served_under_it(sh
     shell.fails(ErrorCode.NOT_FOUND, "scale", "c", "0.3")
 
 
+def test_an_adapter_goes_back_to_what_it_was(shell: Shell) -> None:
+    first = shell.state.adapters[0].revision
+    shell.does("scale", "pirate", "0.5", "--wait")
+    second = shell.state.adapters[0].revision
+    listed = json.loads(shell.does("history", "pirate", "-o", "json"))
+    assert [(entry["revision"], entry["weight"]) for entry in listed] == [(second, 0.5), (first, 0.7)]
+    assert "served" in shell.does("history", "pirate")
+    assert f"rolled back to {first}; revision {first} is served" in shell.does("rollback", "pirate", "--wait")
+    assert shell.state.adapters[0].spec.weight == 0.7
+    shell.does("rollback", "pirate", "--to", str(second)[:4], "--wait")
+    assert shell.state.adapters[0].revision == second
+
+
+def test_what_was_refused_is_gone_back_from(shell: Shell) -> None:
+    served = shell.state.adapters[0].revision
+    shell.fails(ErrorCode.INCOMPATIBLE, "add", "pirate", "--replace", "--from", "hf://team/misshapen", "--wait")
+    shell.does("rollback", "pirate", "--wait")
+    assert shell.state.adapters[0].revision == served
+
+
+def test_whoever_waits_does_not_take_somebody_elses_change_for_its_own(shell: Shell) -> None:
+    mine = Session.of(None, None, None, server=shell.server.url)
+    changed = mine.objects.merge(ADAPTERS, "pirate", {"spec": {"weight": 0.5}})
+    shell.does("scale", "pirate", "0.25", "--wait")
+    with pytest.raises(Failed, match="somebody else has changed pirate meanwhile"):
+        mine.wait(changed, SECONDS, lambda _: None)
+
+
 @pytest.mark.parametrize("words", [("status",), ("describe", "pirate"), ("scale", "pirate", "0.5")])
 def test_objects_are_told_in_yaml_too(shell: Shell, words: Sequence[str]) -> None:
     assert "pirate" in str(yaml.safe_load(shell.does(*words, "-o", "yaml")))
+
+
+def test_all_are_removed_that_can_be_and_each_that_cannot_is_told(shell: Shell) -> None:
+    status, out, err = shell("rm", "nobody", "pirate", "../x", "broken")
+    assert status == max(EXIT_STATUS[ErrorCode.NOT_FOUND], EXIT_STATUS[ErrorCode.INVALID])
+    assert ("pirate removed" in out, "broken removed" in out) == (True, True)
+    assert ("nobody" in err, "../x" in err) == (True, True)
+    assert shell.state.adapters == ()
+
+
+def test_folders_are_given_as_a_shell_does(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "formal").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name, place in (("a", "../formal"), ("b", "."), ("c", "../here/../formal")):
+        shell.does("add", name, "--from", place, "--wait")
+    monkeypatch.chdir(tmp_path)
+    shell.does("add", "d", "--from", "formal", "--wait")
+    sources = {adapter.name: adapter.spec.source.describe() for adapter in shell.state.adapters if adapter.spec.source}
+    assert sources["a"] == sources["c"] == sources["d"]
+    assert sources["a"].endswith(str(tmp_path / "formal"))
+    shell.does("validate", "formal")
 
 
 def test_a_dry_run_only_checks(shell: Shell) -> None:
@@ -150,7 +201,8 @@ def test_a_dry_run_only_checks(shell: Shell) -> None:
         (("add", "x", "--from", "hf://team/huge", "--wait"), ErrorCode.OUT_OF_MEMORY, "9 bytes needed, 5 available"),
         (("validate", "hf://team/misshapen"), ErrorCode.INCOMPATIBLE, MISSHAPEN),
         (("clear", "--model", "other", "--yes"), ErrorCode.NOT_FOUND, "leave --model out"),
-        (("rollback", "pirate"), ErrorCode.INVALID, "keeps no history"),
+        (("rollback", "pirate"), ErrorCode.NOT_FOUND, "has not had an earlier revision"),
+        (("rollback", "pirate", "--to", "x"), ErrorCode.NOT_FOUND, "lora history pirate --server"),
         (("status", "-n", "team"), ErrorCode.INVALID, "leave out --namespace"),
     ],
     ids=str,

@@ -223,3 +223,22 @@ def test_a_context_that_does_not_exist_is_said(tmp_path: Path) -> None:
     with a_pod(tmp_path, with_status(200, {})), pytest.raises(Failed, match="nowhere") as failed:
         Kube.connect(tmp_path / "kubeconfig", "nowhere", None)
     assert failed.value.then == "kubectl config get-contexts"
+
+
+@pytest.mark.parametrize("why", ["EOF", "http: server closed idle connection", "read: connection reset by peer"])
+def test_a_question_that_met_a_connection_that_the_pod_had_closed_is_asked_again(tmp_path: Path, why: str) -> None:
+    closed = {"kind": "Status", "message": f"error trying to reach service: {why}", "code": 503}
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if len(asked) == 1:
+            with_status(503, closed)(request)
+            return
+        request.send_response(200)
+        data = event("Aye") + b"data: [DONE]\n\n"
+        request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        request.wfile.write(data)
+
+    with a_pod(tmp_path, answer) as (serving, asked):
+        assert ask(serving) == ["Aye"]
+        assert len(asked) == 2

@@ -119,7 +119,8 @@ def test_the_page_and_its_parts_come_from_this_process_alone(page: Page) -> None
     for part in re.findall(r'(?:href|src)="([^"#]+)"', first.text):
         assert page.http.get(part).status_code == 200, part
         assert "//" not in part
-    assert page.http.get("place").json()["namespace"] == "team"
+    place = page.http.get("place").json()
+    assert (place["kind"], place["name"], place["typed"]) == ("namespace", "team", "kubectl lora COMMAND -n team")
 
 
 def test_nobody_else_may_use_it(page: Page) -> None:
@@ -140,7 +141,7 @@ def test_the_address_is_printed_once_and_stands_in_no_log(page: Page) -> None:
 
 
 def test_a_name_leads_to_no_other_object(page: Page) -> None:
-    assert page.post("weight", name="../loramodels/smol", weight=9).status_code == 404
+    assert page.post("weight", name="../loramodels/smol", weight=9).status_code == 422
     assert "weight" not in page.api.objects["loramodels", "smol"]["spec"]
 
 

@@ -1,6 +1,7 @@
 """`kubectl lora ui` in a real browser, on a real node: what a person clicks, and what pods then serve."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -10,6 +11,7 @@ from e2e.test_command_line import told_by_the_service
 from e2e.test_live_change import serves
 from page_pictures.browser import chromium
 from support.command_line import CommandLine, address_in
+from support.local_server import LocalServer
 
 MILLISECONDS = 60_000
 QUESTION = "Why does bread rise?"
@@ -177,3 +179,25 @@ def test_arrows_lead_from_tab_to_tab_and_colours_follow_the_system_until_one_is_
 def shares(world: World) -> dict[str, float]:
     members = world.get("loraadapter", "mix")["spec"]["blend"]["members"]
     return {member["adapterRef"]["name"]: member["weight"] for member in members}
+
+
+def test_the_page_is_the_same_at_a_server_without_a_cluster(tmp_path: Path, browser: Browser) -> None:
+    expect.set_options(timeout=MILLISECONDS)
+    with (
+        LocalServer(tmp_path, "pirate=hf://team/pirate@v1@0.7") as server,
+        CommandLine(Path("/nowhere"), "", {"LORA_SERVER": server.url}).watching("ui") as printed,
+    ):
+        page = browser.new_page()
+        page.goto(address_in(printed))
+        expect(page.locator("header")).to_contain_text(f"server {server.url}")
+        expect(page.locator("#remark")).to_contain_text("until the server's process ends")
+        expect(row(page, "pirate")).to_contain_text("Serving")
+        tab(page, "Blend")
+        expect(page.locator("#blend")).to_contain_text(f"--server {server.url}")
+        tab(page, "Adapters")
+        page.get_by_label("Weight of pirate, as a number").fill("0.25")
+        expect(row(page, "pirate")).to_contain_text("the server answers with")
+        row(page, "pirate").get_by_role("button", name="Details of pirate").click()
+        page.get_by_role("button", name="Roll back").click()
+        expect(page.get_by_role("dialog").locator("tbody tr")).to_have_count(3)
+        page.close()

@@ -25,7 +25,8 @@ def served(world: World) -> Iterator[World]:
 
 
 def run(page: str, world: World, folder: Path, **means: str) -> dict[str, str]:
-    means = {"http://localhost:8000": world.runtime.url, **means}
+    # Served on this machine, and forwarded from a cluster.
+    means = {f"http://localhost:{port}": world.runtime.url for port in (8000, 8080)} | means
     environment = {"LORA_URL": f"{world.runtime.url}/v1", "NO_PROXY": "127.0.0.1"}
     return snippets.run(HOW_TO / page, folder, environment, means=means)
 

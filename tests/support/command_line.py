@@ -40,6 +40,7 @@ class CommandLine:
 
     kubeconfig: Path
     namespace: str
+    """Empty where there is no cluster."""
     more: Mapping[str, str] = field(default_factory=dict)
     """Further variables of its environment."""
 
@@ -47,10 +48,14 @@ class CommandLine:
     def environment(self) -> dict[str, str]:
         return os.environ | {"KUBECONFIG": str(self.kubeconfig), **self.more}
 
+    @property
+    def _place(self) -> tuple[str, ...]:
+        return ("-n", self.namespace) if self.namespace else ()
+
     def __call__(self, *words: str, stdin: str = "") -> Said:
         """Runs a command to its end, whatever that is."""
         done = subprocess.run(
-            [sys.executable, "-m", "lora_cli", *words, "-n", self.namespace],
+            [sys.executable, "-m", "lora_cli", *words, *self._place],
             env=self.environment,
             input=stdin.encode(), capture_output=True, timeout=_SECONDS,
         )  # fmt: skip
@@ -67,7 +72,7 @@ class CommandLine:
         """Runs a command that stays, and tells what it has printed; interrupts it afterwards, as a user would."""
         with tempfile.TemporaryFile("w+b") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lora_cli", *words, "-n", self.namespace],
+                [sys.executable, "-m", "lora_cli", *words, *self._place],
                 env=self.environment,
                 stdout=output, stderr=output,
             )  # fmt: skip

@@ -28,12 +28,14 @@ from lora_runtime.service import Service
 from lora_runtime.standalone import places
 from lora_runtime.standalone.conclude import Limits
 from lora_runtime.standalone.declarations import Declarations
+from lora_runtime.standalone.past import Memory
 from lora_runtime.standalone.wish import Changes, Declared
 from lora_runtime.workshop import Progress
 from support.runtime_process import free_port
 from support.stand_in import EverySourceExists, NoFiles
 
 _SECONDS = 30.0
+MOMENT = "2026-01-01T11:30:00+00:00"
 FROM_HERE = Changes(loopback=True)
 MISSHAPEN = "tensor layers.0.q_proj.lora_A has shape [8, 64], but the base model needs [8, 128]"
 
@@ -91,7 +93,9 @@ class LocalServer:
         )
         source = ModelSource(volume=VolumeSource(name="disk", path="models/Smol"))
         limits = Limits("Smol-135M", 64, source, "2026-01-01T11:00:00+00:00")
-        declarations = Declarations(service, limits, self._declared, time.monotonic)
+        declarations = Declarations(
+            service, limits, self._declared, Memory(self._folder, lambda: MOMENT), time.monotonic
+        )
         await service.restore(self._folder / "none")
         service.attach_engine(self.engine)
         app = FastAPI(openapi_url=None)

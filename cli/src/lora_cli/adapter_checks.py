@@ -58,8 +58,12 @@ def check(place: Path, base: Path | None, max_rank: int) -> Checked:
     except Refused as refused:
         reason = refused.refusal.reason
         raise Failed(code_of(reason), f"{reason}: {refused}") from refused
-    except (BaseModelUnavailable, OSError) as error:
+    except BaseModelUnavailable as error:
         raise Failed(ErrorCode.NOT_FOUND, str(error)) from error
+    except OSError as error:
+        raise Failed(
+            ErrorCode.NOT_FOUND, f"{error.filename or place} cannot be read: {error.strerror or error}"
+        ) from error
     if inspection.rank > max_rank:
         raise Failed(
             ErrorCode.INCOMPATIBLE,

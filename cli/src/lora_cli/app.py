@@ -10,6 +10,7 @@ import typer
 from lora_cli import output
 from lora_cli.commands import changing, examining, looking, revising, showing, talking
 from lora_cli.errors import INTERRUPTED, Failed
+from lora_cli.negative_numbers import TakesNegativeNumbers
 
 NAME = "kubectl lora"
 
@@ -46,8 +47,7 @@ app.command("memory")(looking.memory)
 app.command("add")(changing.add)
 app.command("rm")(changing.remove)
 app.command("clear")(changing.clear)
-# Else a weight of -3 would be an option.
-app.command("scale", context_settings={"ignore_unknown_options": True})(changing.scale)
+app.command("scale", cls=TakesNegativeNumbers)(changing.scale)
 app.command("blend")(changing.blend)
 app.command("chat")(talking.chat)
 app.command("compare")(talking.compare)

@@ -93,11 +93,16 @@ class Session:
         """It in words."""
         return f"in namespace {self.namespace}" if isinstance(self.home, Kube) else f"at {self.home.url}"
 
+    @property
+    def remark(self) -> str:
+        """What is to be known of every change here; empty if nothing is."""
+        if isinstance(self.home, Kube):
+            return ""
+        return "until the server's process ends: to keep it, declare it in the file of --desired"
+
     def typed(self, command: str) -> str:
         """A command as it is to be typed to work here, too."""
-        if isinstance(self.home, Kube):
-            return f"kubectl lora {command} -n {self.namespace}"
-        return f"lora {command} --server {self.home.url}"
+        return self.place.typed(command, self.namespace)
 
     def model_name(self, asked: str) -> str:
         """The LoRAModel that was asked for; the one there is at a server.

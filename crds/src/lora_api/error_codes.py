@@ -56,6 +56,22 @@ HTTP_STATUS: Mapping[ErrorCode, int] = MappingProxyType(
 )
 """What a request is answered with that is refused for it. 503 comes with `Retry-After`: asking again can help."""
 
+OPENAI_TYPE: Mapping[ErrorCode, str] = MappingProxyType(
+    {
+        ErrorCode.NOT_FOUND: "NotFoundError",
+        ErrorCode.UNAUTHORIZED: "AuthenticationError",
+        ErrorCode.FORBIDDEN: "PermissionDeniedError",
+        ErrorCode.INVALID: "BadRequestError",
+        ErrorCode.CONFLICT: "ConflictError",
+        ErrorCode.INCOMPATIBLE: "UnprocessableEntityError",
+        ErrorCode.LOAD_FAILED: "ServiceUnavailableError",
+        ErrorCode.OUT_OF_MEMORY: "ServiceUnavailableError",
+        ErrorCode.UNREACHABLE: "ServiceUnavailableError",
+        ErrorCode.NOT_READY: "ServiceUnavailableError",
+    }
+)
+"""The field `type` of an error, as the classes of OpenAI's own clients are called."""
+
 _OF_STATUS = {
     401: ErrorCode.UNAUTHORIZED, 403: ErrorCode.FORBIDDEN, 404: ErrorCode.NOT_FOUND, 409: ErrorCode.CONFLICT,
     412: ErrorCode.CONFLICT, 429: ErrorCode.NOT_READY, 503: ErrorCode.NOT_READY,

@@ -12,7 +12,7 @@ that are not GET are refused unless the process was started to take changes.
 from enum import StrEnum
 
 from lora_api.runtime_api import AdapterFacts, AdapterReport, Capacity
-from lora_api.v1alpha1.adapter import LoRAAdapterSpec
+from lora_api.v1alpha1.adapter import HistoryEntry, LoRAAdapterSpec
 from lora_api.v1alpha1.common import ModelSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.wire import WireModel
@@ -51,6 +51,8 @@ class LocalAdapter(WireModel):
     spec: LoRAAdapterSpec
     version: str = ""
     """Names this very spec, for `If-Match`."""
+    generation: int = 0
+    """Grows with each change of the spec, as long as the process lives."""
     declared_by: DeclaredBy = DeclaredBy.COMMAND_LINE
     ready: bool
     """Whether what the spec says is what is served."""
@@ -64,6 +66,8 @@ class LocalAdapter(WireModel):
     """What its source turned out to be; unset for a blend."""
     report: AdapterReport | None = None
     """What there is of it: the revision that answers now, others that come and go."""
+    history: tuple[HistoryEntry, ...] = ()
+    """The last revisions that were wanted, newest first, also by earlier processes with the same state folder."""
 
 
 class LocalState(WireModel):

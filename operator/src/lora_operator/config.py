@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lora_api.egress import Egress
 from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.wrong_values import what
 from lora_operator.clients.certificates import LEAF_LIFETIME
 
 _PREFIX = "LORA_OPERATOR_"
@@ -102,7 +103,7 @@ def load() -> Config:
     try:
         return Config()
     except ValidationError as error:
-        problems = (f"{_variable(issue)}: {issue['msg']}" for issue in error.errors())
+        problems = (f"{_variable(issue)}: {what(issue)}" for issue in error.errors())
         raise ConfigError("; ".join(problems)) from error
 
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from lora_api.accelerators import PROFILES
 from lora_api.v1alpha1.model import AcceleratorType
 from lora_runtime import starting, usage
+from lora_api.wrong_values import what
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings
@@ -154,7 +155,7 @@ def _with_ours(plugins: str, ours: Sequence[str] = _PLUGINS) -> str:
 
 
 def _in_one_line(error: ValidationError) -> str:
-    return "; ".join(f"LORA_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+    return "; ".join(f"LORA_{'_'.join(map(str, e['loc'])).upper()}: {what(e)}" for e in error.errors())
 
 
 if __name__ == "__main__":

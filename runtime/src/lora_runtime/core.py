@@ -25,6 +25,7 @@ from lora_runtime.mixing.making import MixtureMaker
 from lora_runtime.service import Service
 from lora_runtime.standalone.conclude import Limits
 from lora_runtime.standalone.declarations import Declarations
+from lora_runtime.standalone.past import Memory
 from lora_runtime.standalone.wish import Changes, Declared
 from lora_runtime.store.content import ContentStore, open_store
 from lora_runtime.store.room import Volume
@@ -133,9 +134,10 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
     metrics.read(
         service.inventory, service.tiers, functools.partial(store_bytes, settings.store), limit, lambda: store.fill
     )
-    began = datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251
-    limits = Limits(settings.served_name, settings.max_rank, settings.model_source, began)
-    declarations = None if declared is None else Declarations(service, limits, declared, time.monotonic)
+    limits = Limits(settings.served_name, settings.max_rank, settings.model_source, _now())
+    declarations = None
+    if declared is not None:
+        declarations = Declarations(service, limits, declared, Memory(settings.state, _now), time.monotonic)
     await service.restore(settings.desired_file)
     keys, changes = settings.api_keys_file, Changes() if declared is None else declared.changes
     started.set_result(
@@ -150,3 +152,6 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
 
 def _mixture_loop(maker: MixtureMaker, drain_seconds: float, changed: Callable[[], None]) -> MixtureLoop:
     return MixtureLoop(maker, changed, clock=time.monotonic, drain_seconds=drain_seconds)
+def _now() -> str:
+    """The moment, as in RFC 3339."""
+    return datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251

@@ -1,13 +1,12 @@
 """The last document, kept over a restart of the container."""
 
 import asyncio
-import contextlib
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from lora_api.runtime_api import Desired
+from lora_runtime import whole_files
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +33,10 @@ class KeptDocument:
                 await asyncio.to_thread(self._write, document)
 
     def _write(self, document: Desired) -> None:
-        draft = self._file.with_suffix(".draft")
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as out:
-                out.write(document.packed(_HOW_WELL))
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(draft, self._file)
+            whole_files.write(self._file, document.packed(_HOW_WELL))
         except OSError as error:
             log.warning("document not kept file=%s why=%s", self._file.name, error)
-            with contextlib.suppress(OSError):
-                # Half of it is of no use, and takes room.
-                draft.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> Desired | None:

@@ -47,11 +47,35 @@ def test_a_revision_is_named_by_its_beginning() -> None:
 
 
 @pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ("a", "2 revisions of pirate begin with a: aaaaaaaa, abbbbbbb"),
+        ("", "an empty word names no revision"),
+    ],
+)
+def test_what_names_no_single_revision_is_refused(named: str, why: str) -> None:
+    with pytest.raises(Failed, match=why) as failed:
+        chosen(remembering(entry("aaaaaaaa"), entry("abbbbbbb"), entry("cccccccc")), named)
+    assert failed.value.code is ErrorCode.INVALID
+
+
+def test_a_revision_that_was_there_twice_is_one_and_another_that_begins_with_it_is_not_meant() -> None:
+    adapter = remembering(entry("bb"), entry("aaaa"), entry("bb", weight=2), entry("bbbb"))
+    assert chosen(adapter, "bb") == adapter.status.history[0]
+
+
+@pytest.mark.parametrize("named", ["aaa", "bbbbbb"])
+def test_only_the_begin_of_a_revision_names_it(named: str) -> None:
+    with pytest.raises(Failed, match="has not had"):
+        chosen(remembering(entry("caaaaaaa"), entry("dbbbbbbb")), named)
+
+
+@pytest.mark.parametrize(
     ("entries", "named", "why"),
     [
         ([], None, "has not had an earlier revision"),
         ([entry("aaaaaaaa")], None, "has not had an earlier revision"),
-        ([entry("aaaaaaaa")], "bb", "has not had a revision bb"),
+        ([entry("aaaaaaaa")], "bb", "has not had a revision that is bb or begins so"),
         ([entry("aaaaaaaa"), entry("bbbbbbbb", source=None)], None, "did not keep what it was made of"),
     ],
 )

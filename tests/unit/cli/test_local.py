@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from lora_api.error_codes import ErrorCode
 from lora_api.local_api import LocalAdapter, LocalState
 from lora_api.runtime_api import AdapterReport, Capacity, RevisionReport, RevisionState
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec
@@ -14,6 +15,7 @@ from lora_cli.domain.advice import ADVICE
 from lora_cli.domain.objects import adapter_of, model_of
 from lora_cli.domain.places import AtAServer, Subject
 from lora_cli.domain.waiting import Progress, standing
+from lora_cli.errors import Failed
 from support.stored import NOW
 
 URL = "http://127.0.0.1:8000"
@@ -79,14 +81,36 @@ def test_no_advice_at_a_server_is_for_a_cluster(reason: Reason) -> None:
 
 
 def test_patches_do_what_an_api_server_would() -> None:
-    stored = {"spec": {"weight": 1, "source": {"s3": {"bucket": "b"}}, "digest": "d"}}
+    stored = {
+        "metadata": {"name": "x", "generation": 1},
+        "spec": {"weight": 1, "source": {"s3": {"bucket": "b"}}, "digest": "d"},
+    }
     assert local.merged(stored, {"spec": {"weight": 0.5, "digest": None}}) == {
-        "spec": {"weight": 0.5, "source": {"s3": {"bucket": "b"}}}
+        "metadata": stored["metadata"],
+        "spec": {"weight": 0.5, "source": {"s3": {"bucket": "b"}}},
     }
     steps: list[dict[str, Any]] = [
         {"op": "test", "path": "/metadata/generation", "value": 1},
         {"op": "add", "path": "/spec/source", "value": {"oci": {}}},
         {"op": "remove", "path": "/spec/digest"},
     ]
-    assert local.patched(stored, steps) == {"spec": {"weight": 1, "source": {"oci": {}}}}
+    assert local.patched(stored, steps)["spec"] == {"weight": 1, "source": {"oci": {}}}
     assert stored["spec"]["digest"] == "d"
+
+
+def test_a_patch_is_refused_if_the_object_is_not_what_it_tests_for() -> None:
+    stored = {"metadata": {"name": "pirate", "generation": 2}, "spec": {}}
+    with pytest.raises(Failed, match="somebody else has changed pirate") as failed:
+        local.patched(stored, [{"op": "test", "path": "/metadata/generation", "value": 1}])
+    assert failed.value.code is ErrorCode.CONFLICT
+
+
+def test_a_step_that_is_not_known_is_not_left_out() -> None:
+    with pytest.raises(NotImplementedError, match="replace"):
+        local.patched({"spec": {}}, [{"op": "replace", "path": "/spec/weight", "value": 1}])
+
+
+def test_a_model_and_an_adapter_of_one_name_are_two_objects() -> None:
+    told = an_adapter().model_copy(update={"name": "org-smol-135m"})
+    state = a_state(told)
+    assert local.model(state)["metadata"]["uid"] != local.adapter(told, state)["metadata"]["uid"]

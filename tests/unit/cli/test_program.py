@@ -60,13 +60,48 @@ def documented() -> list[str]:
 @pytest.mark.parametrize("command", documented())
 def test_a_command_that_people_are_told_to_type_makes_sense(command: str, tmp_path: Path) -> None:
     words = shlex.split(command, comments=True)[2:]
-    assert run([*words, "--kubeconfig", str(tmp_path / "none")]) == EXIT_STATUS[ErrorCode.UNREACHABLE]
+    assert run([*words, "--kubeconfig", str(tmp_path / "none")]) == EXIT_STATUS[ErrorCode.NOT_FOUND]
 
 
 def test_a_negative_weight_is_no_option(tmp_path: Path) -> None:
     words = ["scale", "pirate", "-3", "--kubeconfig", str(tmp_path / "none")]
-    assert run(words) == EXIT_STATUS[ErrorCode.UNREACHABLE]
-    assert run([*words, "--wiat"]) == USAGE
+    assert run(words) == EXIT_STATUS[ErrorCode.NOT_FOUND]
+    assert run(["scale", "--timeout", "3", "pirate", "-.5", *words[3:]]) == EXIT_STATUS[ErrorCode.NOT_FOUND]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["scale", "pirate", "-3", "--wiat"], "--wait"), (["status", "--wach"], "--watch"), (["blennd"], "blend")],
+    ids=str,
+)
+def test_a_mistake_is_told_what_was_meant(words: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == USAGE
+    assert meant in capsys.readouterr().err
+
+
+def test_a_kubeconfig_that_is_missing_is_said_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["status", "--kubeconfig", str(tmp_path / "none")]) == EXIT_STATUS[ErrorCode.NOT_FOUND]
+    said = capsys.readouterr().err
+    assert f"there is no kubeconfig {tmp_path / 'none'}" in said
+    assert "--server URL" in said
+    (tmp_path / "bad").write_text("a: [")
+    assert run(["status", "--kubeconfig", str(tmp_path / "bad")]) == EXIT_STATUS[ErrorCode.INVALID]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["blend", "x", "a=much"],
+        ["blend", "x", "a", "a=2"],
+        ["compare", "a question alone"],
+        ["validate", "hf://a/b", "--server", "http://127.0.0.1:9", "--base", "."],
+    ],
+    ids=str,
+)
+def test_words_that_make_no_sense_are_a_matter_of_usage(words: list[str]) -> None:
+    assert run(words) == USAGE
 
 
 def test_a_shell_gets_no_errors_while_it_completes(tmp_path: Path) -> None:

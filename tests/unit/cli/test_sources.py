@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import pytest
 
 from lora_api.error_codes import ErrorCode
+from lora_cli.clients.disk import path_of
 from lora_cli.domain.changes import written
-from lora_cli.domain.sources import parse_source
+from lora_cli.domain.sources import on_disk, parse_source
 from lora_cli.errors import Failed
+from lora_runtime.standalone import rules
 
 SHA = "a" * 64
 
@@ -36,6 +40,26 @@ def test_each_form_names_the_place_that_it_looks_like(text: str, field: object) 
 
 def test_a_secret_goes_with_the_place() -> None:
     assert written(parse_source("hf://team/pirate", "hub"))["credentialsRef"] == {"name": "hub"}
+
+
+def test_what_is_here_or_written_as_a_path_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "adapters" / "pirate").mkdir(parents=True)
+    (tmp_path / "pirate.gguf").touch()
+    monkeypatch.chdir(tmp_path / "adapters")
+    assert path_of("pirate") == tmp_path / "adapters" / "pirate"
+    assert path_of("../pirate.gguf") == tmp_path / "pirate.gguf"
+    assert path_of("../nothing") == tmp_path / "nothing", "who reads it says that it is not there"
+    assert path_of("..") == tmp_path
+    assert path_of("~nobody-of-this-name/x") == tmp_path / "adapters" / "~nobody-of-this-name" / "x"
+    for text in ("nothing", "volume/folder", "hf://team/pirate", "volume://pirate", "a" * 5000, "", "\0"):
+        assert path_of(text) is None
+
+
+def test_a_place_on_the_disk_is_one_that_a_schema_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = path_of("../x")
+    assert found is not None
+    assert list(rules.of_source(on_disk(found))) == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lora_cli.ui.guard import refusal
+from lora_cli.ui.guard import hosts, refusal
 
 TOKEN = "s3cret"
 HOSTS = ("127.0.0.1:4000", "localhost:4000")
@@ -20,6 +20,12 @@ def test_the_page_itself_may_look_and_change() -> None:
     assert refused(host="localhost:4000", sec_fetch_site="none") is None
     own = {"origin": "http://127.0.0.1:4000", "sec_fetch_site": "same-origin"}
     assert refused("POST", f"/{TOKEN}/weight", content_type="application/json", **own) is None
+
+
+def test_on_the_usual_port_the_host_has_none() -> None:
+    assert hosts(("127.0.0.1", "localhost"), 80) == ["127.0.0.1:80", "localhost:80", "127.0.0.1", "localhost"]
+    assert refusal("GET", f"/{TOKEN}/", {"host": "localhost"}, TOKEN, hosts(("localhost",), 80)) is None
+    assert "localhost" not in hosts(("localhost",), 8080)
 
 
 @pytest.mark.parametrize("path", ["/", "/events", "/s3cre/events", "/s3crets/", "/%73", "//", ""])

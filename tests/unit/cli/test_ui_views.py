@@ -48,7 +48,7 @@ def test_nothing_is_said_of_an_edit_that_was_edited_again(moment: Moment) -> Non
 @pytest.mark.parametrize(
     ("adapter", "moment", "words", "mood"),
     [
-        (of_generation(2, seen=False), EDIT, "on its way to the pods", "waiting"),
+        (of_generation(2, seen=False), EDIT, "on its way", "waiting"),
         (
             of_generation(2),
             replace(EDIT, took_seconds=0.51, revision="aaaaaaaa"),
@@ -56,7 +56,7 @@ def test_nothing_is_said_of_an_edit_that_was_edited_again(moment: Moment) -> Non
             "good",
         ),
         (of_generation(2, ready=("False", "ShapeMismatch")), EDIT, "ShapeMismatch: because", "bad"),
-        (of_generation(1, ready=("False", "ShapeMismatch")), EDIT, "on its way to the pods", "waiting"),
+        (of_generation(1, ready=("False", "ShapeMismatch")), EDIT, "on its way", "waiting"),
     ],
 )
 def test_the_moment_is_said_in_words(adapter: Adapter, moment: Moment, words: str, mood: str) -> None:

@@ -16,10 +16,12 @@ _PIECE_BYTES = 1 << 16
 class Refused(Failed):
     """An answer with an error status, and what stood in it."""
 
-    def __init__(self, status: int, message: str, body: Json) -> None:
+    def __init__(self, status: int, message: str, body: Json, elsewhere: str = "") -> None:
         super().__init__(_code(status, body), message)
         self.status = status
         self.body = body
+        self.elsewhere = elsewhere
+        """Where the answer sends whoever asked."""
 
 
 def read(response: Any) -> bytes:
@@ -43,15 +45,16 @@ def lines(response: Any) -> Iterator[str]:
 def refused(response: Any) -> Refused:
     """What an answer with an error status says: a metav1.Status, an error as OpenAI's API words it, or anything."""
     text = read(response).decode(errors="replace")
+    elsewhere = response.headers.get("Location", "")
     try:
         body = json.loads(text)
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        return Refused(response.status, text[:300].strip() or "no words", {})
+        return Refused(response.status, text[:300].strip() or "no words", {}, elsewhere)
     error = body.get("error")
     message = error.get("message") if isinstance(error, dict) else body.get("message")
-    return Refused(response.status, str(message or text[:300]), body)
+    return Refused(response.status, str(message or text[:300]), body, elsewhere)
 
 
 def _code(status: int, body: Json) -> ErrorCode:

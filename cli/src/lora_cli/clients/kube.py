@@ -14,7 +14,8 @@ import yaml
 from kubernetes import client, config
 
 from lora_api.error_codes import ErrorCode
-from lora_cli.clients import answers
+from lora_cli.clients import answers, broken
+from lora_cli.domain import names
 from lora_cli.domain.objects import Json
 from lora_cli.errors import Failed
 
@@ -25,6 +26,7 @@ JSON_PATCH = "application/json-patch+json"
 _TIMEOUT_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
 _CONNECTIONS = 16
+_KUBECONFIG = "~/.kube/config"
 
 
 class Kube:
@@ -51,22 +53,30 @@ class Kube:
         """Reads the kubeconfig, as kubectl would.
 
         Raises:
-            Failed: there is none, or it cannot be used.
+            Failed: there is none, or it cannot be used, or the namespace is no name.
         """
         configuration = client.Configuration()
         file = None if kubeconfig is None else str(kubeconfig)
+        where = file or os.environ.get("KUBECONFIG") or _KUBECONFIG
+        if not any(Path(one).expanduser().exists() for one in where.split(os.pathsep) if one):
+            raise Failed(
+                ErrorCode.NOT_FOUND,
+                f"there is no kubeconfig {where}, and so no cluster to talk to: name one by --kubeconfig or KUBECONFIG, or a "
+                f"server without a cluster by --server URL",
+                then="kubectl lora status --kubeconfig FILE",
+            )
         try:
             contexts, active = config.list_kube_config_contexts(config_file=file)
             config.load_kube_config(config_file=file, context=context, client_configuration=configuration)
         except (config.ConfigException, OSError, yaml.YAMLError) as error:
-            where = file or os.environ.get("KUBECONFIG") or "~/.kube/config"
             raise Failed(
-                ErrorCode.UNREACHABLE,
-                f"the kubeconfig {where} cannot be used: {error}; name another with --kubeconfig or KUBECONFIG",
+                ErrorCode.INVALID,
+                f"the kubeconfig {where} cannot be used: {broken.in_words(error)}; name another with --kubeconfig or KUBECONFIG",
                 then="kubectl config get-contexts",
             ) from error
         used = next((found for found in contexts if found["name"] == context), active)
-        return cls(configuration, namespace or used["context"].get("namespace") or "default", connect_seconds)
+        at_home = used["context"].get("namespace") or "default" if namespace is None else namespace
+        return cls(configuration, names.of_namespace(at_home), connect_seconds)
 
     def request(
         self,
@@ -78,10 +88,12 @@ class Kube:
         content_type: str = JSON,
     ) -> Json:
         """One question and its whole answer."""
-        response = self._send(method, path, query, body, content_type, _TIMEOUT_SECONDS)
-        with self._reaching():
-            answer: Json = json.loads(answers.read(response))
-        return answer
+        try:
+            return self._answer(method, path, query, body, content_type)
+        except broken.Dropped:
+            if method != "GET":
+                raise
+        return self._answer(method, path, query, body, content_type)
 
     def lines(
         self,
@@ -97,6 +109,14 @@ class Kube:
         response = self._send(method, path, query, body, JSON, patience_seconds, headers)
         with self._reaching():
             yield from answers.lines(response)
+
+    def _answer(
+        self, method: str, path: str, query: Mapping[str, str | None] | None, body: object, content_type: str
+    ) -> Json:
+        response = self._send(method, path, query, body, content_type, _TIMEOUT_SECONDS)
+        with self._reaching():
+            answer: Json = json.loads(answers.read(response))
+        return answer
 
     def _send(
         self,
@@ -126,8 +146,4 @@ class Kube:
         try:
             yield
         except (urllib3.exceptions.HTTPError, client.ApiException, OSError, json.JSONDecodeError) as error:
-            raise Failed(
-                ErrorCode.UNREACHABLE,
-                f"the API server at {self._host} does not answer, or not to the end: {error}",
-                then="kubectl lora doctor",
-            ) from error
+            raise broken.unreachable(f"the API server at {self._host}", error, "kubectl lora doctor") from error

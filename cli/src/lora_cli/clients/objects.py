@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from lora_api import labels
 from lora_api.error_codes import ErrorCode
@@ -12,6 +11,7 @@ from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_api.v1alpha1.model import LoRAModel
 from lora_cli.clients.answers import Refused
 from lora_cli.clients.kube import JSON_PATCH, MERGE_PATCH, Kube
+from lora_cli.domain import names
 from lora_cli.domain.objects import Json
 from lora_cli.domain.seen import LISTED
 from lora_cli.errors import Failed
@@ -59,7 +59,7 @@ class Objects:
 
     def list(self, plural: str, *, namespace: str | None = None, model: str | None = None) -> Json:
         """All of a kind as they were together, perhaps those of one model only, with the version of that moment."""
-        fields = None if model is None else f"spec.modelRef.name={model}"
+        fields = None if model is None else f"spec.modelRef.name={names.of_object(model)}"
         items: list[Json] = []
         page: dict[str, str | None] = {"fieldSelector": fields, "limit": _PAGE}
         while True:
@@ -167,8 +167,5 @@ class Objects:
     def _path(self, plural: str, name: str | None = None, *, namespace: str | None = None) -> str:
         place = self._kube.namespace if namespace is None else namespace
         inside = f"/namespaces/{place}" if place else ""
-        if name in ("", ".", ".."):
-            # Such a path is that of all objects: a variable that is not set must not delete them.
-            raise Failed(ErrorCode.INVALID, f"{name!r} is no name of an object; is a variable of your script not set?")
-        # A name that is none must not lead elsewhere.
-        return f"/apis/{labels.API_VERSION}{inside}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
+        # An empty name would be that of all objects: a variable that is not set must not delete them.
+        return f"/apis/{labels.API_VERSION}{inside}/{plural}" + ("" if name is None else f"/{names.of_object(name)}")

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import urllib3
 
 from lora_api.error_codes import ErrorCode
-from lora_cli.clients import answers
+from lora_cli.clients import answers, broken
 from lora_cli.clients.answers import Refused
 from lora_cli.domain.objects import Json
 from lora_cli.errors import Failed
@@ -60,16 +60,26 @@ class Server:
         headers: Mapping[str, str] | None = None,
     ) -> Json:
         """One question and its whole answer; nothing where that is empty."""
-        with self._reaching():
-            response = self._send(method, path, query, body, headers, _TIMEOUT_SECONDS)
-            data = answers.read(response)
-            answer: Json = json.loads(data) if data else {}
-        return answer
+        try:
+            return self._answer(method, path, query, body, headers)
+        except broken.Dropped:
+            if method != "GET":
+                raise
+        return self._answer(method, path, query, body, headers)
 
     def lines(self, method: str, path: str, *, body: object = None, patience_seconds: float) -> Iterator[str]:
         """See Transport."""
         with self._reaching():
             yield from answers.lines(self._send(method, path, None, body, None, patience_seconds))
+
+    def _answer(
+        self, method: str, path: str, query: Mapping[str, str | None] | None, body: object,
+        headers: Mapping[str, str] | None,
+    ) -> Json:  # fmt: skip
+        with self._reaching():
+            data = answers.read(self._send(method, path, query, body, headers, _TIMEOUT_SECONDS))
+            answer: Json = json.loads(data) if data else {}
+        return answer
 
     def _send(
         self,
@@ -99,6 +109,9 @@ class Server:
         if refused.code is ErrorCode.UNAUTHORIZED:
             message = f"{self.url} wants a key: {refused} Give it by --api-key or LORA_API_KEY"
             return Failed(ErrorCode.UNAUTHORIZED, message)
+        if refused.elsewhere:
+            message = f"{self.url} sends on to {refused.elsewhere}, which is not followed: name that as the server if you trust it"
+            return Failed(ErrorCode.UNREACHABLE, message)
         if "error" not in refused.body:
             return Failed(
                 ErrorCode.UNREACHABLE, f"{self.url} answers {refused.status} and is no lora-runtime: {refused}"
@@ -111,8 +124,4 @@ class Server:
         try:
             yield
         except (urllib3.exceptions.HTTPError, OSError, json.JSONDecodeError) as error:
-            raise Failed(
-                ErrorCode.UNREACHABLE,
-                f"the server at {self.url} does not answer, or not to the end: {error}",
-                then=f"curl {self.url}/ready",
-            ) from error
+            raise broken.unreachable(f"the server at {self.url}", error, f"curl {self.url}/ready") from error

@@ -8,18 +8,21 @@ from pydantic import ValidationError
 from lora_api.error_codes import ErrorCode
 from lora_api.local_api import ADAPTERS_PATH, LOCAL_RESOLVE_PATH, LocalAdapter, LocalState
 from lora_api.runtime_api import ResolveRequest, ResolveResponse, ResolveState
+from lora_api.wrong_values import in_words
 from lora_cli.clients import clock
 from lora_cli.clients.answers import Refused
 from lora_cli.clients.objects import ADAPTERS, MODELS
 from lora_cli.clients.server import Server
-from lora_cli.domain import local
+from lora_cli.domain import local, names
 from lora_cli.domain.objects import Json
 from lora_cli.domain.seen import LISTED
 from lora_cli.errors import Failed
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.25
 """On the same machine mostly, and nobody tells."""
 _WAIT_SECONDS = "20"
+_NOBODY = "-"
+"""What no adapter can be called."""
 
 
 class ServerObjects:
@@ -46,7 +49,18 @@ class ServerObjects:
                 f"through the cluster, without --server",
             ) from refused
         except ValidationError as error:
-            raise Failed(ErrorCode.INVALID, f"the answer of {self._server.url} is not understood: {error}") from error
+            raise Failed(
+                ErrorCode.INVALID,
+                f"the answer of {self._server.url} is not understood, of a newer version perhaps: {in_words(error)}",
+            ) from error
+
+    def why_no_changes(self) -> Failed | None:
+        """Why it takes no changes from here; None if it does."""
+        try:
+            self._server.request("DELETE", f"{ADAPTERS_PATH}/{_NOBODY}", query={"dryRun": "All"})
+        except Failed as failed:
+            return failed if failed.code in (ErrorCode.FORBIDDEN, ErrorCode.UNAUTHORIZED) else None
+        return None
 
     def get(self, plural: str, name: str) -> Json:
         """See ObjectStore."""
@@ -98,7 +112,7 @@ class ServerObjects:
 
     def delete(self, plural: str, name: str) -> None:
         """See ObjectStore."""
-        self._server.request("DELETE", f"{ADAPTERS_PATH}/{name}", query=self._tried)
+        self._server.request("DELETE", _path(name), query=self._tried)
 
     def resolve(self, asked: ResolveRequest, timeout_seconds: float) -> ResolveResponse:
         """What the server finds at a source, once it knows.
@@ -122,5 +136,9 @@ class ServerObjects:
         return self._put(meta["name"], stored["spec"], {"If-Match": f'"{meta["resourceVersion"]}"'})
 
     def _put(self, name: str, spec: Json, headers: Mapping[str, str]) -> Json:
-        told = self._server.request("PUT", f"{ADAPTERS_PATH}/{name}", query=self._tried, body=spec, headers=headers)
+        told = self._server.request("PUT", _path(name), query=self._tried, body=spec, headers=headers)
         return local.adapter(LocalAdapter.model_validate(told), self.state())
+
+
+def _path(name: str) -> str:
+    return f"{ADAPTERS_PATH}/{names.of_declared(name)}"

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from lora_api.error_codes import ErrorCode
 from lora_cli.clients.answers import Refused
+from lora_cli.clients.broken import Dropped
 from lora_cli.clients.keys import key_of
 from lora_cli.clients.kube import Kube
 from lora_cli.clients.server import KEY_HEADER
@@ -16,6 +17,8 @@ _PATIENCE_SECONDS = 300.0
 """For the first token: the adapter may have to be brought in, and others may be before us."""
 _PORT = "http"
 """Name of the port in the Service that the operator makes."""
+_CLOSED = ("EOF", "server closed idle connection", "connection reset by peer")
+"""How the API server says that the pod has closed the connection that it had kept."""
 
 
 class Transport(Protocol):
@@ -71,7 +74,8 @@ class ThroughTheApiServer:
             )
         if refused.code is ErrorCode.NOT_FOUND:
             return Failed(ErrorCode.NOT_FOUND, f"the model {model} has no Service yet: {refused}", then=describe)
-        return Failed(
+        kind = Dropped if any(said in str(refused) for said in _CLOSED) else Failed
+        return kind(
             ErrorCode.UNREACHABLE,
             f"no pod of {model} answers through the API server: {refused}. Either none is ready, or a NetworkPolicy "
             f"(spec.reachableFrom of the model) keeps the API server out",
@@ -89,9 +93,21 @@ class Serving:
     def chat(self, messages: list[Json], options: Mapping[str, Any]) -> Iterator[Piece]:
         """The answer, piece by piece as the engine makes it."""
         body = {"model": self.name, "messages": messages, "stream": True, **options}
-        yield from pieces(
-            self._transport.lines("POST", "/v1/chat/completions", body=body, patience_seconds=_PATIENCE_SECONDS)
-        )
+        yield from pieces(self._lines("/v1/chat/completions", body))
+
+    def _lines(self, path: str, body: Json) -> Iterator[str]:
+        begun = False
+        try:
+            for line in self._transport.lines("POST", path, body=body, patience_seconds=_PATIENCE_SECONDS):
+                begun = True
+                yield line
+        except Dropped:
+            # Whoever stands in between may have kept a connection that the pod has closed just now.
+            if begun:
+                raise
+        else:
+            return
+        yield from self._transport.lines("POST", path, body=body, patience_seconds=_PATIENCE_SECONDS)
 
 
 def _wants_key(refused: Refused) -> bool:

@@ -1,17 +1,19 @@
 """`add`, `rm`, `clear`, `scale`, `blend`: what is served."""
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
 from lora_api.v1alpha1.adapter import BlendMethod
 from lora_cli import options, output
+from lora_cli.clients.disk import path_of
 from lora_cli.clients.objects import ADAPTERS
 from lora_cli.commands.finishing import WAIT_SECONDS, finish, told
 from lora_cli.domain import changes
 from lora_cli.domain.objects import adapter_of
-from lora_cli.domain.sources import FORMS, is_path, on_disk, parse_source
+from lora_cli.domain.sources import FORMS, on_disk, parse_source
+from lora_cli.errors import Failed
 from lora_cli.options import DryRun
 from lora_cli.session import Session
 
@@ -42,8 +44,8 @@ def add(
 ) -> None:
     """Serve an adapter under a new name, or other files under one that there is."""
     model = options.required(model, server)
-    place = Path(source).expanduser().absolute() if server is not None and is_path(source) else None
-    found = parse_source(source, credentials) if place is None else on_disk(place.as_posix())
+    place = path_of(source) if server is not None else None
+    found = parse_source(source, credentials) if place is None else on_disk(place)
     spec = {"source": changes.written(found), "weight": weight, "servedName": served_name, "digest": digest}
     session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
     if place is not None:
@@ -70,9 +72,7 @@ def remove(
 ) -> None:
     """Serve adapters no longer; requests under way end well."""
     session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
-    for name in names:
-        session.objects.delete(ADAPTERS, name)
-        output.say([told(session, name, "removed")])
+    _remove(session, names)
 
 
 def clear(
@@ -95,9 +95,7 @@ def clear(
         return
     if not (yes or session.dry_run):
         typer.confirm(f"Remove {len(names)} adapters of {model}: {', '.join(names)}?", abort=True)
-    for name in names:
-        session.objects.delete(ADAPTERS, name)
-        output.say([told(session, name, "removed")])
+    _remove(session, names)
 
 
 def scale(
@@ -140,7 +138,25 @@ def blend(
     api_key: options.ApiKey = None,
 ) -> None:
     """Serve a mixture of adapters of one model, or change one."""
-    shares = changes.shares(members)
+    try:
+        shares = changes.shares(members)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="MEMBER=WEIGHT") from error
     session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
     blended = session.blend(name, changes.blend(shares, method, rank, density))
     finish(session, blended, "blended", wait=wait, timeout=timeout, form=output_format)
+
+
+def _remove(session: Session, names: Iterable[str]) -> None:
+    """Removes all of them that it can; ends with the worst of what stood against the others."""
+    statuses = [0]
+    for name in names:
+        try:
+            session.objects.delete(ADAPTERS, name)
+        except Failed as failed:
+            output.complain(failed)
+            statuses.append(failed.exit_status)
+            continue
+        output.say([told(session, name, "removed")])
+    if any(statuses):
+        raise typer.Exit(max(statuses))

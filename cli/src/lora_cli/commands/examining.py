@@ -14,13 +14,14 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_cli import adapter_checks, options, output
 from lora_cli.clients import clock
 from lora_cli.clients.cluster import ClusterFacts
+from lora_cli.clients.disk import path_of
 from lora_cli.clients.objects import ADAPTERS, MODELS, Objects
 from lora_cli.clients.server import Server
 from lora_cli.clients.server_objects import ServerObjects
 from lora_cli.domain import changes, health
 from lora_cli.domain.health import Finding
 from lora_cli.domain.objects import Adapter, Model, adapter_of, is_seen, model_of
-from lora_cli.domain.sources import is_path, on_disk, parse_source
+from lora_cli.domain.sources import on_disk, parse_source
 from lora_cli.domain.verdicts import CheckedThere, Verdict
 from lora_cli.errors import EXIT_STATUS, UNDECIDED, Failed
 from lora_cli.session import Session
@@ -53,11 +54,15 @@ def validate(
     model = options.required(model, server)
     session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
     if session.server is not None:
+        if base is not None:
+            raise typer.BadParameter(
+                "a server checks against the base that it serves: leave it out", param_hint="--base"
+            )
         _asked_of(session, session.server, target, output_format)
         return
     serving = model_of(session.objects.get(MODELS, model))
-    source = None if _is_folder(target) else parse_source(target)
-    folder: Path | None = Path(target)
+    folder = path_of(target)
+    source = parse_source(target) if folder is None else None
     if source is not None:
         tried = changes.adapter(None, model, {"source": changes.written(source)})
         Objects(session.kube, dry_run=True).create(ADAPTERS, tried)
@@ -91,19 +96,12 @@ def doctor(
         raise typer.Exit(EXIT_STATUS[wrong])
 
 
-def _is_folder(target: str) -> bool:
-    """Whether a word names a folder of this machine, there or not."""
-    return Path(target).is_dir() or is_path(target)
-
-
 def _asked_of(session: Session, server: Server, target: str, form: options.DataFormat | None) -> None:
     """Has a server find, pin and check it, as if it were to serve it."""
-    if _is_folder(target):
-        place = Path(target).expanduser().absolute()
+    place = path_of(target)
+    if place is not None:
         session.check_here(place)
-        source = on_disk(place.as_posix())
-    else:
-        source = parse_source(target)
+    source = parse_source(target) if place is None else on_disk(place)
     answer = ServerObjects(server).resolve(ResolveRequest(source=source), _RESOLVE_SECONDS)
     if answer.facts is None:
         reason, why = (answer.refusal.reason, answer.refusal.message) if answer.refusal else (Reason.LOAD_FAILED, "")

@@ -22,8 +22,8 @@ def finish(
     pods = f" by {ready.status.summary.loaded} pods" if ready is not None and session.server is None else ""
     served = "" if ready is None else f"; revision {ready.status.revision} is served{pods}"
     output.say([told(session, name, done) + served])
-    if session.server is not None and not session.dry_run:
-        output.note("until the server's process ends: to keep it, declare it in the file of --desired")
+    if session.remark and not session.dry_run:
+        output.note(session.remark)
 
 
 def told(session: Session, name: str, done: str) -> str:

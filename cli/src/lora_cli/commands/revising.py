@@ -4,14 +4,12 @@ from typing import Annotated
 
 import typer
 
-from lora_api.error_codes import ErrorCode
 from lora_cli import options, output
 from lora_cli.clients import clock
 from lora_cli.clients.objects import ADAPTERS
 from lora_cli.commands.finishing import WAIT_SECONDS, finish
 from lora_cli.domain import history as revisions
 from lora_cli.domain.objects import adapter_of
-from lora_cli.errors import Failed
 from lora_cli.options import DryRun
 from lora_cli.session import Session
 
@@ -27,7 +25,6 @@ def history(
 ) -> None:
     """List the last ten revisions of an adapter, newest first."""
     session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
-    _check_history(session)
     adapter = session.adapter(name)
     if output_format is not None:
         output.dump(
@@ -55,19 +52,9 @@ def rollback(
 ) -> None:
     """Make an adapter what it was: same files, weight and precision, or same members."""
     session = Session.of(namespace, context, kubeconfig, dry_run, server, api_key)
-    _check_history(session)
     adapter = session.adapter(name)
-    entry = revisions.chosen(adapter, to)
+    entry = revisions.chosen(adapter, to, session.place)
     changed = session.objects.patch(ADAPTERS, name, revisions.steps_back(adapter, entry))
     finish(session, changed, f"rolled back to {entry.revision}", wait=wait, timeout=timeout, form=output_format)
     for remark in revisions.remarks(adapter_of(changed), entry):
         output.note(remark)
-
-
-def _check_history(session: Session) -> None:
-    if session.server is not None:
-        raise Failed(
-            ErrorCode.INVALID,
-            "a server without a cluster keeps no history: the file of --desired does, in git; or serve earlier files again",
-            then=session.typed("add NAME --replace --from PLACE"),
-        )

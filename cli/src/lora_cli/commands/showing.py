@@ -15,6 +15,8 @@ def ui(
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    server: options.Server = None,
+    api_key: options.ApiKey = None,
 ) -> None:
     """Serve a page on this machine: see, ask, weigh, blend, roll back; ends when interrupted."""
     # Other commands need not wait for a web server to be imported.
@@ -26,4 +28,4 @@ def ui(
         if browser:
             webbrowser.open(address)
 
-    serve(Session.of(namespace, context, kubeconfig), port, tell)
+    serve(Session.of(namespace, context, kubeconfig, server=server, api_key=api_key), port, tell)

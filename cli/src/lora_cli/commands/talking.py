@@ -7,12 +7,10 @@ from typing import Annotated
 
 import typer
 
-from lora_api.error_codes import ErrorCode
 from lora_cli import options, output
 from lora_cli.clients.serving import Serving
 from lora_cli.domain.objects import Json
 from lora_cli.domain.talk import said_by, visible
-from lora_cli.errors import Failed
 from lora_cli.session import Session
 
 _AT_ONCE_MOST = 8
@@ -70,7 +68,7 @@ def compare(
     """Ask several adapters the same, and show their answers side by side."""
     *asked, prompt = names
     if not 1 <= len(asked) <= _AT_ONCE_MOST:
-        raise Failed(ErrorCode.INVALID, f"name one to {_AT_ONCE_MOST} adapters, and last the question in quotes")
+        raise typer.BadParameter(f"name one to {_AT_ONCE_MOST} adapters, and last the question in quotes")
     session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
     talk: list[Json] = [] if system is None else [{"role": "system", "content": system}]
     talk.append({"role": "user", "content": prompt})

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from lora_api import labels
-from lora_api.error_codes import ErrorCode
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, LoRAAdapter
 from lora_cli.domain.objects import Adapter, Json
-from lora_cli.errors import Failed
 
 _ANY_NAME = "kubectl-lora-"
 
@@ -69,7 +67,7 @@ def shares(words: Iterable[str]) -> dict[str, float]:
     """Members of a blend from words as `pirate=0.7`; a name alone has the weight 1.
 
     Raises:
-        Failed: a word is no such thing, or names a member again.
+        ValueError: a word is no such thing, or names a member again.
     """
     found: dict[str, float] = {}
     for word in words:
@@ -77,8 +75,8 @@ def shares(words: Iterable[str]) -> dict[str, float]:
         try:
             share = float(value) if given else 1.0
         except ValueError as error:
-            raise Failed(ErrorCode.INVALID, f"{word!r} is no member and weight; write pirate=0.7") from error
+            raise ValueError(f"{word!r} is no member and weight; write pirate=0.7") from error
         if not name or name in found:
-            raise Failed(ErrorCode.INVALID, f"{word!r} names no member, or one that was named before")
+            raise ValueError(f"{word!r} names no member, or one that was named before; write pirate=0.7 formal=0.5")
         found[name] = share
     return found

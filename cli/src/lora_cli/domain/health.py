@@ -48,6 +48,11 @@ class Right:
         resource = f"{self.resource}.{self.group}" if self.group else self.resource
         return f"{self.verb} {resource}/{self.subresource}" if self.subresource else f"{self.verb} {resource}"
 
+    @property
+    def changes(self) -> bool:
+        """Whether adapters are another thing once it was used."""
+        return self.resource == LoRAAdapter.plural and self.verb in ("create", "patch", "delete")
+
 
 _KINDS = (LoRAModel.plural, LoRAAdapter.plural)
 _LOOKING = "status, describe, memory, history"

@@ -9,6 +9,7 @@ from lora_api.v1alpha1.conditions import AdapterCondition
 from lora_cli.domain import changes
 from lora_cli.domain.diagnosis import mixture
 from lora_cli.domain.objects import Adapter, Json, condition, is_seen
+from lora_cli.domain.places import CLUSTER, Place
 from lora_cli.domain.sizes import age, number
 from lora_cli.domain.tables import Mood, Row, Table
 from lora_cli.errors import Failed
@@ -36,21 +37,25 @@ def history(adapter: Adapter, now: datetime) -> Table:
     return Table(COLUMNS, rows, "no revision of it was ever wanted")
 
 
-def chosen(adapter: Adapter, revision: str | None) -> HistoryEntry:
+def chosen(adapter: Adapter, revision: str | None, place: Place = CLUSTER) -> HistoryEntry:
     """The entry to go back to: the one that is named, or else the newest that is not what the spec wants now.
 
+    Args:
+        adapter: Whose.
+        revision: It, or how it begins.
+        place: Where the adapter is.
+
     Raises:
-        Failed: there is none, or it was written by an operator that did not keep enough.
+        Failed: there is none, or more than one, or it was written by an operator that did not keep enough.
     """
-    entries = adapter.status.history
-    if revision is None:
-        entry = next(iter(entries[1:] if _wants_the_newest(adapter) else entries), None)
-    else:
-        entry = next((one for one in entries if one.revision.startswith(revision)), None)
-    see = f"kubectl lora history {adapter.meta.name} -n {adapter.meta.namespace}"
-    if entry is None:
-        what = "an earlier revision" if revision is None else f"a revision {revision}"
-        raise Failed(ErrorCode.NOT_FOUND, f"{adapter.meta.name} has not had {what}", then=see)
+    name, entries = adapter.meta.name, adapter.status.history
+    see = place.typed(f"history {name}", adapter.meta.namespace)
+    others = entries[1:] if _wants_the_newest(adapter) else entries
+    found = others if revision is None else _beginning(revision, entries, name, see)
+    if not found:
+        what = "an earlier revision" if revision is None else f"a revision that is {revision} or begins so"
+        raise Failed(ErrorCode.NOT_FOUND, f"{name} has not had {what}", then=see)
+    entry = found[0]
     if entry.source is None and entry.blend is None:
         raise Failed(
             ErrorCode.NOT_FOUND,
@@ -58,6 +63,19 @@ def chosen(adapter: Adapter, revision: str | None) -> HistoryEntry:
             then=see,
         )
     return entry
+
+
+def _beginning(revision: str, entries: tuple[HistoryEntry, ...], name: str, see: str) -> tuple[HistoryEntry, ...]:
+    """Those of the one revision that begins so, newest first."""
+    if not revision:
+        raise Failed(ErrorCode.INVALID, "an empty word names no revision; write --to REV, or leave it out", then=see)
+    names = dict.fromkeys(entry.revision for entry in entries if entry.revision.startswith(revision))
+    if len(names) > 1 and revision not in names:
+        raise Failed(
+            ErrorCode.INVALID, f"{len(names)} revisions of {name} begin with {revision}: {', '.join(names)}", then=see
+        )
+    wanted = revision if revision in names else next(iter(names), None)
+    return tuple(entry for entry in entries if entry.revision == wanted)
 
 
 def returnable(adapter: Adapter) -> tuple[bool, ...]:

@@ -1,20 +1,23 @@
 """What a server without a cluster tells, as the objects that an API server would have. Pure."""
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 from lora_api import labels
+from lora_api.error_codes import ErrorCode
 from lora_api.local_api import LocalAdapter, LocalState
 from lora_api.runtime_api import RevisionState
 from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModel
 from lora_cli.domain.objects import Json
+from lora_cli.errors import Failed
 
 _GENERATION = 1
-"""Of every object: what a server tells is about what is declared now."""
+"""Of the model, which nobody edits."""
 
 
 def model(state: LocalState) -> Json:
@@ -30,8 +33,8 @@ def model(state: LocalState) -> Json:
     }
     status = {
         "conditions": [
-            _condition(ModelCondition.AVAILABLE, True, Reason.SERVING, "the server answers", state),
-            _condition(ModelCondition.READY, state.settled, reason, said, state),
+            _condition(ModelCondition.AVAILABLE, True, Reason.SERVING, "the server answers", _GENERATION, state),
+            _condition(ModelCondition.READY, state.settled, reason, said, _GENERATION, state),
         ],
         "observedGeneration": _GENERATION,
         "replicas": 1,
@@ -51,16 +54,23 @@ def adapter(told: LocalAdapter, state: LocalState) -> Json:
     found = next((r for r in (() if told.report is None else told.report.revisions) if r.revision == serving), None)
     served = Reason.SERVING if available else told.reason
     facts = told.facts
-    updated = int(told.ready)
+    updated, generation = int(told.ready), told.generation
+    said = "the server answers with it" if told.ready else ""
+    conditions = [
+        _condition(AdapterCondition.AVAILABLE, available, served, "" if available else told.message, generation, state),
+        _condition(AdapterCondition.READY, told.ready, told.reason, told.message or said, generation, state),
+    ]
+    if told.revision is not None:
+        # Else it is not known, or said by Ready, why it comes to none.
+        fits = _condition(AdapterCondition.COMPATIBLE, True, Reason.VALIDATED, "it fits", generation, state)
+        conditions.insert(0, fits)
     status: Json = {
-        "conditions": [
-            _condition(AdapterCondition.AVAILABLE, available, served, "" if available else told.message, state),
-            _condition(AdapterCondition.READY, told.ready, told.reason, told.message, state),
-        ],
-        "observedGeneration": _GENERATION,
+        "conditions": conditions,
+        "observedGeneration": generation,
         "revision": serving,
         "pods": {"desired": 1, "updated": updated, "available": int(available)},
         "summary": {"loaded": f"{updated}/1"},
+        "history": [_written(entry) for entry in told.history],
     }
     if facts is not None:
         status |= {"digest": facts.digest, "resolvedSource": _written(facts.source), "sizeBytes": facts.size_bytes}
@@ -70,7 +80,7 @@ def adapter(told: LocalAdapter, state: LocalState) -> Json:
         status["rank"] = found.rank
         status["memory"] = {"diskBytes": found.size_bytes, "hostBytes": found.host_bytes, "slotBytes": slot}
     spec = {**_written(told.spec), "modelRef": {"name": model_name(state)}}
-    return _stored(LoRAAdapter.kind, told.name, spec, status, state, version=told.version)
+    return _stored(LoRAAdapter.kind, told.name, spec, status, state, generation, told.version)
 
 
 def model_name(state: LocalState) -> str:
@@ -92,34 +102,52 @@ def merged(stored: Any, patch: Any) -> Any:
 
 
 def patched(stored: Json, steps: Sequence[Json]) -> Json:
-    """What steps as `changes.steps` writes them make of an object; what they test is tested by its version."""
-    spec = dict(stored["spec"])
+    """What the steps of a JSON patch (RFC 6902) make of an object: those that `changes.steps` writes.
+
+    Raises:
+        Failed: the object is not what they test it for.
+    """
+    changed = copy.deepcopy(stored)
     for step in steps:
-        field = step["path"].removeprefix("/spec/")
-        if step["op"] == "add":
-            spec[field] = step["value"]
-        elif step["op"] == "remove":
-            spec.pop(field, None)
-    return {**stored, "spec": spec}
+        *way, field = step["path"].removeprefix("/").split("/")
+        holder = changed
+        for key in way:
+            holder = holder[key]
+        match step["op"]:
+            case "test" if holder.get(field) == step["value"]:
+                pass
+            case "test":
+                name = stored["metadata"]["name"]
+                raise Failed(ErrorCode.CONFLICT, f"somebody else has changed {name} meanwhile; look again")
+            case "add":
+                holder[field] = step["value"]
+            case "remove":
+                del holder[field]
+            case other:
+                raise NotImplementedError(f"a patch with the step {other}")
+    return changed
 
 
-def _stored(kind: str, name: str, spec: Json, status: Json, state: LocalState, *, version: str = "") -> Json:
+def _stored(
+    kind: str, name: str, spec: Json, status: Json, state: LocalState, generation: int = _GENERATION, version: str = ""
+) -> Json:
     meta = {
         "name": name,
         "namespace": "",
-        "uid": name,
-        "generation": _GENERATION,
+        # A model and an adapter may have one name.
+        "uid": f"{kind}/{name}",
+        "generation": generation,
         "resourceVersion": version,
         "creationTimestamp": state.started,
     }
     return {"apiVersion": labels.API_VERSION, "kind": kind, "metadata": meta, "spec": spec, "status": status}
 
 
-def _condition(kind: StrEnum, holds: bool, reason: Reason, message: str, state: LocalState) -> Json:
+def _condition(kind: StrEnum, holds: bool, reason: Reason, message: str, generation: int, state: LocalState) -> Json:
     return {
         "type": kind.value,
         "status": str(holds),
-        "observedGeneration": _GENERATION,
+        "observedGeneration": generation,
         "lastTransitionTime": state.started,
         "reason": reason.value,
         "message": message,

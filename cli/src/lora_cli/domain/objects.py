@@ -11,6 +11,7 @@ from lora_api.error_codes import ErrorCode
 from lora_api.v1alpha1.adapter import LoRAAdapter, LoRAAdapterSpec, LoRAAdapterStatus
 from lora_api.v1alpha1.common import Condition
 from lora_api.v1alpha1.model import LoRAModel, LoRAModelSpec, LoRAModelStatus
+from lora_api.wrong_values import in_words
 from lora_cli.errors import Failed
 
 Json = dict[str, Any]
@@ -109,11 +110,9 @@ def _meta(stored: Mapping[str, Any]) -> Meta:
 
 
 def _too_new(stored: Mapping[str, Any], error: ValidationError) -> Failed:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
     return Failed(
         ErrorCode.INVALID,
-        f"{stored.get('kind', 'the object')} {stored['metadata']['name']} has a {where} that this version does not "
-        f"understand ({first['msg']}); the cluster's operator is newer",
+        f"{stored.get('kind', 'the object')} {stored['metadata']['name']} holds what this version does not understand "
+        f"({in_words(error)}); the cluster's operator is newer",
         then="pipx upgrade lora-operator",
     )

@@ -26,6 +26,14 @@ class Place(Protocol):
         """What a reason means to who has to act, and the command to type; None for an edit that was not seen yet."""
         ...
 
+    def typed(self, command: str, namespace: str) -> str:
+        """A command of this program as it is to be typed to work there."""
+        ...
+
+    def answered(self, revision: str | None, took: str) -> str:
+        """That a change is served, and how long it took, in words."""
+        ...
+
 
 class InACluster:
     """Advice for objects of an API server."""
@@ -34,6 +42,14 @@ class InACluster:
         """See Place."""
         found = NOT_SEEN if reason is None else advice_for(reason)
         return found.meaning, found.command_for(name=about.name, model=about.model, namespace=about.namespace)
+
+    def typed(self, command: str, namespace: str) -> str:
+        """See Place."""
+        return f"kubectl lora {command} -n {namespace}"
+
+    def answered(self, revision: str | None, took: str) -> str:
+        """See Place."""
+        return f"every pod answers with {revision}, {took} after the change"
 
 
 CLUSTER = InACluster()
@@ -50,6 +66,14 @@ class AtAServer:
         found = _BY_REASON.get(reason or "") or _BY_CODE[code_of(reason or Reason.PENDING)]
         command = found.command_for(name=about.name, model=about.model, namespace="")
         return found.meaning, f"{command} --server {self.url}"
+
+    def typed(self, command: str, namespace: str) -> str:
+        """See Place; a server has no namespaces."""
+        return f"lora {command} --server {self.url}"
+
+    def answered(self, revision: str | None, took: str) -> str:
+        """See Place; a server is looked at again and again, and tells nothing by itself."""
+        return f"the server answers with {revision}, at most {took} after the change"
 
 
 _LOOK = "lora describe {name}"

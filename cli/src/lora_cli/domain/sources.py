@@ -1,5 +1,6 @@
 """Where files come from, in one word: as `lora_api.places` reads it, or `volume/path`."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from lora_api.error_codes import ErrorCode
 from lora_api.local_api import DISK
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import VolumeSource
+from lora_api.wrong_values import in_words
 from lora_cli.errors import Failed
 
 FORMS = f"{places.FORMS}, or VOLUME/folder"
@@ -30,19 +32,12 @@ def parse_source(text: str, credentials: str | None = None) -> AdapterSource:
     try:
         return AdapterSource.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _unclear(text, f"{where}: {first['msg']}") from error
+        raise _unclear(text, in_words(error)) from error
 
 
-def is_path(text: str) -> bool:
-    """Whether a word names a place on a disk, as a shell would write it."""
-    return text.startswith((".", "/", "~"))
-
-
-def on_disk(absolute: str) -> AdapterSource:
+def on_disk(path: Path) -> AdapterSource:
     """A folder or file of the machine that a server without a cluster runs on."""
-    return AdapterSource(volume=VolumeSource(name=DISK, path=absolute.strip("/") or "."))
+    return AdapterSource(volume=VolumeSource(name=DISK, path=path.as_posix().strip("/") or "."))
 
 
 def _fields(text: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_USUAL_PORT = 80
 _OWN_SITE = ("same-origin", "none")
 """Of Sec-Fetch-Site: asked by the page itself, or typed by the user."""
 _HEADERS = {
@@ -25,6 +26,12 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+def hosts(names: Collection[str], port: int) -> list[str]:
+    """What a browser calls the page's host, that of its address first."""
+    # A browser leaves the usual port out.
+    return [*(f"{name}:{port}" for name in names), *(name for name in names if port == _USUAL_PORT)]
 
 
 def refusal(method: str, path: str, headers: Mapping[str, str], token: str, hosts: Collection[str]) -> str | None:

@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lora_api.error_codes import ErrorCode
+from lora_api.wrong_values import in_words
 from lora_cli.clients import clock
 from lora_cli.clients.objects import ADAPTERS
 from lora_cli.domain import changes, history
@@ -81,7 +82,7 @@ class Routes:
         found = (await self._now()).named(name)
         if found is None:
             raise Failed(ErrorCode.NOT_FOUND, f"there is no {name} any more")
-        return JSONResponse(views.details(found, clock.now()))
+        return JSONResponse(views.details(found, clock.now(), self._session.place))
 
     async def _tell_memory(self, _: Request) -> Response:
         now = await self._now()
@@ -111,7 +112,7 @@ class Routes:
 
         def go_back() -> _Changed:
             adapter = self._session.adapter(wish.name)
-            entry = history.chosen(adapter, wish.revision)
+            entry = history.chosen(adapter, wish.revision, self._session.place)
             changed = self._session.objects.patch(ADAPTERS, wish.name, history.steps_back(adapter, entry))
             return changed, tuple(history.remarks(adapter_of(changed), entry))
 
@@ -153,7 +154,9 @@ class Routes:
         while not self._board.closed:
             snapshot = self._board.wait(number, _TICK_SECONDS)
             number = snapshot.number
-            state = views.state(snapshot.models, snapshot.adapters, snapshot.moments, snapshot.trouble, clock.now())
+            state = views.state(
+                snapshot.models, snapshot.adapters, snapshot.moments, snapshot.trouble, clock.now(), self._session.place
+            )
             news = views.difference(known, state)
             known = state
             yield _SILENCE if news is None else _event("state", news)
@@ -192,6 +195,4 @@ async def _refused(_: Request, failed: Exception) -> Response:
 async def _unclear(request: Request, error: Exception) -> Response:
     if not isinstance(error, ValidationError):
         raise error
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return await _refused(request, Failed(ErrorCode.INVALID, f"{where}: {first['msg']}"))
+    return await _refused(request, Failed(ErrorCode.INVALID, in_words(error)))

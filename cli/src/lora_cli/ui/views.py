@@ -6,6 +6,7 @@ from datetime import datetime
 from lora_api.v1alpha1.adapter import Blend
 from lora_cli.domain import diagnosis, history, rooms, tables
 from lora_cli.domain.objects import Adapter, Json, Model
+from lora_cli.domain.places import CLUSTER, Place
 from lora_cli.domain.tables import Table
 from lora_cli.domain.waiting import Progress, standing
 from lora_cli.errors import Failed
@@ -20,11 +21,12 @@ def state(
     moments: Mapping[str, Moment],
     trouble: Failed | None,
     now: datetime,
+    place: Place = CLUSTER,
 ) -> Json:
     """Everything that is drawn without being asked for."""
     return {
         "models": {found.meta.name: model(found, now) for found in models},
-        "adapters": {found.meta.name: adapter(found, moments.get(found.meta.name), now) for found in adapters},
+        "adapters": {found.meta.name: adapter(found, moments.get(found.meta.name), now, place) for found in adapters},
         "trouble": None if trouble is None else failure(trouble),
     }
 
@@ -52,7 +54,7 @@ def model(found: Model, now: datetime) -> Json:
     }
 
 
-def adapter(found: Adapter, moment: Moment | None, now: datetime) -> Json:
+def adapter(found: Adapter, moment: Moment | None, now: datetime, place: Place = CLUSTER) -> Json:
     """One LoRAAdapter."""
     return {
         "name": found.meta.name,
@@ -65,16 +67,16 @@ def adapter(found: Adapter, moment: Moment | None, now: datetime) -> Json:
         "revision": found.status.revision,
         "madeOf": diagnosis.made_of(found),
         "blend": None if found.spec.blend is None else _recipe(found.spec.blend),
-        "moment": None if moment is None else _told(found, moment),
+        "moment": None if moment is None else _told(found, moment, place),
     }
 
 
-def details(found: Adapter | Model, now: datetime) -> Json:
+def details(found: Adapter | Model, now: datetime, place: Place = CLUSTER) -> Json:
     """All that is to be said of one object."""
     if isinstance(found, Model):
-        return {"lines": _lines(diagnosis.of_model(found, now)), "history": None, "returnable": []}
+        return {"lines": _lines(diagnosis.of_model(found, now, place)), "history": None, "returnable": []}
     return {
-        "lines": _lines(diagnosis.of_adapter(found, now)),
+        "lines": _lines(diagnosis.of_adapter(found, now, place)),
         "history": table(history.history(found, now)),
         "returnable": list(history.returnable(found)),
     }
@@ -134,16 +136,16 @@ def _recipe(blend: Blend) -> Json:
     }
 
 
-def _told(found: Adapter, moment: Moment) -> Json | None:
+def _told(found: Adapter, moment: Moment, place: Place) -> Json | None:
     if moment.over:
         return None
     if moment.took_seconds is not None:
-        words = f"every pod answers with {moment.revision}, {_seconds(moment.took_seconds)} after the change"
+        words = place.answered(moment.revision, _seconds(moment.took_seconds))
         return {"words": words, "mood": tables.Mood.GOOD}
     seen = standing(found)
     if seen.progress is Progress.REFUSED and found.meta.generation == moment.generation:
         return {"words": f"{seen.reason}: {seen.message}", "mood": tables.Mood.BAD}
-    return {"words": "on its way to the pods", "mood": tables.Mood.WAITING}
+    return {"words": "on its way", "mood": tables.Mood.WAITING}
 
 
 def _seconds(took: float) -> str:

@@ -8,8 +8,14 @@ from lora_api.v1alpha1 import common
 
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _DIGEST_ENDING = r"(@sha256:[a-f0-9]{64})?"
+SERVER_FORM = rf"^https?://{_HOST}/?$"
+URL_FORM = rf"^https?://{_HOST}(/[!-~]*)?$"
+ARTIFACT_FORM = (
+    rf"^{_HOST}/[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    rf"(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?{_DIGEST_ENDING}$"
+)
 
-Endpoint = Annotated[str, Field(max_length=512, pattern=rf"^https?://{_HOST}/?$")]
+Endpoint = Annotated[str, Field(max_length=512, pattern=SERVER_FORM)]
 Bucket = Annotated[str, Field(min_length=3, max_length=222, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$")]
 ETag = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
 Prefix = Annotated[
@@ -117,7 +123,7 @@ class HTTPSource(common.ApiModel):
 
     url: str = Field(
         max_length=2048,
-        pattern=rf"^https?://{_HOST}(/[!-~]*)?$",
+        pattern=URL_FORM,
         description=(
             "URL of the folder that holds adapter_config.json and adapter_model.safetensors, or of a file that ends "
             "with .gguf."
@@ -152,10 +158,7 @@ class OCISource(common.ApiModel):
 
     reference: str = Field(
         max_length=512,
-        pattern=(
-            rf"^{_HOST}/[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
-            rf"(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?{_DIGEST_ENDING}$"
-        ),
+        pattern=ARTIFACT_FORM,
         description=(
             "`registry/repository:tag`, `registry/repository@sha256:…`, or both; the tag latest when there is neither. "
             "A tag is resolved to its digest once."

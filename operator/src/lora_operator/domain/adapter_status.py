@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from lora_api.recipes import history
 from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts, DesiredAdapter
 from lora_api.v1alpha1.adapter import AdapterSource, AdapterSummary, HistoryEntry, LoRAAdapterStatus, PodCounts
@@ -15,7 +16,6 @@ from lora_operator.domain.delivery import Delivery
 from lora_operator.domain.observed import ObservedAdapter
 from lora_operator.domain.replicas import Replica
 
-_HISTORY = 10
 _LONGEST_LINE = 1024
 
 
@@ -54,8 +54,8 @@ def status_of(
     `known` are the facts of its own source; None for a blend. `entry` is the document's entry of this very object;
     None when its name belongs to another. `unheeded` is why a look for newer files was in vain.
     """
-    history = _history(adapter, outcome, known, now)
-    delivered = _delivery(adapter, outcome, entry, history, fleet, now)
+    past = history.after(adapter.status.history, adapter.spec, outcome, known, conditions.timestamp(now))
+    delivered = _delivery(adapter, outcome, entry, past, fleet, now)
     files = _files(adapter, outcome, known)
     verdicts = tuple(_verdicts(outcome, delivered, unheeded))
     return LoRAAdapterStatus(
@@ -71,7 +71,7 @@ def status_of(
         memory=None if entry is None else memory.of_adapter(adapter.served_name, fleet.replicas),
         pods=PodCounts(desired=fleet.desired_pods, updated=delivered.updated, available=delivered.available),
         failures=delivered.failures(),
-        history=history,
+        history=past,
         summary=AdapterSummary(
             loaded=f"{delivered.updated}/{fleet.desired_pods}",
             resolved="" if files.source is None else conditions.cut(files.source.describe(), _LONGEST_LINE),
@@ -152,25 +152,6 @@ def _kept_energy(adapter: ObservedAdapter, entry: DesiredAdapter | None, fleet: 
     if found is None and adapter.status.revision == entry.serve.revision:
         return adapter.status.kept_energy
     return found
-
-
-def _history(
-    adapter: ObservedAdapter, outcome: Outcome, known: AdapterFacts | Blocked | None, now: datetime
-) -> tuple[HistoryEntry, ...]:
-    before = adapter.status.history
-    if not isinstance(outcome, Wanted) or (before and before[0].revision == outcome.spec.revision):
-        return before
-    found = known if isinstance(known, AdapterFacts) else None
-    newest = HistoryEntry(
-        revision=outcome.spec.revision,
-        digest=None if found is None else found.digest,
-        time=conditions.timestamp(now),
-        source=None if found is None else found.source,
-        blend=adapter.spec.blend,
-        weight=adapter.spec.weight,
-        precision=adapter.spec.precision,
-    )
-    return (newest, *before)[:_HISTORY]
 
 
 def _verdicts(outcome: Outcome, delivered: Delivery, unheeded: str) -> Iterator[Verdict]:

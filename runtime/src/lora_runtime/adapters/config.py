@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import regex  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lora_api.wrong_values import what, where
 from lora_runtime.adapters import errors
 from lora_runtime.adapters.errors import CONFIG_FILE, DuplicateKey, Refused, shown, unique_keys
 
@@ -143,10 +144,10 @@ def read_config(path: Path, max_bytes: int) -> AdapterConfig:
         raise _malformed(f"sets {shown(error.key)} twice") from error
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = where(first)
         if not field:
-            raise _malformed(f"cannot be read: {shown(first['msg'])}") from error
-        raise _malformed(f"has a bad value for {shown(field)}: {shown(first['msg'])}") from error
+            raise _malformed(f"cannot be read: {shown(what(first))}") from error
+        raise _malformed(f"has a bad value for {shown(field)}: {shown(what(first))}") from error
     except (ValueError, RecursionError) as error:
         raise _malformed(f"is not JSON: {shown(str(error))}") from error
 

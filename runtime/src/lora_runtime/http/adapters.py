@@ -13,6 +13,7 @@ from lora_api.runtime_api import MAX_WAIT_SECONDS, ResolveRequest, ResolveRespon
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec
 from lora_api.v1alpha1.common import ServedName
 from lora_api.wire import WireModel
+from lora_api.wrong_values import in_words
 from lora_runtime.http.bodies import read_body
 from lora_runtime.http.changers import Changers
 from lora_runtime.http.described import takes
@@ -20,7 +21,6 @@ from lora_runtime.http.errors import refusal
 from lora_runtime.standalone import rules
 from lora_runtime.standalone.asked import Expected, NotAsExpected, NotChanged
 from lora_runtime.standalone.manifest import Unreadable, spec_of
-from lora_runtime.standalone.places import in_words
 from lora_runtime.standalone.wish import Wish
 
 _NAME: TypeAdapter[str] = TypeAdapter(ServedName)
@@ -80,7 +80,7 @@ def adapters_router(local: Local, changers: Changers) -> APIRouter:
             spec = spec_of(from_json(await read_body(request, _LONGEST_SPEC)))
             wish = Wish(_NAME.validate_python(name), spec, declared_by=DeclaredBy.REQUEST)
         except (Unreadable, ValueError) as error:
-            why = f"name: {in_words(error)}" if isinstance(error, ValidationError) else str(error)
+            why = in_words(error, "name") if isinstance(error, ValidationError) else str(error)
             return refusal(ErrorCode.INVALID, f"{name}: {why}")
         expected = _expected(if_match, if_none_match)
         try:

@@ -28,6 +28,7 @@ from lora_api.runtime_api import (
     ResolveResponse,
 )  # fmt: skip
 from lora_api.wire import WireModel
+from lora_api.wrong_values import in_words
 from lora_runtime.http.bodies import read_body
 from lora_runtime.http.counted import Counted
 from lora_runtime.http.described import takes
@@ -35,8 +36,6 @@ from lora_runtime.http.errors import refusal
 from lora_runtime.http.mounted_tls import MountedTls
 from lora_runtime.metrics.lifecycle import Lifecycle
 from lora_runtime.service import OutOfOrder, Service
-
-_NAMED_AT_MOST = 5
 
 Message = TypeVar("Message", bound=WireModel)
 
@@ -112,7 +111,7 @@ def _told(inventory: Inventory) -> Response:
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     """Says what is wrong, and where, without repeating what was sent: NaN and half characters are no JSON."""
     assert isinstance(error, RequestValidationError)  # noqa: S101  # it was registered for these
-    return refusal(ErrorCode.INVALID, _in_words(error.errors()), status=422)
+    return refusal(ErrorCode.INVALID, _shown(error.errors()), status=422)
 
 
 async def _told_why(request: Request, error: Exception) -> JSONResponse:
@@ -131,12 +130,11 @@ def _read(kind: type[Message], body: bytes) -> Message:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        raise HTTPException(422, _in_words(error.errors(include_input=False))) from error
+        raise HTTPException(422, _shown(error)) from error
 
 
-def _in_words(errors: Sequence[Any]) -> str:
-    wrong = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in errors[:_NAMED_AT_MOST]]
-    return ascii("; ".join(wrong))[1:-1]
+def _shown(error: ValidationError | Sequence[Any]) -> str:
+    return ascii(in_words(error))[1:-1]
 
 
 def admin_server(app: FastAPI, host: str, port: int, tls_folder: Path | None) -> uvicorn.Server:

@@ -7,21 +7,12 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from lora_api.error_codes import HTTP_STATUS, ErrorCode, code_of, code_of_status
+from lora_api.error_codes import HTTP_STATUS, OPENAI_TYPE, ErrorCode, code_of, code_of_status
 from lora_runtime.http.asgi import Message, Send
 
 _LARGEST_BYTES = 1 << 16
 """Longer answers are not looked into: no error is."""
 _JSON = b"application/json"
-_TYPES: Mapping[ErrorCode, str] = {
-    ErrorCode.NOT_FOUND: "NotFoundError",
-    ErrorCode.UNAUTHORIZED: "AuthenticationError",
-    ErrorCode.FORBIDDEN: "PermissionDeniedError",
-    ErrorCode.INVALID: "BadRequestError",
-    ErrorCode.CONFLICT: "ConflictError",
-    ErrorCode.INCOMPATIBLE: "UnprocessableEntityError",
-}
-"""As the classes of OpenAI's own clients are called."""
 
 
 def refusal(
@@ -35,7 +26,7 @@ def refusal(
         status: another one than is usual for the code.
         headers: further ones.
     """
-    error = {"message": message, "type": _TYPES.get(code, "ServiceUnavailableError"), "param": None, "code": code.value}
+    error = {"message": message, "type": OPENAI_TYPE[code], "param": None, "code": code.value}
     return JSONResponse({"error": error}, status_code=status or HTTP_STATUS[code], headers=dict(headers or {}))
 
 

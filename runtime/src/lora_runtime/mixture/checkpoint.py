@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 from safetensors import safe_open
 
+from lora_api.wrong_values import what, where
 from lora_runtime.adapters.errors import (
     CONFIG_FILE,
     TENSORS_FILE,
@@ -91,8 +92,7 @@ def options_of(raw: Mapping[str, Any]) -> Options:
         return Options.model_validate_json(json.dumps({k: raw[k] for k in Options.model_fields if k in raw}))
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise malformed(f"{CONFIG_FILE} has a bad value for {shown(field)}: {shown(first['msg'])}") from error
+        raise malformed(f"{CONFIG_FILE} has a bad value for {shown(where(first))}: {shown(what(first))}") from error
 
 
 def _raw(folder: Path) -> dict[str, Any]:

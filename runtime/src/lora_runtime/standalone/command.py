@@ -15,6 +15,7 @@ from lora_api.local_api import DISK
 from lora_api.v1alpha1.common import ModelSource, ServedName
 from lora_api.v1alpha1.model import AdapterLimits, Composition
 from lora_runtime.standalone import engine_flags, places
+from lora_api.wrong_values import in_words
 from lora_runtime.standalone.wish import Changes, Wish
 
 ADAPTERS_VARIABLE = "LORA_ADAPTERS"
@@ -89,7 +90,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
     except places.Unclear as error:
         parser.error(str(error))
     except ValidationError as error:
-        parser.error(places.in_words(error))
+        parser.error(in_words(error))
     names = [wish.name for wish in wishes]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         parser.error(f"{', '.join(twice)} is declared twice: give one of them another name, as in other=PLACE")

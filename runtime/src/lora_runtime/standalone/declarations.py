@@ -17,6 +17,7 @@ from lora_runtime.service import Service
 from lora_runtime.standalone import asked, manifest, telling
 from lora_runtime.standalone.asked import Expected, There
 from lora_runtime.standalone.conclude import NOTHING, Limits, conclude
+from lora_runtime.standalone.past import Memory
 from lora_runtime.standalone.wish import Declared, Wish, with_hub_token
 
 log = logging.getLogger(__name__)
@@ -67,9 +68,11 @@ class _Question:
 class Declarations:
     """Lives on the service's event loop. What other threads may call is marked."""
 
-    def __init__(self, service: Service, limits: Limits, declared: Declared, clock: Callable[[], float]) -> None:
-        """Takes the service that is given the documents, and the monotonic time in seconds."""
-        self._service, self._limits, self._clock = service, limits, clock
+    def __init__(
+        self, service: Service, limits: Limits, declared: Declared, memory: Memory, clock: Callable[[], float]
+    ) -> None:
+        """Takes the service that is given the documents, what is remembered, and the monotonic time in seconds."""
+        self._service, self._limits, self._memory, self._clock = service, limits, memory, clock
         self._loop = asyncio.get_running_loop()
         self._given, self._file, self._hub_token = declared.wishes, declared.file, declared.hub_token
         service.expect_more()
@@ -88,7 +91,8 @@ class Declarations:
         """Any thread: what is declared and what has become of it."""
         file = None if self._file is None else LocalFile(path=str(self._file), problem=self._problem)
         inventory, settled = self._service.inventory(), self._service.settled
-        return telling.state_of(self._concluded, inventory, file, self._limits, settled=settled)
+        concluded, pasts = self._concluded, self._memory.pasts
+        return telling.state_of(concluded, pasts, inventory, file, self._limits, settled=settled)
 
     def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
@@ -256,6 +260,7 @@ class Declarations:
                 continue
             if outcome != self._concluded.outcomes.get(uid):
                 log.warning("refused adapter=%s reason=%s why=%s", uid, outcome.reason, outcome.message)
+        self._memory.hear(concluded, keep_others=unread)
         self._concluded = concluded
 
 

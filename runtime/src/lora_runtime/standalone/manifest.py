@@ -10,7 +10,7 @@ from lora_api.local_api import DeclaredBy
 from lora_api.v1alpha1.adapter import LoRAAdapter, LoRAAdapterSpec
 from lora_api.v1alpha1.common import ObjectName
 from lora_runtime.standalone import documents, rules
-from lora_runtime.standalone.places import in_words
+from lora_api.wrong_values import in_words
 from lora_runtime.standalone.wish import Wish
 
 _NAMED_AT_MOST = 5
@@ -120,7 +120,7 @@ def _wish(value: Any) -> Wish:
     try:
         _NAME.validate_python(name)
     except ValidationError as error:
-        raise Unreadable(f"metadata.name: {error.errors(include_input=False)[0]['msg']}") from error
+        raise Unreadable(in_words(error, "metadata.name")) from error
     unknown = [field for field in value if field not in _FIELDS]
     unknown += [f"metadata.{field}" for field in metadata or () if field not in _METADATA]
     if unknown:

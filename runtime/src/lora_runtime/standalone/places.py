@@ -12,6 +12,7 @@ from lora_api.local_api import DISK
 from lora_api.places import IsHere
 from lora_api.v1alpha1.adapter import AdapterSource, LoRAAdapterSpec
 from lora_api.v1alpha1.common import ModelSource, ServedName
+from lora_api.wrong_values import in_words
 from lora_runtime.standalone import rules
 from lora_runtime.standalone.wish import Wish
 
@@ -73,12 +74,6 @@ def model(text: str, is_here: IsHere = Path.exists) -> ModelSource:
         return ModelSource.model_validate(found)
     except ValidationError as error:
         raise Unclear(f"{text!r}: {in_words(error)}") from error
-
-
-def in_words(error: ValidationError) -> str:
-    """What is wrong with a value, and where in it."""
-    said = (f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors(include_input=False)[:5])
-    return "; ".join(said)
 
 
 def _weighed(text: str) -> tuple[str, float]:

@@ -5,12 +5,14 @@ from lora_api.recipes.outcome import Outcome, Wanted
 from lora_api.runtime_api import AdapterReport, Inventory, RevisionState
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.engine.protocol import NotServed
+from lora_runtime.standalone import past
 from lora_runtime.standalone.conclude import Concluded, Limits
+from lora_runtime.standalone.past import Past, Pasts
 from lora_runtime.standalone.wish import Wish
 
 
 def state_of(
-    concluded: Concluded, inventory: Inventory, file: LocalFile | None, limits: Limits, *, settled: bool
+    concluded: Concluded, pasts: Pasts, inventory: Inventory, file: LocalFile | None, limits: Limits, *, settled: bool
 ) -> LocalState:
     """All of it."""
     return LocalState(
@@ -21,7 +23,7 @@ def state_of(
         settled=settled,
         capacity=inventory.capacity,
         file=file,
-        adapters=tuple(_told(wish, concluded, inventory) for wish in concluded.wishes),
+        adapters=tuple(_told(wish, concluded, pasts.get(wish.uid, past.NONE), inventory) for wish in concluded.wishes),
     )
 
 
@@ -48,7 +50,7 @@ def why_not_served(state: LocalState, served_name: str) -> NotServed | None:
     return NotServed(found.reason, message)
 
 
-def _told(wish: Wish, concluded: Concluded, inventory: Inventory) -> LocalAdapter:
+def _told(wish: Wish, concluded: Concluded, before: Past, inventory: Inventory) -> LocalAdapter:
     outcome = concluded.outcomes[wish.uid]
     owned = any(entry.uid == wish.uid and entry.name == wish.served_name for entry in concluded.document.adapters)
     report = inventory.adapter(wish.served_name) if owned else None
@@ -59,6 +61,7 @@ def _told(wish: Wish, concluded: Concluded, inventory: Inventory) -> LocalAdapte
         served_name=wish.served_name,
         spec=wish.spec,
         version=wish.version,
+        generation=before.generation,
         declared_by=wish.declared_by,
         ready=reason is Reason.SERVING,
         reason=reason,
@@ -66,6 +69,7 @@ def _told(wish: Wish, concluded: Concluded, inventory: Inventory) -> LocalAdapte
         revision=outcome.spec.revision if isinstance(outcome, Wanted) else None,
         facts=None if answer is None else answer.facts,
         report=report,
+        history=before.history,
     )
 
 

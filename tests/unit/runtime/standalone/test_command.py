@@ -65,7 +65,7 @@ def test_each_model_has_a_folder_of_its_own() -> None:
     (("--desired", "/not/there.yaml"), "--desired: there is no file /not/there.yaml"),
     (("--desired", "/tmp"), "--desired: there is no file /tmp"),
     (("--max-rank", "0"), "greater than or equal to 1"),
-    (("--served-model-name", "a b"), "should match pattern"),
+    (("--served-model-name", "a b"), "must be letters, digits and . _ / -"),
 ])  # fmt: skip
 def test_what_cannot_be_meant_is_said_at_once(
     arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]

@@ -18,11 +18,13 @@ from lora_runtime.standalone import places
 from lora_runtime.standalone.asked import Expected, NotChanged
 from lora_runtime.standalone.conclude import Limits
 from lora_runtime.standalone.declarations import Declarations
+from lora_runtime.standalone.past import Memory
 from lora_runtime.standalone.wish import HUB_TOKEN, Declared, Wish
 from lora_runtime.workshop import Progress
 from support.stand_in import EverySourceExists, NoFiles
 
 SECONDS = 10.0
+MOMENT = "2026-01-01T11:30:00+00:00"
 
 
 class SomeSourcesExist(EverySourceExists):
@@ -53,7 +55,9 @@ class Machine:
         )
         wishes = tuple(places.adapter(text, lambda path: False) for text in given)
         declared = Declared(wishes, self.file, hub_token)
-        self.declarations = Declarations(self.service, Limits("smol", 64), declared, time.monotonic)
+        self.declarations = Declarations(
+            self.service, Limits("smol", 64), declared, Memory(folder / "state", lambda: MOMENT), time.monotonic
+        )
         self.task: asyncio.Task[None] | None = None
 
     async def start(self, *, engine: bool = True) -> None:
@@ -318,3 +322,77 @@ async def test_a_file_is_looked_at_again_once_the_command_line_s_adapter_of_that
     state = await machine.until(lambda _: (found := machine.adapter("given")) is not None and found.ready)
     assert state.file is not None
     assert (state.file.problem, state.adapters[0].spec.weight) == (None, 2.0)
+
+
+def revisions(machine: Machine, name: str) -> list[float | None]:
+    found = machine.adapter(name)
+    return [] if found is None else [entry.weight for entry in found.history]
+
+
+async def test_what_an_adapter_was_is_told_newest_first_and_a_refused_wish_is_no_part_of_it(machine: Machine) -> None:
+    machine.write(an_object("pirate"))
+    await machine.start()
+    await machine.ready("given", "pirate")
+    machine.write(an_object("pirate", weight=0.5))
+    await machine.until(lambda _: revisions(machine, "pirate") == [0.5, 1.0])
+    machine.sources.missing.add("team/other@main")
+    machine.write(an_object("pirate", weight=2, repo="team/other"))
+    await machine.until(
+        lambda _: (found := machine.adapter("pirate")) is not None and found.reason is Reason.SOURCE_NOT_FOUND
+    )
+    assert revisions(machine, "pirate") == [0.5, 1.0]
+    found = machine.adapter("pirate")
+    assert found is not None
+    source = found.history[0].source
+    assert source is not None
+    assert source.hugging_face is not None
+    assert source.hugging_face.repo == "team/pirate"
+    assert (found.history[0].digest, found.history[0].time) == (found.history[1].digest, MOMENT)
+
+
+async def test_what_an_adapter_was_outlives_the_process_and_ends_with_the_adapter(machine: Machine) -> None:
+    machine.write(an_object("pirate") + an_object("formal"))
+    await machine.start()
+    await machine.ready("given", "pirate", "formal")
+    machine.write(an_object("pirate", weight=0.5) + an_object("formal"))
+    await machine.until(lambda _: revisions(machine, "pirate") == [0.5, 1.0])
+    kept = machine.folder / "state" / "history.json"
+    await machine.until(lambda _: kept.exists() and b'"weight":0.5' in kept.read_bytes())
+    await machine.stop()
+    again = Machine(machine.folder, "given=hf://team/given@v1@0.25")
+    machine.write(an_object("pirate", weight=0.5))
+    await again.start()
+    try:
+        await again.ready("given", "pirate")
+        assert revisions(again, "pirate") == [0.5, 1.0]
+        assert revisions(again, "given") == [0.25, 0.5]
+        await again.until(lambda _: b"formal" not in kept.read_bytes())
+    finally:
+        await again.stop()
+
+
+async def test_each_change_of_a_wish_has_a_number_of_its_own(machine: Machine) -> None:
+    machine.write(an_object("pirate"))
+    await machine.start()
+    await machine.ready("given", "pirate")
+    numbers = []
+    for weight in (0.5, 0.25, 0.5):
+        machine.write(an_object("pirate", weight=weight))
+        await machine.until(lambda state: state.adapters[1].spec.weight == weight)  # noqa: B023
+        numbers.append(machine.declarations.state().adapters[1].generation)
+    assert numbers == sorted(set(numbers))
+    await machine.ready("given", "pirate")
+    assert machine.declarations.state().adapters[1].generation == numbers[-1], "what nobody changes keeps it"
+
+
+async def test_a_history_that_cannot_be_read_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "history.json").write_text('{"given": [{"revision"')
+    machine = Machine(tmp_path, "given=hf://team/given@v1@0.5")
+    machine.write("# none")
+    await machine.start()
+    try:
+        await machine.ready("given")
+        assert revisions(machine, "given") == [0.5]
+    finally:
+        await machine.stop()

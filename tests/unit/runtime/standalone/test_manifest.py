@@ -73,7 +73,7 @@ def test_a_file_with_a_comment_alone_declares_nothing() -> None:
     (a_file({"kind": "List", "items": [an_object("a"), an_object("b", weight=11)]}), "line 12: LoRAAdapter b: spec.weight"),
     (a_file(an_object(wieght=0.5)), "LoRAAdapter pirate: spec.wieght: Extra inputs are not permitted"),
     (a_file(an_object(weight=11)), "spec.weight: Input should be less than or equal to 10"),
-    (a_file(an_object("Pirate")), "metadata.name: String should match pattern"),
+    (a_file(an_object("Pirate")), "metadata.name: must be lower-case letters"),
     (a_file(an_object() | {"kind": "LoRAModel"}), "it is no LoRAAdapter but LoRAModel"),
     (a_file(an_object() | {"apiVersion": "v1"}), "needs `apiVersion: lora-operator.io/v1alpha1`"),
     (a_file("pirate"), "something without a kind"),

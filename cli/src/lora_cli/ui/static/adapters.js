@@ -11,7 +11,7 @@ export function adaptersView(section, page) {
   const filter = h("input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter adapters by name", oninput: update });
   const count = h("span", { class: "muted", role: "status" });
   const list = h("div", { class: "stack" });
-  const empty = h("p", { class: "card muted" }, "Nothing is declared in this namespace yet: kubectl lora add NAME --model MODEL --from SOURCE");
+  const empty = h("p", { class: "card muted" });
   const cards = new Map();
   const bar = h("div", { class: "bar" }, filter, count);
   section.append(bar, empty, list);
@@ -21,6 +21,7 @@ export function adaptersView(section, page) {
     const shown = wanted.sort(byName).slice(0, SHOWN_MOST);
     setText(count, shown.length < page.adapters.size ? `${shown.length} of ${page.adapters.size}` : "");
     bar.hidden = filter.value === "" && page.adapters.size <= AT_A_GLANCE;
+    setText(empty, `Nothing is declared here yet: ${page.typed("add NAME --model MODEL --from SOURCE")}`);
     empty.hidden = page.models.size + page.adapters.size > 0;
     const models = [...new Set([...page.models.keys(), ...shown.map((adapter) => adapter.model)])].sort();
     keyed(list, cards, models, (name) => modelCard(name, page));

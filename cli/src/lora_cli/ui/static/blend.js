@@ -25,7 +25,7 @@ export function blendView(section, page) {
   const members = h("tbody");
   const titles = ["member", "share", "made of"].map((title) => h("th", { scope: "col" }, title));
   const table = h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ...titles)), members));
-  const none = h("p", { class: "muted" }, "There are no adapters to blend yet: kubectl lora add NAME --model MODEL --from SOURCE");
+  const none = h("p", { class: "muted" });
   const command = h("code", { class: "command" });
   const serve = h("button", { class: "primary", type: "submit" }, "Serve it");
   const ask = h("button", { type: "button", onclick: () => page.ask(name.value) }, "Ask it");
@@ -88,6 +88,7 @@ export function blendView(section, page) {
     filter.hidden = adapters.length <= OFFERED_MOST;
     table.hidden = adapters.length === 0;
     none.hidden = adapters.length > 0;
+    setText(none, `There are no adapters to blend yet: ${page.typed("add NAME --model MODEL --from SOURCE")}`);
     rankField.hidden = method.value === EXACT;
     densityField.hidden = !DENSITY.includes(method.value);
     const parts = chosen().map(([member, share]) => `${member}=${share}`);
@@ -96,7 +97,7 @@ export function blendView(section, page) {
       rankField.hidden || rank.value === "" ? "" : ` --rank ${rank.value}`,
       densityField.hidden || density.value === "" ? "" : ` --density ${density.value}`,
     ].join("");
-    setText(command, `kubectl lora blend ${name.value || "NAME"} ${parts.join(" ") || "MEMBER=SHARE"}${more} -n ${page.namespace}`);
+    setText(command, page.typed(`blend ${name.value || "NAME"} ${parts.join(" ") || "MEMBER=SHARE"}${more}`));
     const there = page.adapters.get(name.value);
     serve.disabled = parts.length === 0 || name.value === "" || !(there ? page.mayChange() : page.mayCreate());
     ask.hidden = there === undefined || there.blend === null;

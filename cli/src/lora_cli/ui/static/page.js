@@ -16,7 +16,7 @@ const page = {
   models: new Map(),
   adapters: new Map(),
   rights: {},
-  namespace: "",
+  typed: (command) => command,
   may: (right) => page.rights[right] !== false,
   mayChange: () => page.may(MAY_CHANGE),
   mayCreate: () => page.may(MAY_CREATE),
@@ -72,7 +72,7 @@ function redraw() {
 
 function connected(yes) {
   const chip = document.getElementById("connection");
-  chip.textContent = yes ? "live" : "no longer connected: is kubectl lora ui still running?";
+  chip.textContent = yes ? "live" : "no longer connected: is the command that serves this page still running?";
   chip.className = yes ? "chip good" : "chip bad";
 }
 
@@ -124,8 +124,12 @@ show(location.hash.slice(1) in views ? location.hash.slice(1) : "adapters");
 listen(told, connected);
 get("place").then((place) => {
   page.rights = place.rights;
-  page.namespace = place.namespace;
-  document.getElementById("namespace").textContent = place.namespace;
-  document.title = `kubectl lora: ${place.namespace}`;
+  page.typed = (command) => place.typed.replace("COMMAND", () => command);
+  document.getElementById("kind").textContent = place.kind;
+  document.getElementById("place").textContent = place.name;
+  document.title = `kubectl lora: ${place.name}`;
+  const remark = document.getElementById("remark");
+  remark.textContent = place.remark;
+  remark.hidden = place.remark === "";
   redraw();
 }, complain);

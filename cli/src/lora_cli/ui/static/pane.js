@@ -88,7 +88,7 @@ export function pane(page, { how, again, close }) {
           throw data;
         }
       }
-      if (!ended) throw new Error("the answer broke off: is kubectl lora ui still running?");
+      if (!ended) throw new Error("the answer broke off: is the command that serves this page still running?");
       talk.push({ role: "assistant", content: mine.text });
     } catch (error) {
       if (mine.request.signal.aborted) {

@@ -48,7 +48,7 @@ async function reached(path, how) {
   } catch (error) {
     // A browser says no more than that it failed.
     if (error.name === "AbortError") throw error;
-    throw new Refused({ code: "Unreachable", message: "is kubectl lora ui still running?" });
+    throw new Refused({ code: "Unreachable", message: "is the command that serves this page still running?" });
   }
 }
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lora_api.error_codes import OPENAI_TYPE, ErrorCode
+from lora_api.wrong_values import in_words
 from lora_runtime.composing import NotComposed, Problem, Wish
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.engine.protocol import NotServed
@@ -20,10 +22,10 @@ Compose = Callable[[str, Wish], Awaitable[str]]
 _TRIES = 2
 """What was composed may be gone again before it is taken."""
 _STATUS = {
-    Problem.OFF: (HTTPStatus.BAD_REQUEST, "BadRequestError"),
-    Problem.NOT_SERVED: (HTTPStatus.NOT_FOUND, "NotFoundError"),
+    Problem.OFF: (HTTPStatus.BAD_REQUEST, OPENAI_TYPE[ErrorCode.INVALID]),
+    Problem.NOT_SERVED: (HTTPStatus.NOT_FOUND, OPENAI_TYPE[ErrorCode.NOT_FOUND]),
     Problem.QUOTA: (HTTPStatus.TOO_MANY_REQUESTS, "RateLimitError"),
-    Problem.NOT_NOW: (HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailableError"),
+    Problem.NOT_NOW: (HTTPStatus.SERVICE_UNAVAILABLE, OPENAI_TYPE[ErrorCode.NOT_READY]),
 }
 
 
@@ -52,9 +54,7 @@ class Composer:
         try:
             wish = Wish.model_validate(said)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in (FIELD, *first["loc"]))
-            return serving.create_error_response(message=f"{where}: {first['msg']}", param=FIELD)
+            return serving.create_error_response(message=in_words(error, FIELD), param=FIELD)
         if (wrong := self._misused(model, wish, request)) is not None:
             return serving.create_error_response(message=wrong, param=FIELD)
         if (missing := self._missing(serving, wish)) is not None:

@@ -3,23 +3,24 @@
 from http import HTTPStatus
 from typing import Any
 
-from lora_api.error_codes import HTTP_STATUS, code_of
+from lora_api.error_codes import HTTP_STATUS, OPENAI_TYPE, ErrorCode, code_of
 from lora_api.v1alpha1.conditions import Reason
 
 
 def unavailable(serving: Any, why: str, param: str = "model", reason: Reason = Reason.PENDING) -> Any:
     """503: it may be there in a moment, or when somebody has done something about the reason."""
+    kind = OPENAI_TYPE[ErrorCode.NOT_READY]
     answer = serving.create_error_response(
-        message=why, err_type="ServiceUnavailableError", status_code=HTTPStatus.SERVICE_UNAVAILABLE, param=param
+        message=why, err_type=kind, status_code=HTTPStatus.SERVICE_UNAVAILABLE, param=param
     )
     return _because(answer, reason)
 
 
 def refused(serving: Any, why: str, param: str, reason: Reason) -> Any:
     """What was asked for can never be had."""
-    status = HTTPStatus(HTTP_STATUS[code_of(reason)])
+    code = code_of(reason)
     answer = serving.create_error_response(
-        message=why, err_type="UnprocessableEntityError", status_code=status, param=param
+        message=why, err_type=OPENAI_TYPE[code], status_code=HTTPStatus(HTTP_STATUS[code]), param=param
     )
     return _because(answer, reason)
 
@@ -27,7 +28,7 @@ def refused(serving: Any, why: str, param: str, reason: Reason) -> Any:
 def not_found(serving: Any, why: str, param: str) -> Any:
     """404: nobody has declared it."""
     return serving.create_error_response(
-        message=why, err_type="NotFoundError", status_code=HTTPStatus.NOT_FOUND, param=param
+        message=why, err_type=OPENAI_TYPE[ErrorCode.NOT_FOUND], status_code=HTTPStatus.NOT_FOUND, param=param
     )
 
 
