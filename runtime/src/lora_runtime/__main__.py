@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from lora_api.accelerators import PROFILES
 from lora_api.v1alpha1.model import AcceleratorType
-from lora_runtime import starting, usage
 from lora_api.wrong_values import what
+from lora_runtime import starting, usage
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable
 from lora_runtime.config import Settings

@@ -8,10 +8,11 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lora_api.runtime_api import BlendedPart, Part, Recipe, RevisionSpec, WireModel
+from lora_api.runtime_api import BlendedPart, Part, Recipe, RevisionSpec
 from lora_api.v1alpha1.adapter import BlendMethod, Precision, Weight
 from lora_api.v1alpha1.common import ServedName
 from lora_api.v1alpha1.conditions import Reason
+from lora_api.wire import WireModel
 
 MARK = ":"
 """Between the name that a client asks for and what was composed; no served name may contain it."""

@@ -152,6 +152,8 @@ async def _main(settings: Settings, declared: Declared | None, started: "Future[
 
 def _mixture_loop(maker: MixtureMaker, drain_seconds: float, changed: Callable[[], None]) -> MixtureLoop:
     return MixtureLoop(maker, changed, clock=time.monotonic, drain_seconds=drain_seconds)
+
+
 def _now() -> str:
     """The moment, as in RFC 3339."""
     return datetime.now(UTC).isoformat(timespec="seconds")  # noqa: TID251

@@ -14,8 +14,8 @@ from lora_api.adapter_flags import adapter_flags
 from lora_api.local_api import DISK
 from lora_api.v1alpha1.common import ModelSource, ServedName
 from lora_api.v1alpha1.model import AdapterLimits, Composition
-from lora_runtime.standalone import engine_flags, places
 from lora_api.wrong_values import in_words
+from lora_runtime.standalone import engine_flags, places
 from lora_runtime.standalone.wish import Changes, Wish
 
 ADAPTERS_VARIABLE = "LORA_ADAPTERS"

@@ -9,8 +9,8 @@ from lora_api import labels
 from lora_api.local_api import DeclaredBy
 from lora_api.v1alpha1.adapter import LoRAAdapter, LoRAAdapterSpec
 from lora_api.v1alpha1.common import ObjectName
-from lora_runtime.standalone import documents, rules
 from lora_api.wrong_values import in_words
+from lora_runtime.standalone import documents, rules
 from lora_runtime.standalone.wish import Wish
 
 _NAMED_AT_MOST = 5

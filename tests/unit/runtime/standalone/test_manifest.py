@@ -67,7 +67,7 @@ def test_a_file_with_a_comment_alone_declares_nothing() -> None:
     (a_file(an_object(blend={"members": [{"adapterRef": {"name": "team/formal"}}]})),
      "adapterRef.name: .*; blends name objects.* as in --adapter formal=owner/name"),
     (a_file(an_object() | {"sepc": {}}), "line 1: LoRAAdapter pirate: it has no field sepc"),
-    (a_file(an_object() | {"metadata": {"name": "a", "anotations": {}}}), "LoRAAdapter a: it has no field metadata.anotations"),
+    (a_file(an_object() | {"metadata": {"name": "a", "annotation": {}}}), "LoRAAdapter a: it has no field metadata.annotation"),
     (a_file({"kind": "PodList", "items": [an_object()]}), "it is no LoRAAdapter but PodList"),
     (a_file(an_object("a"), an_object("b", weight=11)), "line 12: LoRAAdapter b: spec.weight"),
     (a_file({"kind": "List", "items": [an_object("a"), an_object("b", weight=11)]}), "line 12: LoRAAdapter b: spec.weight"),

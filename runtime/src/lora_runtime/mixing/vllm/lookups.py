@@ -6,13 +6,14 @@ from typing import Any
 from vllm.entrypoints.generate.base.serving import GenerateBaseServing
 from vllm.entrypoints.serve.engine.serving import BaseServing
 
+from lora_runtime import fields
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.engine.vllm import composed, mixed_batch
 from lora_runtime.engine.vllm.served_models import ServedModels
 from lora_runtime.mixing.gate import Gate
 from lora_runtime.observer import UNKNOWN
 
-_FIELDS = {composed.FIELD: composed.asks_for, mixed_batch.FIELD: mixed_batch.mapping_of}
+_FIELDS = {fields.COMPOSITION: composed.asks_for, fields.MAPPING: mixed_batch.mapping_of}
 """What requests may say of adapters beside OpenAI's fields."""
 
 
