@@ -58,6 +58,11 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
             "one.",
             _EDIT_MODEL,
         ),
+        Reason.MODEL_IS_MIXTURE: Advice(
+            "The model mixes its experts itself and serves nothing beside that. Serve this adapter by a plain model: as modelRef "
+            "cannot be changed, remove it and add it there.",
+            _REMOVE,
+        ),
         Reason.SOURCE_FORBIDDEN: Advice(
             "The administrator does not allow this place; the message names the rule. Take another, or ask for it.",
             _EDIT,
