@@ -97,6 +97,7 @@ _REASONS: dict[ErrorCode, tuple[Reason, ...]] = {
         Reason.MALFORMED_ADAPTER,
         Reason.UNSAFE_FORMAT,
         Reason.BASE_MODEL_MISMATCH,
+        Reason.MODEL_IS_MIXTURE,
         Reason.SOURCE_TOO_LARGE,
     ),
     ErrorCode.LOAD_FAILED: (
