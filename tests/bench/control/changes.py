@@ -25,6 +25,8 @@ class Kind(StrEnum):
     CREATE = "create"
     SLOW = "slow pod"
     """An edit of the weight while the engine of one pod stands still."""
+    BARE = "create, bare"
+    """A creation without the operator: plain vLLM, and a controller that does the least a controller can do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bench.control.bare import bare_pods, run_bare
 from bench.control.changes import POOL
 from bench.control.node import running
 from bench.control.page import document, page
@@ -43,6 +44,9 @@ def control(
             session.tell("both pods are ready")
             observed = asyncio.run(Run(node, wanted, world.prompts, answers)(session.tell))
             traces = node.collector.traces()
+            session.tell("plain vLLM in their place")
+            with bare_pods(node) as addresses:
+                observed += asyncio.run(run_bare(node, addresses, wanted, world.prompts, answers))
     judged = [judge(each, traces.get(each.which), answers) for each in observed]
     key = key_figures(judged, REPLICAS)
     bad = bool(key["wrong"] or key["never"])

@@ -13,6 +13,7 @@ from bench.served.reference import Prompt
 _ANSWER_SECONDS = 60.0
 _ENOUGH_NEW = 3
 """So many answers in a row must be of the new revision."""
+_WARM_UP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class Observer:
         ended = time.monotonic()
         tokens = tuple(answer.json()["choices"][0]["token_ids"]) if answer.status_code == httpx.codes.OK else ()
         return Sighting(started, ended, answer.status_code, tokens)
+
+    async def warm_up(self, name: str, prompt: Prompt) -> None:
+        """Asks a few times, whatever the answers are."""
+        for _ in range(_WARM_UP):
+            await self.ask(name, prompt)
 
     async def watch(self, name: str, prompt: Prompt, wanted: Sequence[int], until: float) -> list[Sighting]:
         """Every answer until the wanted one has come a few times in a row, or until a time in monotonic seconds."""

@@ -111,6 +111,7 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
     """The last line of the output."""
     by_kind = {row.kind: row for row in rows(judged)}
     edit, slow = by_kind["edit"], by_kind.get(Kind.SLOW.value)
+    create, bare = by_kind.get(Kind.CREATE.value), by_kind.get(Kind.BARE.value)
     return {
         "changes": len(judged),
         "pods": pods,
@@ -118,6 +119,9 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
         "p99_ms": _ms(edit.served_p99),
         "split_p99_ms": _ms(edit.split_p99),
         "stages": {name: _ms(median) for name, median, _ in stage_rows(judged)},
+        "create_p50_ms": None if create is None else _ms(create.served_p50),
+        "bare_create_p50_ms": None if bare is None else _ms(bare.served_p50),
+        "bare_create_p99_ms": None if bare is None else _ms(bare.served_p99),
         "split_slow_max_ms": None if slow is None else _ms(slow.split_max),
         "wrong": sum(each.wrong for each in judged),
         "never": sum(each.served != each.served for each in judged),

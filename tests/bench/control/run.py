@@ -21,7 +21,6 @@ from lora_api import labels
 
 NAME = "edited"
 _PATIENCE_SECONDS = 60.0
-_WARM_UP = 3
 
 Tell = Callable[[str], None]
 
@@ -91,8 +90,7 @@ class Run:
         name = NAME if change.before is not None else f"new-{number}"
         prompt, wanted = self._prompts[change.prompt], self._references[change.after][change.prompt].tokens
         for observer in self._observers:
-            for _ in range(_WARM_UP):
-                await observer.ask(name, prompt)
+            await observer.warm_up(name, prompt)
         until = time.monotonic() + _PATIENCE_SECONDS
         asked, asked_at = time.monotonic(), time.time()
         async with asyncio.TaskGroup() as group:

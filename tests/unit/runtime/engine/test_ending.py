@@ -5,7 +5,6 @@ from starlette.datastructures import State
 
 from lora_runtime.engine.vllm.ending import end_requests_first
 
-
 DATE, CLOSE = (b"date", b"today"), (b"connection", b"close")
 
 

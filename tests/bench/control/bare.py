@@ -1,0 +1,140 @@
+"""The same machine without the operator: plain vLLM, and a controller that does the least a controller can do.
+
+It watches, and tells both servers to load a folder: nothing is resolved, checked, scaled, agreed upon or reported. What it takes is
+a floor for every controller here, and says how much of the operator's time is the machine's.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import deepcopy
+from random import Random
+
+import httpx
+from kubernetes import client, watch
+
+from bench.control.changes import Change, Kind
+from bench.control.node import MODEL, NAMESPACE, Json, Node
+from bench.control.observer import Observer
+from bench.control.results import Observed
+from bench.control.settings import Settings
+from bench.served.recipes import PURE
+from bench.served.reference import Prompt, References
+from lora_api import labels
+
+_READY_SECONDS = 300.0
+_PATIENCE_SECONDS = 60.0
+_COMMAND = ["python3", "-m", "vllm.entrypoints.launchers.api_server.entry", f"--model=/volumes/models/{MODEL}",
+            f"--served-model-name={MODEL}"]  # fmt: skip
+
+
+@contextmanager
+def bare_pods(node: Node) -> Iterator[Mapping[str, str]]:
+    """Pods like the model's, in their place, with plain vLLM; addresses by name."""
+    core = client.CoreV1Api(node.api)
+    [first, *_] = [core.read_namespaced_pod(name, NAMESPACE) for name in node.pods]
+    _scale(node, 0)
+    names = [f"bare-{number}" for number in range(len(node.pods))]
+    for name in names:
+        core.create_namespaced_pod(NAMESPACE, _bare(client.ApiClient().sanitize_for_serialization(first), name))
+    try:
+        yield {name: _address(core, name) for name in names}
+    finally:
+        for name in names:
+            core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+
+
+def _scale(node: Node, replicas: int) -> None:
+    custom = client.CustomObjectsApi(node.api)
+    custom.patch_namespaced_custom_object(
+        labels.GROUP, labels.VERSION, NAMESPACE, "loramodels", MODEL, {"spec": {"replicas": replicas}}
+    )
+    core = client.CoreV1Api(node.api)
+    deadline = time.monotonic() + _READY_SECONDS
+    while core.list_namespaced_pod(NAMESPACE, label_selector=f"{labels.MODEL}={MODEL}").items:
+        assert time.monotonic() < deadline, "the model's pods do not end"
+        time.sleep(0.5)
+
+
+def _bare(pod: Json, name: str) -> Json:
+    spec = deepcopy(pod["spec"])
+    [container] = spec["containers"]
+    container["command"] = _COMMAND
+    container["env"].append({"name": "VLLM_ALLOW_RUNTIME_LORA_UPDATING", "value": "1"})
+    container["readinessProbe"]["httpGet"]["path"] = "/health"
+    container.pop("lifecycle")
+    if not any(variable["name"] == "VLLM_PLUGINS" for variable in container["env"]):
+        container["env"].append({"name": "VLLM_PLUGINS", "value": ""})
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def _address(core: client.CoreV1Api, name: str) -> str:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline:
+        pod = core.read_namespaced_pod(name, NAMESPACE)
+        if any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions or ()):
+            return str(pod.status.pod_ip)
+        time.sleep(0.5)
+    raise AssertionError(f"pod {name} is not ready: {core.read_namespaced_pod_log(name, NAMESPACE)[-2000:]}")
+
+
+class BareController:
+    """Watches ConfigMaps, each of which stands for an adapter; sends every new one to all servers at once."""
+
+    def __init__(self, api: client.ApiClient, addresses: Sequence[str]) -> None:
+        """Begins to watch, until the process ends."""
+        self._api = api
+        self._servers = [httpx.Client(base_url=f"http://{ip}:8000", timeout=60, trust_env=False) for ip in addresses]
+        self._threads = ThreadPoolExecutor(len(addresses))
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def _follow(self) -> None:
+        core = client.CoreV1Api(self._api)
+        begun = core.list_namespaced_config_map(NAMESPACE).metadata.resource_version
+        stream = watch.Watch().stream(core.list_namespaced_config_map, NAMESPACE, resource_version=begun)
+        for event in stream:
+            found = event["object"]
+            if event["type"] == "ADDED" and "lora_path" in (found.data or {}):
+                body = {"lora_name": found.metadata.name, **found.data}
+                for server in self._servers:
+                    self._threads.submit(server.post, "/v1/load_lora_adapter", json=body)
+
+    def unload(self, name: str) -> None:
+        """From every server."""
+        for server in self._servers:
+            server.post("/v1/unload_lora_adapter", json={"lora_name": name}).raise_for_status()
+
+
+async def run_bare(
+    node: Node, addresses: Mapping[str, str], settings: Settings, prompts: Sequence[Prompt], references: References
+) -> list[Observed]:
+    """Creations as those of the operator are, one after the other."""
+    core, random = client.CoreV1Api(node.api), Random(settings.seed)
+    controller = BareController(node.api, list(addresses.values()))
+    observers = [Observer(pod, ip, settings.pause_seconds) for pod, ip in addresses.items()]
+    found = []
+    for number in range(settings.creations):
+        change = Change(Kind.BARE, None, PURE[number % len(PURE)], random.randrange(len(prompts)))
+        [(adapter, _)] = change.after.parts
+        name, prompt = f"new-{number}", prompts[change.prompt]
+        manifest = {"metadata": {"name": name}, "data": {"lora_path": f"/volumes/adapters/{adapter}"}}
+        wanted = references[change.after][change.prompt].tokens
+        for observer in observers:
+            await observer.warm_up(name, prompt)
+        until = time.monotonic() + _PATIENCE_SECONDS
+        asked, asked_at = time.monotonic(), time.time()
+        async with asyncio.TaskGroup() as group:
+            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until)) for o in observers}
+            made = await asyncio.to_thread(core.create_namespaced_config_map, NAMESPACE, manifest)
+        which = (made.metadata.uid, 0)
+        found.append(
+            Observed(change, which, asked, asked_at, None, {pod: task.result() for pod, task in tasks.items()})
+        )
+        await asyncio.to_thread(controller.unload, name)
+        await asyncio.sleep(settings.between_seconds)
+    for observer in observers:
+        await observer.close()
+    return found
