@@ -45,6 +45,7 @@ many bytes were needed and available.
 - A request for an adapter that is declared but not served is 503 with `Retry-After`, whatever the code: somebody may
   put it right at any moment. The code says what stands in the way.
 - 429 instead of 503 goes with `NotReady` where a quota is used up.
+- 412 instead of 409 goes with `Conflict` where `If-Match` or `If-None-Match` of a change does not hold.
 - 412 and 422 of the admin port are for its one client, the operator, with the codes `Conflict` and `Invalid`.
 - [TGI's routes](../how-to/tgi.md#errors) keep TGI's shape and statuses, `{{"error": …, "error_type": …}}`, but for the key
   that is missing or wrong.

@@ -186,8 +186,8 @@ class ApiKey(common.ApiModel):
         max_length=253,
         pattern=r"^[-._a-zA-Z0-9]+$",
         description=(
-            "Key of the Secret that holds the accepted API keys, one a line. A change is noticed without a restart, as "
-            "soon as the kubelet has brought it to the pods: to replace a key, list both for a while."
+            "Key of the Secret that holds the accepted API keys, one a line; `#` begins a comment. A change is noticed "
+            "without a restart, as soon as the kubelet has brought it to the pods: to replace a key, list both for a while."
         ),
     )
 

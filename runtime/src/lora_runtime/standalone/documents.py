@@ -41,16 +41,17 @@ def objects(text: str) -> list[Written]:
 class _Loader(yaml.SafeLoader):
     """Of a key that is there twice, YAML's own reader takes the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
-                    continue
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # Here, and not where it is constructed: by then, what is merged into it stands among its own.
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            if key.value in seen:
+                raise yaml.composer.ComposerError(None, None, f"{key.value} is there twice", key.start_mark)
+            seen.add(key.value)
+        return node
 
 
 def _objects(loader: _Loader) -> Iterator[Written]:

@@ -1,6 +1,7 @@
 """The file of LoRAAdapter objects, as `kubectl apply -f` takes it and `kubectl get -o yaml` gives it. Pure."""
 
 import json
+from datetime import date
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -94,7 +95,7 @@ def _json(value: Any) -> str:
     """As an API server is sent it."""
     found, length = [], 0
     try:
-        for piece in json.JSONEncoder(allow_nan=False).iterencode(value):
+        for piece in json.JSONEncoder(allow_nan=False, default=_date).iterencode(value):
             found.append(piece)
             length += len(piece)
             if length > _LONGEST_SPEC:
@@ -104,6 +105,13 @@ def _json(value: Any) -> str:
     if length > _LONGEST_SPEC:
         raise Unreadable(f"spec: it is longer than {_LONGEST_SPEC} characters")
     return "".join(found)
+
+
+def _date(value: Any) -> str:
+    """YAML's reader finds dates where kubectl's finds the names of branches."""
+    if type(value) is not date:
+        raise TypeError(f"{value} is neither text nor a number to JSON; put it in quotes")
+    return value.isoformat()
 
 
 def _wish(value: Any) -> Wish:

@@ -67,7 +67,7 @@ def test_a_file_with_a_comment_alone_declares_nothing() -> None:
     (a_file(an_object(blend={"members": [{"adapterRef": {"name": "team/formal"}}]})),
      "adapterRef.name: .*; blends name objects.* as in --adapter formal=owner/name"),
     (a_file(an_object() | {"sepc": {}}), "line 1: LoRAAdapter pirate: it has no field sepc"),
-    (a_file(an_object() | {"metadata": {"name": "a", "annotation": {}}}), "LoRAAdapter a: it has no field metadata.annotation"),
+    (a_file(an_object() | {"metadata": {"name": "a", "label": {}}}), "LoRAAdapter a: it has no field metadata.label"),
     (a_file({"kind": "PodList", "items": [an_object()]}), "it is no LoRAAdapter but PodList"),
     (a_file(an_object("a"), an_object("b", weight=11)), "line 12: LoRAAdapter b: spec.weight"),
     (a_file({"kind": "List", "items": [an_object("a"), an_object("b", weight=11)]}), "line 12: LoRAAdapter b: spec.weight"),
@@ -90,6 +90,20 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     said = refusal(a_file(*(an_object(f"a{n}", weight=11) for n in range(7))))
     assert said.count("spec.weight") == 5
     assert said.endswith("; and 2 more")
+
+
+def test_a_branch_that_is_called_as_a_day_is_no_date() -> None:
+    source = "source: {huggingFace: {repo: t/p, revision: 2026-01-02}}"
+    (found,) = manifest.wishes(a_file(an_object()).partition("spec:")[0] + f"spec: {{modelRef: {{name: m}}, {source}}}")
+    assert found.spec.source is not None
+    assert found.spec.source.describe() == "t/p@2026-01-02"
+
+
+def test_a_part_that_is_merged_into_several_says_nothing_twice() -> None:
+    text = "apiVersion: lora-operator.io/v1alpha1\nkind: LoRAAdapter\nmetadata: {name: a}\nspec: &s\n"
+    first = text + "  <<: {weight: 1, modelRef: {name: m}}\n  weight: 0.5\n  source: {huggingFace: {repo: t/p}}\n"
+    (found,) = manifest.wishes(first + "status:\n  <<: *s\n")
+    assert found.spec.weight == 0.5
 
 
 def test_aliases_are_taken_as_long_as_what_they_come_to_is_no_longer_than_a_spec() -> None:
