@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_api.error_codes import OF_REASON, ErrorCode, code_of
+from lora_api.error_codes import HTTP_STATUS, OF_REASON, OPENAI_TYPE, ErrorCode, code_of
 from lora_api.v1alpha1.conditions import Reason
 from lora_cli.domain.advice import ADVICE, advice_for
 from lora_cli.errors import EXIT_STATUS, INTERRUPTED, UNDECIDED, USAGE
@@ -37,6 +37,12 @@ def test_every_code_has_an_exit_status_of_its_own() -> None:
     assert set(EXIT_STATUS) == set(ErrorCode)
     numbers = [*EXIT_STATUS.values(), 0, 1, USAGE, UNDECIDED, INTERRUPTED]
     assert len(set(numbers)) == len(numbers)
+
+
+def test_every_code_has_a_status_and_a_type_over_http() -> None:
+    assert set(HTTP_STATUS) == set(OPENAI_TYPE) == set(ErrorCode)
+    for code in ErrorCode:
+        assert (OPENAI_TYPE[code] == "ServiceUnavailableError") is (HTTP_STATUS[code] == 503)
 
 
 def test_exit_statuses_never_change() -> None:

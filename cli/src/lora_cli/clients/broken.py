@@ -9,12 +9,12 @@ from urllib3 import exceptions
 from lora_api.error_codes import ErrorCode
 from lora_cli.errors import Failed
 
-_DROPPED = (ConnectionResetError, BrokenPipeError)
-"""Includes http.client's, of a connection that is closed before an answer."""
+_DROPPED = (ConnectionResetError, BrokenPipeError, exceptions.ProtocolError)
+"""The last is of a connection that is closed before an answer, or within it."""
 
 
 class Dropped(Failed):
-    """Somebody closed the connection who seemed to be there: asked anew, they get another one."""
+    """Somebody closed the connection who seemed to be there: whoever asks anew gets another one."""
 
 
 def unreachable(who: str, error: BaseException, then: str) -> Failed:
@@ -45,10 +45,10 @@ def in_words(error: BaseException) -> str:
                 return f"TLS fails: {found}"
             case json.JSONDecodeError():
                 return "what it answers is no JSON"
+    if any(isinstance(found, http.client.IncompleteRead) or "prematurely" in str(found) for found in chain):
+        return "it closed the connection within its answer"
     if _was_dropped(error):
         return "it closed the connection"
-    if any(isinstance(found, http.client.IncompleteRead) for found in chain):
-        return "it closed the connection within its answer"
     said = next((found.strerror for found in chain if isinstance(found, OSError) and found.strerror), None)
     return said[:1].lower() + said[1:] if said else str(error)
 
