@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from lora_runtime.mixture.package import Names
 
-_COMPLETION = "cmpl-"
-_PREFIXES = (_COMPLETION, "chatcmpl-")
+_PREFIXES = ("cmpl-", "chatcmpl-", "resp_")
 """What vLLM puts before the client's X-Request-Id, or before an id of its own."""
+_NUMBERED = {"cmpl-": "-", "resp_": "_"}
+"""And what it puts before the number of a generation, where an answer may have several."""
 
 
 @dataclass(slots=True)
@@ -71,8 +72,7 @@ class Answers:
 
 def names_of(request_id: str) -> tuple[str, ...]:
     """What a client knows of a generation's id: the answer's `id`, and its own X-Request-Id."""
-    if request_id.startswith(_COMPLETION):
-        # one generation for each prompt, numbered
-        request_id = request_id.rpartition("-")[0]
     prefix = next((prefix for prefix in _PREFIXES if request_id.startswith(prefix)), "")
+    if (separator := _NUMBERED.get(prefix)) is not None:
+        request_id = request_id.rpartition(separator)[0]
     return tuple(dict.fromkeys([request_id, request_id.removeprefix(prefix)]))

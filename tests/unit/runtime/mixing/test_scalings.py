@@ -16,11 +16,11 @@ def test_an_answer_is_known_by_its_id_and_by_what_its_client_called_it() -> None
     answers.begin("cmpl-mine-3-0", owner, NAMES)
     answers.begin("cmpl-mine-3-1", owner, NAMES)
     answers.begin("chatcmpl-yours-7", object(), NAMES)
-    answers.begin("resp_other", object(), NAMES)
+    answers.begin("resp_other_0", object(), NAMES)
     both = ["cmpl-mine-3-0", "cmpl-mine-3-1"]
     assert ids(answers, "cmpl-mine-3") == ids(answers, "mine-3") == both
     assert ids(answers, "chatcmpl-yours-7") == ids(answers, "yours-7") == ["chatcmpl-yours-7"]
-    assert ids(answers, "resp_other") == ["resp_other"]
+    assert ids(answers, "resp_other") == ["resp_other_0"]
     assert ids(answers, "mine") == []
 
 

@@ -62,10 +62,12 @@ class Scalings:
 
     def _noting(self, generate: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncGenerator[Any, None]]:
         @wraps(generate)
-        def wrapped(prompt: Any, params: Any, request_id: str, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-            outputs = generate(prompt, params, request_id, *args, **kwargs)
+        def wrapped(
+            prompt: Any, sampling_params: Any, request_id: str, *args: Any, **kwargs: Any
+        ) -> AsyncGenerator[Any, None]:
+            outputs = generate(prompt, sampling_params, request_id, *args, **kwargs)
             request = self._in_flight.current
-            if request is None or params.n > 1:
+            if request is None or sampling_params.n > 1:
                 # several answers to one prompt are generations of their own inside of the engine
                 return outputs
             return _seen(outputs, self._answers.begin(request_id, request, self._names()))
