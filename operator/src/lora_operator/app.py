@@ -36,6 +36,7 @@ from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.leader import Leader, LeadershipLost
 from lora_operator.reconcile.look import Look
 from lora_operator.reconcile.model_pass import ModelPass
+from lora_operator.reconcile.pushes import Pushes
 from lora_operator.reconcile.queue import Backoff, KeyedQueue
 from lora_operator.reconcile.resolutions import Resolutions
 from lora_operator.reconcile.sweep import sweep_for_ever
@@ -94,6 +95,7 @@ async def _run(
         inventories = Inventories(
             admin, _POLL_BACKOFF, group.create_task, queue.ring, lambda key: lately.doubt(key, resources.PODS.kind)
         )
+        pushes = Pushes(admin, inventories, group.create_task, queue.ring)
         resolutions = Resolutions(admin, clock, group.create_task, queue.ring)
         applied, freshness = Applied(), Freshness()
         adapters, experts = Adapters(kube, freshness), Experts(kube, lately)
@@ -101,9 +103,7 @@ async def _run(
         events = Events(kube, clock, config.pod_name)
         one_pass = ModelPass(
             look=Look(kube, inventories, resolutions, applied, freshness, adapters, changes, lately, experts),
-            act=Act(
-                kube, admin, events, certificates, clock, inventories, resolutions, applied, lately, adapters, metrics
-            ),
+            act=Act(kube, events, certificates, clock, pushes, resolutions, applied, lately, adapters, metrics),
             certificates=certificates,
             changes=changes,
             clock=clock,
@@ -136,6 +136,7 @@ async def _run(
             for task in background:
                 task.cancel()
             inventories.close()
+            pushes.close()
             resolutions.close()
 
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -160,8 +161,10 @@ class Kubelet:
             if each.process is not None:
                 each.restarts += 1
                 self._report(each, ready=False)
-            each.process = _CONTEXT.Process(target=pod_process.run, args=(each.place,), daemon=True)
-            each.process.start()
+            process = _CONTEXT.Process(target=pod_process.run, args=(each.place,), daemon=True)
+            process.start()
+            # Now, not before: the driver may kill it from its own thread at once.
+            each.process = process
             each.answered_at = now
             if each.ready is None:
                 self._report(each, ready=False)
@@ -185,8 +188,8 @@ class Kubelet:
             with urllib.request.urlopen(url, order, timeout=0.5) as answer:  # a pod of ours
                 found: dict[str, Any] = json.load(answer)
                 return found
-        except OSError:
-            return None
+        except (OSError, HTTPException):
+            return None  # not there, or killed while it answered
 
     def _report(self, each: Running, *, ready: bool) -> None:
         if each.ready is ready:

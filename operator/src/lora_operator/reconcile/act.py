@@ -9,14 +9,12 @@ from http import HTTPStatus
 from typing import assert_never
 
 from lora_api import labels
-from lora_api.runtime_api import Inventory
 from lora_api.v1alpha1.common import ApiModel
 from lora_operator.clients import resources
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.events import Events
 from lora_operator.clients.kube import NOT_THERE, Kube, KubeError, Manifest, Resource
 from lora_operator.clients.metrics import ActionOutcome, Metrics
-from lora_operator.clients.runtime_admin import RuntimeAdmin
 from lora_operator.domain import render
 from lora_operator.domain.actions import (
     Action,
@@ -30,13 +28,13 @@ from lora_operator.domain.actions import (
     WriteDesired,
     WriteModelStatus,
 )
-from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal, Unreachable
+from lora_operator.domain.observed import ModelKey, ObjectMeta, Refusal
 from lora_operator.reconcile.adapters import Adapters
 from lora_operator.reconcile.applied import Applied
 from lora_operator.reconcile.certificates import Certificates
-from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.look import address_of
+from lora_operator.reconcile.pushes import Pushes
 from lora_operator.reconcile.queue import TryAgain
 from lora_operator.reconcile.resolutions import Resolutions
 
@@ -60,11 +58,10 @@ class Act:
     """Carries out plans. Every action may be repeated: a plan that was cut short is simply made again."""
 
     kube: Kube
-    admin: RuntimeAdmin
     events: Events
     certificates: Certificates
     clock: Clock
-    inventories: Inventories
+    pushes: Pushes
     resolutions: Resolutions
     applied: Applied
     lately: Lately
@@ -168,17 +165,9 @@ class Act:
 
     async def _push(self, key: ModelKey, action: PushDesired) -> None:
         self.applied.note_told(key, action.document)
-        address = address_of(key, action.pod, action.ip)
-        since = self.inventories.etag(key, address)
-        answer: Inventory | Unreachable | None = None
-        if action.patch is not None:
-            answer = await self.admin.patch_desired(address, action.patch.base, action.patch.patch, since)
-        if answer is None:
-            answer = await self.admin.put_desired(address, action.document, since)
-        if isinstance(answer, Inventory):
-            self.inventories.told(key, address, action.document, answer)
-        else:
-            raise _PodAway(f"pod {action.pod} was not told: {answer.message}")
+        failure = await self.pushes.push(key, address_of(key, action.pod, action.ip), action)
+        if failure is not None:
+            raise _PodAway(failure)
 
     async def _report(
         self,

@@ -33,6 +33,7 @@ from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.lately import Lately
+from lora_operator.reconcile.pushes import Pushes
 from lora_operator.reconcile.queue import Backoff, TryAgain
 from lora_operator.reconcile.resolutions import Resolutions
 from support.builders import a_model
@@ -60,15 +61,15 @@ async def carry_out(
     authority = Authority.make(datetime.now(UTC))
     context = client_context(authority, authority.client("operator", clock.now()))
     async with RuntimeAdmin(context) as admin:
+        inventories = Inventories(
+            admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None, lambda key: None
+        )
         act = Act(
             kube=kube,
-            admin=admin,
             events=Events(kube, clock, "operator-0"),
             certificates=Certificates(authority, timedelta(days=1)),
             clock=clock,
-            inventories=Inventories(
-                admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None, lambda key: None
-            ),
+            pushes=Pushes(admin, inventories, asyncio.create_task, lambda key: None),
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
             applied=Applied() if applied is None else applied,
             lately=Lately(),
