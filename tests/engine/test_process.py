@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -23,6 +25,8 @@ from support.runtime_process import RuntimeProcess, start_runtime
 
 STREAM = {"model": "x", "prompt": list(PROMPT), "max_tokens": 300, "temperature": 0, "ignore_eos": True, "stream": True}
 END_SECONDS = 60
+BEYOND_VLLM_SECONDS = 6
+"""vLLM's own server closes an idle connection after 5."""
 
 
 @dataclass
@@ -84,6 +88,15 @@ def test_clients_need_a_key_that_may_be_replaced_at_any_time(first: Place) -> No
         assert httpx.get(first.runtime.url + path).status_code == 401, path
     for path in ("/health", "/ready", "/metrics"):
         assert httpx.get(first.runtime.url + path).status_code == 200, path
+
+
+def test_an_idle_connection_is_kept_for_longer_than_proxies_keep_theirs_to_it(first: Place) -> None:
+    address = urlsplit(first.runtime.url)
+    with socket.create_connection((address.hostname, address.port), timeout=BEYOND_VLLM_SECONDS) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
 
 
 def test_a_killed_engine_ends_the_process_and_the_next_one_serves_the_same_before_it_is_ready(first: Place) -> None:

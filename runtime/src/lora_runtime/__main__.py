@@ -38,6 +38,9 @@ _ENVIRONMENT = {
     # A response made in the background outlives its HTTP request, and so what keeps its adapter from being removed.
     "VLLM_ENABLE_RESPONSES_API_STORE": "0",
 }
+_KEEP_ALIVE = ("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "120")
+"""Seconds, unless somebody sets others: longer than proxies keep idle connections (the API server's 90). Of vLLM's 5 they know
+nothing, and now and then sent a request into a connection that was just being closed."""
 _FORGOTTEN = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 """For servers with several API processes; with it vLLM shows what lies in files there, and not what we know."""
 _MISTYPED = 2
@@ -81,6 +84,7 @@ def main() -> None:
         log.info("waiting for a mixture")
         folder = running.service.first_mixture()
         plugins, extension = _MIXTURE_PLUGINS, mixture_worker.CLASS
+    os.environ.setdefault(*_KEEP_ALIVE)
     os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", ""), plugins))
     serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags), extension)
 
