@@ -74,7 +74,10 @@ def main() -> None:
     except BaseModelUnavailable as error:
         sys.exit(f"lora_runtime: no base model: {error}")
     os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", "")))
-    serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags))
+    try:
+        serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags))
+    finally:
+        running.end()
 
 
 def _tell_usage(arguments: list[str]) -> None:
