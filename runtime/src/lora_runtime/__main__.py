@@ -86,7 +86,10 @@ def main() -> None:
         plugins, extension = _MIXTURE_PLUGINS, mixture_worker.CLASS
     os.environ.setdefault(*_KEEP_ALIVE)
     os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", ""), plugins))
-    serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags), extension)
+    try:
+        serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags), extension)
+    finally:
+        running.end()
 
 
 def _tell_usage(arguments: list[str]) -> None:

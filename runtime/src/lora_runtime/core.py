@@ -35,6 +35,11 @@ from lora_runtime.workshop import Workshop
 log = logging.getLogger(__name__)
 
 _THREADS = 32
+_NAME = "lora-runtime"
+_END_SECONDS = 5.0
+"""For the thread to end: what it still fetches need not be waited for."""
+_ending = threading.Event()
+"""Set once the process ends: then its thread may end, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,14 @@ class Core:
     def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""
         return (self.service if self.declarations is None else self.declarations).not_ready(name)
+
+    def end(self) -> None:
+        """The main thread, last of all: ends the other one before the interpreter takes away what it works with."""
+        _ending.set()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        for thread in threading.enumerate():
+            if thread.name == _NAME:
+                thread.join(_END_SECONDS)
 
     def attach_base(self, folder: Path, base: BaseModel) -> None:
         """Any thread: the base model's files are there, and its modules and shapes are known."""
@@ -88,7 +101,7 @@ def start(settings: Settings, declared: Declared | None = None) -> Core:
         OSError: the store's folder cannot be written.
     """
     started: Future[Core] = Future()
-    threading.Thread(target=_run, args=(settings, declared, started), name="lora-runtime", daemon=True).start()
+    threading.Thread(target=_run, args=(settings, declared, started), name=_NAME, daemon=True).start()
     return started.result(timeout=60)
 
 
@@ -98,6 +111,8 @@ def _run(settings: Settings, declared: Declared | None, started: "Future[Core]")
     except BaseException as error:
         if not started.done():
             started.set_exception(error)
+            return
+        if _ending.is_set():
             return
         log.critical("the runtime's own thread ended; the process ends", exc_info=error)
     os._exit(70)
