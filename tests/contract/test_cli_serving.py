@@ -175,7 +175,7 @@ def test_a_key_that_is_given_goes_past_the_api_server_s_own_login(tmp_path: Path
 
 
 def test_the_key_of_the_model_s_secret_is_read_when_one_is_wanted_and_not_before(tmp_path: Path) -> None:
-    secret = {"data": {"api-key": base64.b64encode(b"\n first \nsecond").decode()}}
+    secret = {"data": {"api-key": base64.b64encode(b"\xef\xbb\xbf# of the team\n first \nsecond").decode()}}
     with a_pod(tmp_path, for_the_key("first"), stored={MODEL: KEYED, SECRET: secret}) as (serving, asked):
         assert ask(serving) == ["Ahoy"]
         assert ask(serving) == ["Ahoy"]

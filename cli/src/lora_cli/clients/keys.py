@@ -4,6 +4,7 @@ import base64
 import binascii
 
 from lora_api.error_codes import ErrorCode
+from lora_api.key_file import keys_in
 from lora_api.v1alpha1.model import LoRAModel
 from lora_cli.clients.answers import Refused
 from lora_cli.clients.kube import Kube
@@ -34,10 +35,9 @@ def key_of(kube: Kube, model: str) -> str:
             then=f"kubectl auth can-i get secret/{name} -n {namespace}",
         ) from refused
     try:
-        text = base64.b64decode(secret.get("data", {}).get(wanted.key, "")).decode()
+        keys = keys_in(base64.b64decode(secret.get("data", {}).get(wanted.key, "")))
     except (binascii.Error, UnicodeDecodeError):
-        text = ""
-    keys = [line.strip() for line in text.splitlines() if line.strip()]
+        keys = ()
     if not keys:
         raise Failed(ErrorCode.UNAUTHORIZED, f"the Secret {name} has no API key under {wanted.key}. {_GIVE}")
     return keys[0]

@@ -5,8 +5,9 @@ import hmac
 import os
 from pathlib import Path
 
+from lora_api.key_file import keys_in
+
 _SCHEME = "bearer"
-_COMMENT = "#"
 
 OPEN = frozenset({"health", "ping", "ready", "metrics"})
 """Paths for kubelets and scrapers, who have no key. None of them reaches the engine."""
@@ -42,9 +43,7 @@ class _KeysFile:
             stat = os.stat(self._file)
             stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if stamp != self._stamp:
-                # Editors of Windows put a mark in front, which would make a part of the first key.
-                lines = map(str.strip, self._file.read_text(encoding="utf-8-sig").splitlines())
-                self._digests = tuple(_digest(line) for line in lines if line and not line.startswith(_COMMENT))
+                self._digests = tuple(map(_digest, keys_in(self._file.read_bytes())))
                 self._stamp = stamp
         except (OSError, UnicodeDecodeError):
             self._digests, self._stamp = (), None
