@@ -78,8 +78,11 @@ def generation_of(told: Mapping[str, Any]) -> Generation:
             raise ValueError(f"numbers of type {told['dtype']}")
         values = struct.iter_unpack(f"<{experts}e", base64.b64decode(told["scalings"], validate=True))
         rows = tuple(tuple(next(values) for _ in range(layers)) for _ in range(tokens))
-        if next(values, None) is not None or experts != len(told["experts"]):
+        if next(values, None) is not None:
             raise ValueError("more numbers than its shape says")
+        names = len(told["experts"]), max(1, len(told["layers"])), len(told.get("tokens") or rows)
+        if names != (experts, layers, tokens):
+            raise ValueError("its shape is not that of its names")
         found = Generation(
             told["promptTokens"], tuple(told.get("tokens", ())), tuple(told["experts"]), tuple(told["layers"]), rows
         )
