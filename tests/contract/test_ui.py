@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from lora_api.error_codes import ErrorCode
 from lora_cli.errors import EXIT_STATUS
 from support.command_line import CommandLine, address_in
+from support.scalings import told
 from support.small_api_server import SmallApiServer, running
 from support.stored import a_condition, adapter_json, model_json
 
@@ -72,8 +74,8 @@ class Watched:
             kind, news = next(self._events)
             assert kind == "state"
             self.trouble = news["trouble"]
-            for known, told in ((self.adapters, news["adapters"]), (self.models, news["models"])):
-                known |= told
+            for known, news_of in ((self.adapters, news["adapters"]), (self.models, news["models"])):
+                known |= news_of
                 for name in [name for name, view in known.items() if view is None]:
                     del known[name]
             assert time.monotonic() < deadline, (self.adapters, self.trouble)
@@ -241,6 +243,24 @@ def test_what_is_refused_is_said_with_its_code(page: Page) -> None:
             ("begin", None),
             ("failed", "NotFound"),
         ]
+
+
+def test_which_expert_answered_is_told_by_the_id_that_the_answer_ended_with(page: Page) -> None:
+    mixture = {"experts": [{"adapterRef": {"name": "pirate"}}], "scalingsKept": 4}
+    page.api.put("loramodels", model_json("mixed", mixture=mixture), "ADDED")
+    page.api.pods = {"mixed-0": {"chatcmpl-1": [told(np.full((2, 1, 3), 0.5, np.float16), layers=[])]}}
+    with page.watched() as watched:
+        watched.until(lambda: {"mixed", "smol"} == watched.models.keys())
+        assert {name: view["scalingsKept"] for name, view in watched.models.items()} == {"mixed": 4, "smol": 0}
+    body = {"name": "mixed", "messages": [{"role": "user", "content": "Who?"}], "maxTokens": 8, "temperature": 0}
+    with page.http.stream("POST", "ask", json=body) as stream:
+        [*_, (_, end)] = page.events(stream)
+    [heat] = page.http.get("scalings", params={"name": "mixed", "id": end["id"]}).json()["generations"]
+    assert (heat["mean"], heat["tokens"][0]["text"]) == ([[0.5] * 3] * 2, "·word10")
+    gone = page.http.get("scalings", params={"name": "mixed", "id": "cmpl-9"})
+    assert (gone.status_code, gone.json()["code"]) == (404, "NotFound")
+    plain = page.http.get("scalings", params={"name": "smol", "id": end["id"]})
+    assert (plain.status_code, plain.json()["code"]) == (422, "Invalid")
 
 
 def test_memory_is_told(page: Page) -> None:

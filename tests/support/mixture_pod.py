@@ -172,6 +172,7 @@ def agree(told: dict[str, Any], expected: mixtures.Answer, prompt_tokens: int) -
     """Fails unless one generation's scalings are what PEFT predicts and then applies, as near as float16 is."""
     found = np.frombuffer(base64.b64decode(told["scalings"]), np.float16).reshape(told["shape"])
     assert told["promptTokens"] == prompt_tokens
+    assert told["tokens"][prompt_tokens:] == list(expected.tokens[:-1])
     assert (told["experts"], len(told["layers"])) == (["0", "1", "2"], found.shape[1])
     options = Options.model_validate({"hidden_size": 1, **mixtures.EVERY_OPTION})
     applied = scalings.applied(expected.scalings, options).numpy()

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
 Json = dict[str, Any]
 _GROUP = "/apis/lora-operator.io/v1alpha1/namespaces/team/"
+_PODS = "/api/v1/namespaces/team/pods"
 _KINDS = {"loramodels": "LoRAModel", "loraadapters": "LoRAAdapter"}
 _VERSION = "lora-operator.io/v1alpha1"
 
@@ -37,6 +38,10 @@ class SmallApiServer:
         """Set when somebody went in the middle of an answer."""
         self.before_answering: Callable[[], None] = lambda: None
         """Called when a patch is stored, and whoever sent it does not know that yet."""
+        self.pods: dict[str, dict[str, list[Json]] | None] = {}
+        """What each running pod tells of answers, by id; None of one that goes when it is asked."""
+        self.keys_shown: list[str | None] = []
+        """By whoever asked a pod by its name."""
         self.forbidden: frozenset[str] = frozenset()
         """Verbs that the user may not use."""
 
@@ -84,6 +89,12 @@ def running(api: SmallApiServer, folder: Path) -> Iterator[Path]:
             thread.join()
 
 
+def _pod(name: str) -> Json:
+    ports = [{"name": "admin", "containerPort": 9000}, {"name": "http", "containerPort": 8000}]
+    containers = [{"name": "sidecar"}, {"name": "engine", "ports": ports}]
+    return {"metadata": {"name": name}, "spec": {"containers": containers}, "status": {"phase": "Running"}}
+
+
 def _handler(api: SmallApiServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -92,7 +103,9 @@ def _handler(api: SmallApiServer) -> type[BaseHTTPRequestHandler]:
             url = urlsplit(self.path)
             plural, _, name = url.path.removeprefix(_GROUP).partition("/")
             query = parse_qs(url.query)
-            if name:
+            if url.path.startswith(_PODS):
+                self._say(*self._of_pods(url.path.removeprefix(_PODS)))
+            elif name:
                 with api.changed:
                     found = api.objects.get((plural, name))
                 self._say(200, found) if found else self._say(404, {"kind": "Status", "message": f"no {name}"})
@@ -111,8 +124,11 @@ def _handler(api: SmallApiServer) -> type[BaseHTTPRequestHandler]:
                 verb = body["spec"]["resourceAttributes"]["verb"]
                 self._say(201, {"status": {"allowed": verb not in api.forbidden}})
             elif "/proxy/" in self.path:
-                api.asked.append(body)
-                self._answer()
+                if self.path.endswith("/detokenize"):
+                    self._say(200, {"prompt": f" word{body['tokens'][0]}"})
+                else:
+                    api.asked.append(body)
+                    self._answer()
             else:
                 plural = urlsplit(self.path).path.removeprefix(_GROUP)
                 name = body["metadata"]["name"]
@@ -135,6 +151,19 @@ def _handler(api: SmallApiServer) -> type[BaseHTTPRequestHandler]:
                 self._say(200, edited)
             else:
                 self._say(404, {"kind": "Status", "message": f"no {name}"})
+
+        def _of_pods(self, path: str) -> tuple[int, Json]:
+            if "pods" in api.forbidden:
+                return 403, {"kind": "Status", "message": "you cannot list pods"}
+            if not path:
+                return 200, {"items": [_pod(name) for name in api.pods]}
+            api.keys_shown.append(self.headers["X-Api-Key"])
+            name, _, answer_id = path.removeprefix("/").partition(":8000/proxy/v1/xlora/scalings/")
+            if (known := api.pods[name]) is None:
+                return 404, {"kind": "Status", "message": f"pods {name} not found"}
+            if (generations := known.get(unquote(answer_id))) is None:
+                return 404, {"error": {"message": "This pod knows no such request any more.", "code": "NotFound"}}
+            return 200, {"id": unquote(answer_id), "generations": generations}
 
         def log_message(self, format: str, *args: Any) -> None:
             return
@@ -175,7 +204,7 @@ def _handler(api: SmallApiServer) -> type[BaseHTTPRequestHandler]:
             self._begin()
             try:
                 for word in api.answer:
-                    delta = {"choices": [{"delta": {"content": word}}]}
+                    delta = {"id": "chatcmpl-1", "choices": [{"delta": {"content": word}}]}
                     self._chunk(f"data: {json.dumps(delta)}\n\n".encode())
                     time.sleep(api.pace_seconds)
                 self._chunk(b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n')

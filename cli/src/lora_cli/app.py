@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lora_cli import output
-from lora_cli.commands import changing, examining, looking, revising, showing, talking
+from lora_cli.commands import changing, examining, explaining, looking, revising, showing, talking
 from lora_cli.errors import INTERRUPTED, Failed
 from lora_cli.negative_numbers import TakesNegativeNumbers
 
@@ -51,6 +51,7 @@ app.command("scale", cls=TakesNegativeNumbers)(changing.scale)
 app.command("blend")(changing.blend)
 app.command("chat")(talking.chat)
 app.command("compare")(talking.compare)
+app.command("scalings")(explaining.scalings)
 app.command("ui")(showing.ui)
 app.command("history")(revising.history)
 app.command("rollback")(revising.rollback)

@@ -54,6 +54,7 @@ AdapterName = Annotated[str, typer.Argument(metavar="NAME", help="The LoRAAdapte
 ServedName = Annotated[
     str, typer.Argument(metavar="NAME", help="A LoRAAdapter, or a LoRAModel.", autocompletion=adapter_names)
 ]
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The LoRAModel.", autocompletion=model_names)]
 InModel = Annotated[
     str | None,
     typer.Option("--model", help="The LoRAModel; required in a cluster.", autocompletion=model_names),

@@ -14,7 +14,7 @@ from lora_cli.clients.server import Server
 from lora_cli.clients.server_objects import ServerObjects
 from lora_cli.clients.serving import Serving, ThroughTheApiServer
 from lora_cli.domain import changes
-from lora_cli.domain.objects import Adapter, Json, Model, adapter_of, model_of
+from lora_cli.domain.objects import Adapter, Json, Model, adapter_of, model_of, scalings_kept
 from lora_cli.domain.places import CLUSTER, AtAServer, Place
 from lora_cli.domain.waiting import Progress, Standing, failure, standing
 from lora_cli.errors import Failed
@@ -164,7 +164,8 @@ class Session:
         if isinstance(self.home, Server):
             return Serving(self.home, found.served_name)
         model = found.model if isinstance(found, Adapter) else found.meta.name
-        return Serving(ThroughTheApiServer(self.home, model, self.api_key), found.served_name)
+        transport = ThroughTheApiServer(self.home, model, self.api_key)
+        return Serving(transport, found.served_name, keeps_scalings=scalings_kept(found) > 0)
 
     def blend(self, name: str, recipe: Json) -> Json:
         """A blend of adapters of one model, new or changed, as it is stored.

@@ -1,7 +1,10 @@
 """Asking a model's pods, through the API server: nothing has to be forwarded, and the user's own rights decide."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from lora_api.error_codes import ErrorCode
 from lora_cli.clients.answers import Refused
@@ -15,6 +18,7 @@ from lora_cli.errors import Failed
 
 _PATIENCE_SECONDS = 300.0
 """For the first token: the adapter may have to be brought in, and others may be before us."""
+_AT_ONCE = 8
 _PORT = "http"
 """Name of the port in the Service that the operator makes."""
 _CLOSED = ("EOF", "server closed idle connection", "connection reset by peer")
@@ -30,11 +34,18 @@ class Transport(Protocol):
 
 
 class ThroughTheApiServer:
-    """The proxy of the API server to a model's Service, which leads to any ready pod."""
+    """The proxy of the API server to a model's Service, which leads to any ready pod, or to one pod."""
 
-    def __init__(self, kube: Kube, model: str, api_key: str | None = None) -> None:
-        """Takes the key to show; without one, that of the model's Secret is looked up when one is wanted."""
-        self._kube, self._model, self._api_key = kube, model, api_key
+    def __init__(self, kube: Kube, model: str, api_key: str | None = None, pod: str | None = None) -> None:
+        """Takes the key to show; without one, that of the model's Secret is looked up when one is wanted.
+
+        Args:
+            kube: The API server.
+            model: Whose Service, and whose key.
+            api_key: What to show.
+            pod: This one alone, as `name:port`.
+        """
+        self._kube, self._model, self._api_key, self._pod = kube, model, api_key, pod
 
     def lines(self, method: str, path: str, *, body: object = None, patience_seconds: float) -> Iterator[str]:
         """See Transport.
@@ -54,10 +65,13 @@ class ThroughTheApiServer:
             raise self._explained(refused) from refused
 
     def _lines(self, method: str, path: str, body: object, patience_seconds: float) -> Iterator[str]:
-        service = f"/api/v1/namespaces/{self._kube.namespace}/services/{self._model}:{_PORT}/proxy"
+        place = f"services/{self._model}:{_PORT}" if self._pod is None else f"pods/{self._pod}"
+        proxy = f"/api/v1/namespaces/{self._kube.namespace}/{place}/proxy"
         # Not Authorization: that header is for the API server, which passes it on to nobody.
         shown = {} if self._api_key is None else {KEY_HEADER: self._api_key}
-        yield from self._kube.lines(method, service + path, body=body, headers=shown, patience_seconds=patience_seconds)
+        yield from self._kube.lines(
+            method, proxy + quote(path), body=body, headers=shown, patience_seconds=patience_seconds
+        )
 
     def _explained(self, refused: Refused) -> Failed:
         namespace, model = self._kube.namespace, self._model
@@ -67,11 +81,14 @@ class ThroughTheApiServer:
         if refused.code is ErrorCode.UNAUTHORIZED:
             return refused
         if refused.code is ErrorCode.FORBIDDEN:
+            right = "create services/proxy" if self._pod is None else "get pods/proxy"
             return Failed(
                 ErrorCode.FORBIDDEN,
                 f"you may not ask pods through the API server: {refused}",
-                then=f"kubectl auth can-i create services/proxy -n {namespace}",
+                then=f"kubectl auth can-i {right} -n {namespace}",
             )
+        if refused.code is ErrorCode.NOT_FOUND and self._pod is not None:
+            return Failed(ErrorCode.UNREACHABLE, f"the pod {self._pod} has gone: {refused}", then=describe)
         if refused.code is ErrorCode.NOT_FOUND:
             return Failed(ErrorCode.NOT_FOUND, f"the model {model} has no Service yet: {refused}", then=describe)
         kind = Dropped if any(said in str(refused) for said in _CLOSED) else Failed
@@ -86,14 +103,26 @@ class ThroughTheApiServer:
 class Serving:
     """A served name, to talk to."""
 
-    def __init__(self, transport: Transport, name: str) -> None:
+    def __init__(self, transport: Transport, name: str, *, keeps_scalings: bool = False) -> None:
         self._transport = transport
         self.name = name
+        self.keeps_scalings = keeps_scalings
+        """Whether it can be asked afterwards which expert answered."""
 
     def chat(self, messages: list[Json], options: Mapping[str, Any]) -> Iterator[Piece]:
         """The answer, piece by piece as the engine makes it."""
         body = {"model": self.name, "messages": messages, "stream": True, **options}
         yield from pieces(self._lines("/v1/chat/completions", body))
+
+    def texts(self, tokens: Iterable[int]) -> dict[int, str]:
+        """What these tokens are, each by itself."""
+        wanted = sorted(set(tokens))
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return dict(zip(wanted, threads.map(self._text, wanted), strict=True))
+
+    def _text(self, token: int) -> str:
+        answer = "".join(self._lines("/detokenize", {"model": self.name, "tokens": [token]}))
+        return str(json.loads(answer)["prompt"])
 
     def _lines(self, path: str, body: Json) -> Iterator[str]:
         begun = False

@@ -10,7 +10,7 @@ import typer
 from lora_cli import options, output
 from lora_cli.clients.serving import Serving
 from lora_cli.domain.objects import Json
-from lora_cli.domain.talk import said_by, visible
+from lora_cli.domain.talk import Piece, said_by, visible
 from lora_cli.session import Session
 
 _AT_ONCE_MOST = 8
@@ -26,6 +26,7 @@ def chat(
     system: System = None,
     max_tokens: MaxTokens = 512,
     temperature: Temperature = 0.7,
+    output_format: options.Output = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -33,17 +34,24 @@ def chat(
     api_key: options.ApiKey = None,
 ) -> None:
     """Talk with an adapter; an empty line or the end of input ends it."""
-    serving = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key).serving(name)
+    if output_format is not None and message is None:
+        raise typer.BadParameter(
+            "data is printed of one answer: put the question behind the name", param_hint="--output"
+        )
+    session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
+    serving = session.serving(name)
     talk: list[Json] = [] if system is None else [{"role": "system", "content": system}]
     for question in _questions(serving, message):
         talk.append({"role": "user", "content": question})
-        answer = ""
-        for piece in serving.chat(talk, {"max_tokens": max_tokens, "temperature": temperature}):
-            answer += piece.text
-            sys.stdout.write(visible(piece.text) if sys.stdout.isatty() else piece.text)
-            sys.stdout.flush()
+        answer = serving.chat(talk, {"max_tokens": max_tokens, "temperature": temperature})
+        if output_format is not None:
+            output.dump(_data(name, said_by(answer)), output_format)
+            return
+        said = said_by(map(_written, answer))
         sys.stdout.write("\n")
-        talk.append({"role": "assistant", "content": answer})
+        if serving.keeps_scalings and said.answer_id is not None:
+            output.note("which expert answered: " + session.typed(f"scalings {name} {said.answer_id}"))
+        talk.append({"role": "assistant", "content": said.text})
 
 
 def compare(
@@ -77,15 +85,19 @@ def compare(
     with ThreadPoolExecutor(len(servings)) as threads:
         answers = list(threads.map(lambda serving: said_by(serving.chat(talk, how)), servings))
     if output_format is not None:
-        output.dump(
-            [
-                {"name": name, "answer": said.text, "finishReason": said.finish_reason}
-                for name, said in zip(asked, answers, strict=True)
-            ],
-            output_format,
-        )
+        output.dump([_data(name, said) for name, said in zip(asked, answers, strict=True)], output_format)
     else:
         output.beside({name: said.text for name, said in zip(asked, answers, strict=True)})
+
+
+def _written(piece: Piece) -> Piece:
+    sys.stdout.write(visible(piece.text) if sys.stdout.isatty() else piece.text)
+    sys.stdout.flush()
+    return piece
+
+
+def _data(name: str, said: Piece) -> Json:
+    return {"name": name, "id": said.answer_id, "answer": said.text, "finishReason": said.finish_reason}
 
 
 def _questions(serving: Serving, message: str | None) -> Iterator[str]:

@@ -67,6 +67,12 @@ def condition(observed: Adapter | Model, kind: str) -> Condition | None:
     return next((found for found in observed.status.conditions if found.type == kind), None)
 
 
+def scalings_kept(observed: Adapter | Model) -> int:
+    """Of so many answers each pod keeps which expert answered; 0 where there is no mixture."""
+    mixture = observed.spec.mixture if isinstance(observed, Model) else None
+    return 0 if mixture is None else mixture.scalings_kept
+
+
 def is_seen(observed: Adapter | Model) -> bool:
     """Whether the status is about the last edit of the spec."""
     return observed.status.observed_generation >= observed.meta.generation

@@ -18,6 +18,8 @@ class Piece:
 
     text: str
     finish_reason: str | None = None
+    answer_id: str | None = None
+    """By which the scalings of a mixture's answer can be asked for."""
 
 
 def pieces(lines: Iterable[str]) -> Iterator[Piece]:
@@ -36,7 +38,7 @@ def pieces(lines: Iterable[str]) -> Iterator[Piece]:
         if "error" in event:
             raise Failed(ErrorCode.LOAD_FAILED, f"the engine broke off: {event['error'].get('message', event)}")
         for choice in event.get("choices", ()):
-            yield Piece(choice.get("delta", {}).get("content") or "", choice.get("finish_reason"))
+            yield Piece(choice.get("delta", {}).get("content") or "", choice.get("finish_reason"), event.get("id"))
     raise Failed(ErrorCode.UNREACHABLE, "the answer broke off before its end; the pod may have ended")
 
 
@@ -44,7 +46,8 @@ def said_by(answer: Iterable[Piece]) -> Piece:
     """A whole answer, from its pieces."""
     found = list(answer)
     reasons = [piece.finish_reason for piece in found if piece.finish_reason is not None]
-    return Piece("".join(piece.text for piece in found), reasons[-1] if reasons else None)
+    answer_id = next((piece.answer_id for piece in found if piece.answer_id is not None), None)
+    return Piece("".join(piece.text for piece in found), reasons[-1] if reasons else None, answer_id)
 
 
 def visible(text: str) -> str:

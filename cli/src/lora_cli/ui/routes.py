@@ -21,6 +21,7 @@ from lora_cli.clients.objects import ADAPTERS
 from lora_cli.domain import changes, history
 from lora_cli.domain.objects import Json, adapter_of
 from lora_cli.errors import Failed
+from lora_cli.kept_scalings import kept_scalings
 from lora_cli.session import Session
 from lora_cli.ui import views, wishes
 from lora_cli.ui.board import Board, Snapshot
@@ -58,6 +59,7 @@ class Routes:
             Route("/events", self._tell_states),
             Route("/details", self._tell_details),
             Route("/memory", self._tell_memory),
+            Route("/scalings", self._tell_scalings),
             Route("/weight", self._scale, methods=["POST"]),
             Route("/blend", self._blend, methods=["POST"]),
             Route("/rollback", self._roll_back, methods=["POST"]),
@@ -87,6 +89,19 @@ class Routes:
     async def _tell_memory(self, _: Request) -> Response:
         now = await self._now()
         return JSONResponse(views.memory(now.models, now.adapters))
+
+    async def _tell_scalings(self, request: Request) -> Response:
+        name, answer_id = (request.query_params.get(key, "") for key in ("name", "id"))
+
+        def ask() -> Json:
+            kept = kept_scalings(self._session, name, answer_id)
+            try:
+                texts = kept.texts()
+            except Failed:
+                texts = {}  # their places say enough
+            return {"pod": kept.pod, "generations": [views.heat(found, texts) for found in kept.generations]}
+
+        return JSONResponse(await run_in_threadpool(ask))
 
     # -- changing -------------------------------------------------------------------------------------------------
 
@@ -132,11 +147,12 @@ class Routes:
     def _answer(self, question: wishes.Question) -> _Events:
         asked = self._board.wait(-1, 0).adapter(question.name)
         yield _event("begin", {"revision": None if asked is None else asked.status.revision})
-        began, first, reason = clock.monotonic(), None, None
+        began, first, reason, answer_id = clock.monotonic(), None, None, None
         how = {"max_tokens": question.max_tokens, "temperature": question.temperature}
         try:
             for piece in self._session.serving(question.name).chat(question.talk(), how):
                 reason = piece.finish_reason or reason
+                answer_id = piece.answer_id or answer_id
                 if piece.text:
                     first = clock.monotonic() - began if first is None else first
                     yield _event("piece", {"text": piece.text})
@@ -145,7 +161,7 @@ class Routes:
         except Failed as failed:
             yield _event("failed", views.failure(failed))
             return
-        yield _event("end", views.ended(reason, first, clock.monotonic() - began))
+        yield _event("end", views.ended(reason, first, clock.monotonic() - began, answer_id))
 
     # -- all of them ----------------------------------------------------------------------------------------------
 

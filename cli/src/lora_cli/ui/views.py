@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from math import isfinite
 
 from lora_api.v1alpha1.adapter import Blend
 from lora_cli.domain import diagnosis, history, rooms, tables
-from lora_cli.domain.objects import Adapter, Json, Model
+from lora_cli.domain.objects import Adapter, Json, Model, scalings_kept
 from lora_cli.domain.places import CLUSTER, Place
+from lora_cli.domain.scalings import Generation, label
 from lora_cli.domain.tables import Table
 from lora_cli.domain.waiting import Progress, standing
 from lora_cli.errors import Failed
 from lora_cli.ui.moments import Moment
 
+_NUMBERS_MOST = 1_000_000
+"""Of one heat map: some megabytes."""
+_DIGITS = 4
 _BY_NAME = ("models", "adapters")
 
 
@@ -51,6 +56,7 @@ def model(found: Model, now: datetime) -> Json:
         "cells": dict(zip(tables.MODEL_COLUMNS, tables.model_cells(found, now), strict=True)),
         "mood": tables.mood_of(found),
         "message": standing(found).message,
+        "scalingsKept": scalings_kept(found),
     }
 
 
@@ -109,13 +115,31 @@ def failure(failed: Failed) -> Json:
     return {"code": failed.code, "message": str(failed), "then": failed.then}
 
 
-def ended(reason: str | None, first_seconds: float | None, seconds: float) -> Json:
+def heat(found: Generation, texts: Mapping[int, str]) -> Json:
+    """How much of each expert each token got: the mean over the layers, and each layer unless that is too much for a page."""
+    count = len(found.scalings)
+    whole = count * len(found.layers) * len(found.experts) <= _NUMBERS_MOST
+    return {
+        "experts": found.experts,
+        "tokens": [
+            {"text": label(texts.get(token, "")), "prompt": place < found.prompt_tokens}
+            for place, token in enumerate(found.tokens or (0,) * count)
+        ],
+        "mean": [_rounded(found.mean(token)) for token in range(count)],
+        "layers": [
+            {"name": name, "rows": [_rounded(row[place]) for row in found.scalings]}
+            for place, name in enumerate(found.layers if whole else ())
+        ],
+    }
+
+
+def ended(reason: str | None, first_seconds: float | None, seconds: float, answer_id: str | None = None) -> Json:
     """What is said below an answer."""
     words = [] if first_seconds is None else [f"first word after {_seconds(first_seconds)}"]
     words.append(f"whole after {_seconds(seconds)}")
     if reason == "length":
         words.append("cut at the longest length")
-    return {"words": ", ".join(words)}
+    return {"words": ", ".join(words), "id": answer_id}
 
 
 def _changed(known: Mapping[str, Json], there: Mapping[str, Json]) -> Json:
@@ -146,6 +170,11 @@ def _told(found: Adapter, moment: Moment, place: Place) -> Json | None:
     if seen.progress is Progress.REFUSED and found.meta.generation == moment.generation:
         return {"words": f"{seen.reason}: {seen.message}", "mood": tables.Mood.BAD}
     return {"words": "on its way", "mood": tables.Mood.WAITING}
+
+
+def _rounded(values: Iterable[float]) -> list[float | None]:
+    """As a page needs them; JSON has no infinity."""
+    return [round(value, _DIGITS) if isfinite(value) else None for value in values]
 
 
 def _seconds(took: float) -> str:

@@ -1,6 +1,8 @@
 """Which generations belong to which answer, and which mixture made them: what scalings are asked for by. Pure bookkeeping."""
 
+from array import array
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lora_runtime.mixture.package import Names
@@ -18,18 +20,25 @@ class Generation:
     request_id: str
     """As the server calls it."""
     names: Names
-    prompt_tokens: int = 0
-    new_tokens: int = 0
+    prompt: Sequence[int] = ()
+    """Ids of its tokens."""
+    answer: "array[int]" = field(default_factory=lambda: array("I"))
 
-    def saw(self, prompt_tokens: int, new_tokens: int) -> None:
+    def saw(self, prompt: Sequence[int] | None, new: Sequence[int]) -> None:
         """One output."""
-        self.prompt_tokens = prompt_tokens or self.prompt_tokens
-        self.new_tokens += new_tokens
+        if prompt and not self.prompt:
+            self.prompt = array("I", prompt)
+        self.answer.extend(new)
 
     @property
     def computed(self) -> int:
         """Tokens that have scalings: the last one is only chosen."""
-        return self.prompt_tokens + max(0, self.new_tokens - 1)
+        return len(self.prompt) + max(0, len(self.answer) - 1)
+
+    @property
+    def tokens(self) -> list[int]:
+        """Ids of all of them, in order."""
+        return [*self.prompt, *self.answer]
 
 
 @dataclass(slots=True)

@@ -42,7 +42,8 @@ def test_no_more_are_kept_than_were_asked_for() -> None:
 def test_the_last_token_has_no_scalings_because_it_is_only_chosen() -> None:
     generation = Answers(1).begin("cmpl-a-0", object(), NAMES)
     assert generation.computed == 0
-    generation.saw(10, 1)
-    generation.saw(0, 1)
-    generation.saw(0, 1)
+    generation.saw(range(10), [20])
+    generation.saw(None, [21])
+    generation.saw(range(10), [22])
     assert generation.computed == 12
+    assert generation.tokens == [*range(10), 20, 21, 22]

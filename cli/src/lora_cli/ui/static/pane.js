@@ -1,6 +1,7 @@
 // One side of the playground: a served name, its weight, and the conversation with it.
 
 import { h, setText } from "./dom.js";
+import { heatMap } from "./heat.js";
 import { stream } from "./server.js";
 import { weightControl } from "./weight.js";
 
@@ -84,6 +85,8 @@ export function pane(page, { how, again, close }) {
         } else if (kind === "end") {
           ended = true;
           about.textContent = by + data.words;
+          const mixture = !page.adapters.has(name) && page.models.get(name)?.scalingsKept > 0;
+          if (mixture && data.id) turns.append(heatMap(name, data.id));
         } else {
           throw data;
         }

@@ -49,7 +49,8 @@ class Scalings:
         width = max(1, len(names.layers)) * len(names.experts)
         count = min(rows, generation.computed)
         return {
-            "promptTokens": generation.prompt_tokens,
+            "promptTokens": len(generation.prompt),
+            "tokens": generation.tokens[:count],
             "experts": list(names.experts),
             "layers": list(names.layers),
             "shape": [count, max(1, len(names.layers)), len(names.experts)],
@@ -78,8 +79,7 @@ class Scalings:
 async def _seen(outputs: AsyncGenerator[Any, None], generation: Generation) -> AsyncGenerator[Any, None]:
     async with aclosing(outputs):
         async for output in outputs:
-            tokens = sum(len(piece.token_ids) for piece in output.outputs)
-            generation.saw(len(output.prompt_token_ids or ()), tokens)
+            generation.saw(output.prompt_token_ids, [token for piece in output.outputs for token in piece.token_ids])
             yield output
 
 
