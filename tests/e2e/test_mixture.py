@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from e2e.conftest import PROMPT, READY_SECONDS, TOKENS, World, a_model, an_adapter
+from e2e.conftest import NAMESPACE, PROMPT, READY_SECONDS, TOKENS, World, a_model, an_adapter
+from support.command_line import CommandLine
 
 NAME = "mixed"
 EVENLY = {"softmaxTemperature": 10000}
@@ -25,6 +26,7 @@ def a_mixture(world: World, *experts: str) -> Json:
             "experts": [{"adapterRef": {"name": name}} for name in experts],
             "classifier": {"size": 16},
             "config": EVENLY,
+            "scalingsKept": 4,
         },
     }
     return made
@@ -70,6 +72,13 @@ def test_a_mixture_answers_as_peft_computes_it_and_follows_its_experts_without_a
     assert columns.split() == ["NAME", "SOURCE", "REPLICAS", "ADAPTERS", "MIXTURE", "READY", "REASON", "AGE"]
     assert "2 experts, untrained" in row
     assert row.split()[-3:-1] == ["True", "Serving"]
+
+    lora = CommandLine(mixed.cluster.kubeconfig, NAMESPACE)
+    said = lora("chat", NAME, "Who answers?", "--max-tokens", "3", "-o", "json").data
+    [kept] = lora("scalings", NAME, said["id"], "-o", "json").data["generations"]
+    assert kept["experts"] == ["a", "b"]
+    assert len(kept["rows"]) > 2, "the tokens of the question, too"
+    assert all(row["scalings"] == pytest.approx([0.5, 0.5], abs=1e-3) for row in kept["rows"])
 
     mixed.patch("a", {"weight": 0.2})
     mixed.ready("a")
