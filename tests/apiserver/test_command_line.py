@@ -259,7 +259,7 @@ def test_the_role_in_the_documentation_is_enough(
 
 def test_a_kubeconfig_that_is_not_there_or_leads_nowhere_is_said(tmp_path: Path) -> None:
     nowhere = CommandLine(tmp_path / "none", "default")("status")
-    assert (nowhere.status, "--kubeconfig" in nowhere.err) == (EXIT_STATUS[ErrorCode.UNREACHABLE], True)
+    assert (nowhere.status, "--kubeconfig" in nowhere.err) == (EXIT_STATUS[ErrorCode.NOT_FOUND], True)
 
 
 def login(cluster: Cluster, namespace: str, role: str, folder: Path) -> Path:
