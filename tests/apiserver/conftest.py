@@ -13,6 +13,7 @@ from kubernetes import client, config
 
 from local_cluster import Cluster, Mode, records
 from local_cluster.layout import runtime_root
+from support.operated import Operator, Team
 
 ROOT = Path(__file__).resolve().parents[2]
 _PREFIX = "test-api-"
@@ -50,3 +51,15 @@ def _remove_those_of_killed_runs() -> None:
         pid = record.name.removeprefix(_PREFIX)
         if record.name.startswith(_PREFIX) and not Path("/proc", pid).exists():
             Cluster(record.name, record.mode).down()
+
+
+@pytest.fixture
+def team(api_client: client.ApiClient, namespace: str) -> Team:
+    """Who has the namespace, with the words of a user."""
+    return Team(api_client, namespace)
+
+
+@pytest.fixture
+def operator(api_server: Cluster, namespace: str, tmp_path: Path) -> Operator:
+    """The operator of the namespace, which the test starts."""
+    return Operator(api_server, namespace, tmp_path)

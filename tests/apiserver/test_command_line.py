@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client
 
 from local_cluster import Cluster
 from lora_api.error_codes import ErrorCode
@@ -50,11 +49,6 @@ class Workshop(EverySourceExists):
 @pytest.fixture
 def lora(api_server: Cluster, namespace: str) -> CommandLine:
     return CommandLine(api_server.kubeconfig, namespace)
-
-
-@pytest.fixture
-def team(api_client: client.ApiClient, namespace: str) -> Team:
-    return Team(api_client, namespace)
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from kubernetes import client
 
-from local_cluster import Cluster
 from lora_api.runtime_api import AdapterFacts, Desired, ResolveRequest, RevisionSpec
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain import render
@@ -47,16 +45,6 @@ class Workshop(EverySourceExists):
         while not self.open.is_set():  # noqa: ASYNC110  # opened by another thread
             await asyncio.sleep(0.02)
         return await super().make(spec, progress)
-
-
-@pytest.fixture
-def team(api_client: client.ApiClient, namespace: str) -> Team:
-    return Team(api_client, namespace)
-
-
-@pytest.fixture
-def operator(api_server: Cluster, namespace: str, tmp_path: Path) -> Operator:
-    return Operator(api_server, namespace, tmp_path)
 
 
 @pytest.fixture

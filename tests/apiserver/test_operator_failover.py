@@ -21,11 +21,6 @@ pytestmark = pytest.mark.apiserver
 TAKES_OVER_SECONDS = 20.0
 
 
-@pytest.fixture
-def team(api_client: client.ApiClient, namespace: str) -> Team:
-    return Team(api_client, namespace)
-
-
 class Pair:
     """A leader and one that stands by, with the same account and the same certificate authority."""
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client
 
 from local_cluster import Cluster
 from lora_api import labels
@@ -21,16 +20,6 @@ pytestmark = pytest.mark.apiserver
 
 PLAIN = mutated(MODEL, {"metadata.name": "plain"})
 READY = ("True", "Serving")
-
-
-@pytest.fixture
-def team(api_client: client.ApiClient, namespace: str) -> Team:
-    return Team(api_client, namespace)
-
-
-@pytest.fixture
-def operator(api_server: Cluster, namespace: str, tmp_path: Path) -> Operator:
-    return Operator(api_server, namespace, tmp_path)
 
 
 @pytest.fixture

@@ -30,16 +30,6 @@ DAY = 86400
 
 
 @pytest.fixture
-def team(api_client: client.ApiClient, namespace: str) -> Team:
-    return Team(api_client, namespace)
-
-
-@pytest.fixture
-def operator(api_server: Cluster, namespace: str, tmp_path: Path) -> Operator:
-    return Operator(api_server, namespace, tmp_path)
-
-
-@pytest.fixture
 def proxy(api_server: Cluster, operator: Operator, tmp_path: Path) -> Iterator[ApiProxy]:
     """Between the operator and the API server."""
     with ApiProxy(api_server.api_url, tmp_path) as between:

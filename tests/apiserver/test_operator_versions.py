@@ -4,24 +4,12 @@ import time
 from pathlib import Path
 
 import pytest
-from kubernetes import client
 
-from local_cluster import Cluster
 from support.custom_resources import ADAPTER, MODEL
 from support.older_runtime import OlderRuntime
 from support.operated import Operator, Team, eventually
 
 pytestmark = pytest.mark.apiserver
-
-
-@pytest.fixture
-def team(api_client: client.ApiClient, namespace: str) -> Team:
-    return Team(api_client, namespace)
-
-
-@pytest.fixture
-def operator(api_server: Cluster, namespace: str, tmp_path: Path) -> Operator:
-    return Operator(api_server, namespace, tmp_path)
 
 
 def test_a_runtime_that_understands_less_of_a_document_serves_what_it_understands_and_is_left_in_peace(

@@ -45,7 +45,6 @@ class RuntimeAdmin:
 
     def __init__(self, context: ssl.SSLContext, may_write: Callable[[], float] = lambda: math.inf) -> None:
         """Takes how long it may take to tell a pod something; see `Kube.writing_while`."""
-        self._may_write = may_write
         self._context = context
         self._may_write = may_write
         self._clients: dict[PodAddress, httpx.AsyncClient] = {}

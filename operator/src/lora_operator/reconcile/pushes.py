@@ -14,8 +14,10 @@ from lora_operator.reconcile.spawn import Spawn
 
 _logger = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS = 0.25
-"""A pod answers within milliseconds. What waits for one that hangs is every other status of its model."""
+_PATIENCE_SECONDS = 1.0
+"""A pod answers within milliseconds, and within this on a busy machine. What waits for one that hangs is every other status of its
+model, once: documents after the first one are not waited for. Shorter is no better: a pod of an older version calls a document by
+another name, which is understood only when its answer came before the next pass."""
 _PAUSE_SECONDS = 1.0
 """After one that was late and failed."""
 
