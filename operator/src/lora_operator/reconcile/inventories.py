@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from lora_api.runtime_api import Desired, Inventory
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
@@ -18,10 +19,19 @@ _POLL_SECONDS = 20.0
 """A pod that hangs without closing its connection is found out after this long and the client's grace."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """A document on its way to a pod."""
+
+    document: Desired
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 @dataclass(slots=True)
 class _Watched:
     answer: Inventory | Unreachable
     task: asyncio.Task[None] | None = None
+    telling: _Telling | None = None
     called: tuple[str, str] | None = None
     """What the pod calls the last document that it took, and what that is called here."""
     renamed: tuple[Inventory, Inventory] | None = None
@@ -88,6 +98,20 @@ class Inventories:
             watched.answer = whole
             self._ring(key)
 
+    @contextmanager
+    def telling(self, key: ModelKey, pod: PodAddress, document: Desired) -> Iterator[None]:
+        """While a pod is told a document, and until `told` took note of its answer."""
+        watched = self._pods.get(key, {}).get(pod)
+        telling = _Telling(document)
+        if watched is not None:
+            watched.telling = telling
+        try:
+            yield
+        finally:
+            telling.ended.set()
+            if watched is not None and watched.telling is telling:
+                watched.telling = None
+
     def told(self, key: ModelKey, pod: PodAddress, document: Desired, answer: Inventory) -> None:
         """Takes note of what a pod said when it was told a document.
 
@@ -99,7 +123,7 @@ class Inventories:
             before = watched.called
             watched.called = (answer.desired_etag, document.etag) if foreign else None
             if watched.called not in (None, before):
-                # The poll may have been faster, and what it brought was not understood yet.
+                # The poll may have been faster: news that were understood as another document's.
                 self._ring(key)
         self.learn(key, pod, answer)
 
@@ -126,6 +150,10 @@ class Inventories:
             answer = await self._admin.inventory(pod, after, 0 if after is None else _POLL_SECONDS)
             took = asyncio.get_running_loop().time() - asked
             if isinstance(answer, Inventory):
+                telling = self._pods[key][pod].telling
+                if telling is not None and _may_be(telling.document, answer):
+                    # By which name the pod calls the document, only the answer to the push says.
+                    await telling.ended.wait()
                 self.learn(key, pod, answer)
                 if answer.etag != after or took > _POLL_SECONDS / 2:
                     failures = 0
@@ -151,6 +179,11 @@ class Inventories:
     def _stop(watched: _Watched) -> None:
         if watched.task is not None:
             watched.task.cancel()
+
+
+def _may_be(document: Desired, said: Inventory) -> bool:
+    """Whether the pod may have this document, by a name of its own."""
+    return said.desired_sequence == document.sequence and said.desired_etag != document.etag
 
 
 def _is_news(inventory: Inventory, was: Inventory) -> bool:

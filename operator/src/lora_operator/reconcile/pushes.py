@@ -14,10 +14,9 @@ from lora_operator.reconcile.spawn import Spawn
 
 _logger = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS = 1.0
+_PATIENCE_SECONDS = 0.25
 """A pod answers within milliseconds, and within this on a busy machine. What waits for one that hangs is every other status of its
-model, once: documents after the first one are not waited for. Shorter is no better: a pod of an older version calls a document by
-another name, which is understood only when its answer came before the next pass."""
+model, once: documents after the first one are not waited for."""
 _PAUSE_SECONDS = 1.0
 """After one that was late and failed."""
 
@@ -74,11 +73,12 @@ class Pushes:
         self._under_way.clear()
 
     async def _tell(self, key: ModelKey, pod: PodAddress, action: PushDesired) -> None:
-        answer = await self._answer(key, pod, action)
+        with self._inventories.telling(key, pod, action.document):
+            answer = await self._answer(key, pod, action)
+            if isinstance(answer, Inventory):
+                self._inventories.told(key, pod, action.document, answer)
         push = self._under_way[pod]
-        if isinstance(answer, Inventory):
-            self._inventories.told(key, pod, action.document, answer)
-        else:
+        if not isinstance(answer, Inventory):
             push.failure = f"pod {pod.name} was not told: {answer.message}"
             if push.late:
                 # The next pass tells it again at once.

@@ -152,6 +152,35 @@ async def test_a_document_that_a_pod_calls_otherwise_is_called_as_here_and_no_ot
         assert inventories.answer(KEY, POD) == later
 
 
+async def test_while_a_pod_is_told_a_document_news_of_that_one_by_another_name_wait_for_its_answer() -> None:
+    pod, rings = Pod(), Rings()
+    told = Desired(sequence=4)
+    taken = version(1).model_copy(update={"desired_sequence": 4, "desired_etag": "its own"})
+    later = version(2).model_copy(update={"desired_sequence": 4, "desired_etag": "its own"})
+    async with watching(pod, rings) as inventories:
+        pod.says.put_nowait(version(0))
+        await rings.until(lambda: inventories.answer(KEY, POD) == version(0))
+        with inventories.telling(KEY, POD, told):
+            pod.says.put_nowait(later)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert (inventories.answer(KEY, POD), rings.count) == (version(0), 1)
+            inventories.told(KEY, POD, told, taken)
+        await rings.until(lambda: inventories.answer(KEY, POD) == later.model_copy(update={"desired_etag": told.etag}))
+
+
+async def test_news_by_another_name_count_once_a_push_that_was_not_answered_has_ended() -> None:
+    pod, rings = Pod(), Rings()
+    foreign = version(1).model_copy(update={"desired_sequence": 4, "desired_etag": "another"})
+    async with watching(pod, rings) as inventories:
+        with inventories.telling(KEY, POD, Desired(sequence=4)):
+            pod.says.put_nowait(foreign)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert isinstance(inventories.answer(KEY, POD), Unreachable)
+        await rings.until(lambda: inventories.answer(KEY, POD) == foreign)
+
+
 async def test_what_has_changed_is_added_to_what_is_known() -> None:
     pod, rings = Pod(), Rings()
     async with watching(pod, rings) as inventories:
