@@ -238,13 +238,13 @@ class Kube:
         *,
         labels: str | None = None,
         fields: str | None = None,
-        after: str,
+        after: str | None,
         seconds: float,
         metadata_only: bool = False,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """What happens to all objects that match both selectors after a version, for so many seconds at most.
 
-        Bookmarks are among it. A version that is too old is the error 410.
+        Without a version it begins with what is there. Bookmarks are among it. A version that is too old is the error 410.
         """
         query = {
             "watch": "true",

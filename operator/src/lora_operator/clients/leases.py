@@ -37,13 +37,16 @@ class Leases:
             KubeError: that cannot be found out.
         """
         name = f"metadata.name={self._name}"
+        # From now on, and not from the version that was read: an API server that was restarted remembers none so old.
         events = self._kube.watch(
-            resources.LEASES, self._namespace, fields=name, after=self._version, seconds=seconds, metadata_only=True
+            resources.LEASES, self._namespace, fields=name, after=None, seconds=seconds, metadata_only=True
         )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), contextlib.aclosing(events):
-                async for _ in events:
-                    return
+                async for event in events:
+                    # The first event tells what is there.
+                    if event["type"] != "BOOKMARK" and event["object"]["metadata"]["resourceVersion"] != self._version:
+                        return
 
     async def write(self, lease: Lease, seconds: float) -> None:
         """Stores it.

@@ -47,11 +47,16 @@ class OneLease(Kube):
         self.stored = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": str(self._version)}}
         return self.stored
 
-    async def watch(self, *_: Any, after: str, **__: Any) -> AsyncGenerator[dict[str, Any], None]:
-        while self.stored is not None and self.stored["metadata"]["resourceVersion"] == after:
+    async def watch(self, *_: Any, after: str | None, **__: Any) -> AsyncGenerator[dict[str, Any], None]:
+        told = None
+        while True:
             self._reach()
+            if after is not None:
+                raise KubeError(410, "too old resource version")  # as after its restart
+            if self.stored is not told:
+                told = self.stored
+                yield {"type": "MODIFIED", "object": told}
             await asyncio.sleep(0.01)
-        yield {"type": "MODIFIED"}
 
     @property
     def spec(self) -> dict[str, Any]:
