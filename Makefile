@@ -26,8 +26,8 @@ test: $(ENVIRONMENT) ## All tests: lint, unit, contract, real sources, API serve
 	@$(PYTHON) -m pytest $(TESTS)
 
 .PHONY: test-fast
-test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract tests; no cluster, about a minute and a half
-	@$(PYTHON) -m pytest -q tests/unit tests/contract -m "not slow"
+test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract tests; no cluster, about a minute
+	@$(PYTHON) -m pytest -q -n auto --dist worksteal tests/unit tests/contract -m "not slow"
 
 .PHONY: test-xlora
 test-xlora: $(ENVIRONMENT) ## X-LoRA against PEFT in every architecture and mode, an engine for each; ten minutes

@@ -36,6 +36,8 @@ from lora_runtime.service import Service
 from lora_runtime.store.content import open_store
 from support.stand_in import EverySourceExists, NoFiles
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 10.0
 SOURCE = AdapterSource(volume=VolumeSource(name="shared", path="a"))
 GOOD = RevisionSpec.of(

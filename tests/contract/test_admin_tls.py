@@ -175,7 +175,8 @@ async def test_a_body_without_an_end_is_refused_where_it_becomes_too_long(
 
     async with a_client(pod, authority) as client:
         assert await put(client, endless(), way) in (413, 0)
-    assert sent < 3 * MAX_MESSAGE_BYTES
+    # What the buffers of both ends of a connection hold is sent, but not read: some 10 MiB on Linux.
+    assert sent < 6 * MAX_MESSAGE_BYTES
 
 
 async def test_a_new_authority_is_believed_at_the_next_handshake_and_the_old_one_no_longer(

@@ -66,7 +66,7 @@ def a_pod(
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         config = {
             "apiVersion": "v1", "kind": "Config", "current-context": "c",

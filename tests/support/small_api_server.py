@@ -72,7 +72,7 @@ def running(api: SmallApiServer, folder: Path) -> Iterator[Path]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(api)) as server:
         server.daemon_threads = True
         server.block_on_close = False
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         config = {
             "apiVersion": "v1", "kind": "Config", "current-context": "c",

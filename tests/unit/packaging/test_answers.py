@@ -42,7 +42,7 @@ def served() -> Iterator[Callable[[Answer], str]]:
 
         server = HTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return f"127.0.0.1:{server.server_port}"
 
     yield serve

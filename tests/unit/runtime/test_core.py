@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 LINGERS = """
 import os, sys, threading, time
 from lora_runtime import core
@@ -17,6 +19,7 @@ running.end()
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_has_served_ends_without_a_complaint_although_its_file_is_looked_at(tmp_path: Path) -> None:
     (tmp_path / "adapters.yaml").write_text("# none")
     ended = subprocess.run([sys.executable, "-c", LINGERS, str(tmp_path)], capture_output=True, text=True, timeout=60)

@@ -21,6 +21,8 @@ from lora_runtime.store.content import open_store
 from lora_runtime.workshop import Progress, Workshop
 from support.models import tiny_base
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "validation.md"
 MEMORY_BYTES = 768 << 20
 """What all of the corpus together may take beside the libraries."""
