@@ -189,7 +189,8 @@ class AdapterLoop:
     async def _woken(self, until: float | None) -> None:
         timeout = None if until is None else max(0.0, until - self._clock())
         try:
-            await asyncio.wait_for(self._wake.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
         except TimeoutError:
             return
 

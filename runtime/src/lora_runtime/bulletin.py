@@ -48,7 +48,8 @@ class Bulletin:
             if (left := deadline - self._clock()) <= 0:
                 return
             try:
-                await asyncio.wait_for(self._news.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._news.wait()
             except TimeoutError:
                 return
 

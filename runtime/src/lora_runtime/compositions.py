@@ -180,7 +180,8 @@ class Compositions:
                     raise NotComposed(Problem.NOT_NOW, "what it was made of has changed meanwhile; ask again")
                 self._give_up_failed(kept)
                 kept.changed.clear()
-                await asyncio.wait_for(kept.changed.wait(), max(0.0, deadline - self._clock()))
+                async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                    await kept.changed.wait()
         except TimeoutError as error:
             message = f"it was not made within {_WAIT_SECONDS:g} s; ask again later"
             raise NotComposed(Problem.NOT_NOW, message) from error

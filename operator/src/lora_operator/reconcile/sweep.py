@@ -50,7 +50,8 @@ async def _doubted(
     """
     while rest > 0:
         try:
-            await asyncio.wait_for(adapters.in_doubt.wait(), min(rest, _GLANCE_SECONDS))
+            async with asyncio.timeout(min(rest, _GLANCE_SECONDS)):
+                await adapters.in_doubt.wait()
         except TimeoutError:
             rest -= _GLANCE_SECONDS
             with contextlib.suppress(KubeError):

@@ -170,7 +170,8 @@ class Declarations:
         if self._file is not None:
             due.append(_LOOK_EVERY_SECONDS)
         try:
-            await asyncio.wait_for(self._news.wait(), min(due, default=None))
+            async with asyncio.timeout(min(due, default=None)):
+                await self._news.wait()
         except TimeoutError:
             return
 
