@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import torch
 
 from lora_runtime.mixture.vllm import kept_scalings
 from lora_runtime.mixture.vllm.kept_scalings import KeptScalings
+from lora_runtime.mixture.vllm.worker import MixtureWorker
 
 BLOCK = 4
 
@@ -128,3 +130,10 @@ def test_what_is_longer_than_a_sliding_window_has_given_slots_away_and_is_not_ke
     serve(runner, "long-12345678", [0, 1], prompt=4, more=3)
     assert tokens(kept.of("short")) == [0, 1, 2, 3, 4, 5]
     assert kept.of("long") is None
+
+
+def test_a_model_runner_that_they_cannot_be_read_from_is_refused_at_once_and_not_by_the_first_request() -> None:
+    worker = MixtureWorker()
+    worker.rank, worker.model_runner = 0, object()
+    with pytest.raises(RuntimeError, match="VLLM_USE_V2_MODEL_RUNNER=0"):
+        worker.keep_scalings(4)

@@ -26,9 +26,18 @@ class MixtureWorker:
         self.model_runner.get_model().model.exchange(read(Path(folder)))
 
     def keep_scalings(self, requests: int) -> None:
-        """Keeps those of so many requests from now on; the model must have been built to tell them."""
+        """Keeps those of so many requests from now on; the model must have been built to tell them.
+
+        Raises:
+            RuntimeError: vLLM's model runner is one that they cannot be read from.
+        """
         if self.rank != 0:
             return  # all workers have the same
+        if not hasattr(self.model_runner, "requests"):
+            raise RuntimeError(
+                f"scalings cannot be kept with vLLM's {type(self.model_runner).__module__}: set VLLM_USE_V2_MODEL_RUNNER=0 in the "
+                "pods, or spec.mixture.scalingsKept to 0"
+            )
         model, caches = self.model_runner.get_model(), self.model_runner.kv_cache_config
         spec = caches.kv_cache_groups[0].kv_cache_spec
         classifier = model.model.classifier
