@@ -70,7 +70,9 @@ def _options(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError("must be a JSON object")
     if unknown := sorted(found.keys() - Options.model_fields.keys()):
-        raise argparse.ArgumentTypeError(f"there is no option {', '.join(unknown)}, but {', '.join(Options.model_fields)}")
+        raise argparse.ArgumentTypeError(
+            f"there is no option {', '.join(unknown)}, but {', '.join(Options.model_fields)}"
+        )
     return found
 
 

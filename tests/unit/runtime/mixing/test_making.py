@@ -89,9 +89,7 @@ async def test_a_process_that_tells_scalings_or_has_another_base_model_takes_no_
     assert (moved.folder / "model.safetensors").resolve().parent == other
 
 
-async def test_all_experts_are_of_the_commit_that_the_classifier_is_of(
-    tmp_path: Path, base: Path, shelf: Path
-) -> None:
+async def test_all_experts_are_of_the_commit_that_the_classifier_is_of(tmp_path: Path, base: Path, shelf: Path) -> None:
     files = {str(p.relative_to(shelf / "trained")): p.read_bytes() for p in (shelf / "trained").rglob("*.*")}
     with running_hub() as hub:
         repo, commit = hub.repo("team/voices"), "c" * 40

@@ -43,9 +43,7 @@ class MixtureWorker:
         classifier = model.model.classifier
         model.recorder.allocate(caches.num_blocks * spec.block_size, classifier.width, self.model_runner.device)
         window = getattr(spec, "sliding_window", None)
-        self.lora_runtime_kept = KeptScalings(
-            self.model_runner, model.recorder.rows, spec.block_size, requests, window
-        )
+        self.lora_runtime_kept = KeptScalings(self.model_runner, model.recorder.rows, spec.block_size, requests, window)
 
     def scalings_of(self, request_id: str) -> tuple[int, str] | None:
         """Tokens, and float16 in base64, `[tokens, layers * experts]`; None of a request that is not known any more."""
