@@ -113,8 +113,8 @@ class Mixture(common.ApiModel):
         ge=0,
         le=1024,
         description=(
-            "Of so many of the last requests each pod keeps which expert had how much weight at each token and layer, for "
-            "GET /v1/xlora/scalings/ID; 0 keeps none. A change restarts the pods, one by one."
+            "Of so many of the last generations, one for each prompt, each pod keeps which expert had how much weight at each "
+            "token and layer, for GET /v1/xlora/scalings/ID; 0 keeps none. A change restarts the pods, one by one."
         ),
     )
 

@@ -52,7 +52,7 @@ def template_mark(snapshot: Snapshot, outcome: Outcome | None) -> str | None:
     if outcome is None or snapshot.deployment is None:
         return None
     current, document = snapshot.deployment.mixture_mark, snapshot.desired
-    if not isinstance(outcome, MixtureSpec) or document is None or document.mixture != outcome:
+    if not isinstance(outcome, MixtureSpec) or document is None:
         return current
     for pod in snapshot.pods:
         # One that was made from an earlier template is being replaced already.

@@ -17,8 +17,8 @@ _NUMBERED = {"cmpl-": "-", "resp_": "_"}
 class Generation:
     """One call of the engine."""
 
-    request_id: str
-    """As the server calls it."""
+    kept_as: str
+    """How the engine calls it: no other has this id."""
     names: Names
     prompt: Sequence[int] = ()
     """Ids of its tokens."""
@@ -55,15 +55,16 @@ class Answers:
         self._answers: OrderedDict[str, _Answer] = OrderedDict()
         """By the names that it may be asked for; two for most of them."""
 
-    def begin(self, request_id: str, owner: object, names: Names) -> Generation:
+    def begin(self, request_id: str, kept_as: str, owner: object, names: Names) -> Generation:
         """A generation begins.
 
         Args:
             request_id: As the server calls it.
+            kept_as: As the engine does.
             owner: The HTTP request that it is for: of two with one id, the later one is meant.
             names: Of what is scaled.
         """
-        generation = Generation(request_id, names)
+        generation = Generation(kept_as, names)
         for name in names_of(request_id):
             if (answer := self._answers.get(name)) is None or answer.owner is not owner:
                 answer = self._answers[name] = _Answer(owner)

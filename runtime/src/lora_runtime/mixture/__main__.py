@@ -15,6 +15,7 @@ from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.errors import BaseModelUnavailable, Refused
 from lora_runtime.mixture import assembly, package
 from lora_runtime.mixture.checkpoint import options_of
+from lora_runtime.mixture.options import Options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         assembly.check_base(typed.base)
         base = load_base(typed.base)
         if typed.checkpoint is not None:
-            mixture = assembly.from_checkpoint(typed.checkpoint, base)
+            mixture = assembly.from_checkpoint(typed.checkpoint, base, typed.options)
         else:
             hidden = base.modules[assembly.EMBEDDING].out_features
             options = options_of({"hidden_size": hidden, **typed.options})
@@ -50,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     of_what = parser.add_mutually_exclusive_group(required=True)
     of_what.add_argument("--checkpoint", type=Path, help="folder of an X-LoRA, with its experts in 0, 1, …")
     of_what.add_argument("--expert", type=_expert, action="append", metavar="NAME=FOLDER", help="in order")
-    parser.add_argument("--options", type=_options, default={}, help="with --expert: PEFT's XLoraConfig, as JSON")
+    parser.add_argument(
+        "--options", type=_options, default={}, help="of PEFT's XLoraConfig, as JSON; they replace a checkpoint's own"
+    )
     parser.add_argument("--seed", type=int, default=0, help="with --expert: of the untrained classifier")
     return parser
 
@@ -66,6 +69,10 @@ def _options(text: str) -> dict[str, Any]:
     found = json.loads(text)
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError("must be a JSON object")
+    if unknown := sorted(found.keys() - Options.model_fields.keys()):
+        raise argparse.ArgumentTypeError(
+            f"there is no option {', '.join(unknown)}, but {', '.join(Options.model_fields)}"
+        )
     return found
 
 

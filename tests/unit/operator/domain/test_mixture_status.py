@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -194,6 +195,64 @@ def test_files_that_a_pod_refuses_are_not_pinned() -> None:
 
     assert status.mixture is not None
     assert status.mixture.digest is None
+
+
+def test_files_of_a_mixture_that_pods_cannot_take_as_they_run_are_pinned_like_those_that_they_serve() -> None:
+    model = a_trained_mixture()
+    sound = a_mixing_pod(
+        wanted=the_mixture(a_look(model)),
+        state=MixtureState.NEEDS_RESTART,
+        serving=OLD,
+        source=AdapterSource(hugging_face=HuggingFaceSource(repo="team/voices", revision="1" * 40)),
+        digest=a_digest("voices"),
+    )
+    status = status_of(sound, model=model)
+
+    assert status.mixture is not None
+    assert status.mixture.digest == a_digest("voices")
+
+
+def test_what_was_pinned_for_one_source_is_not_taken_for_another() -> None:
+    told: dict[str, Any] = {
+        "source": AdapterSource(hugging_face=HuggingFaceSource(repo="team/voices", revision="1" * 40)),
+        "digest": a_digest("voices"),
+    }
+    first = a_trained_mixture()
+    pinned = status_of(a_mixing_pod(wanted=the_mixture(a_look(first)), **told), model=first)
+    served = the_mixture(a_look(a_trained_mixture(status=pinned)))
+    pod, document = a_mixing_pod(wanted=served, **told), Desired(sequence=2, mixture=served)
+    rest: dict[str, Any] = {"pods": (pod,), "deployment": a_deployment(), "desired": document, "stored": document}
+    private = {"huggingFace": {"repo": "team/other"}, "credentialsRef": {"name": "not-mounted"}}
+    for place in ({"huggingFace": {"repo": "team/other"}}, private):
+        other = written(a_look(a_trained_mixture(status=pinned, **place), **rest))
+
+        assert other.mixture is not None
+        assert (other.mixture.source_hash, other.mixture.digest, other.mixture.resolved_source) == (None, None, None)
+
+
+def test_what_was_told_of_one_mixture_is_not_told_of_the_next() -> None:
+    told = LoRAModelStatus(mixture=MixtureStatus(revision=OLD, experts=9, layers=14, trained=True))
+    status = status_of(model=a_trained_mixture(status=told))
+
+    assert status.mixture is not None
+    assert (status.mixture.experts, status.mixture.layers, status.mixture.trained) == (0, 0, None)
+
+
+def test_a_pod_that_ends_has_no_say() -> None:
+    leaving = a_mixing_pod("b", wanted=WANTED, state=MixtureState.FAILED, message="no memory")
+    status = status_of(
+        a_mixing_pod("a", wanted=WANTED, state=MixtureState.DRAINING, serving=OLD), replace(leaving, terminating=True)
+    )
+
+    assert ready(status).reason == Reason.LOADING
+    assert "no memory" not in ready(status).message
+
+
+def test_a_pod_that_only_starts_is_not_what_the_model_waits_for_a_mixture_in() -> None:
+    starting = a_pod("b", ready=False)
+    status = status_of(a_mixing_pod("a", wanted=WANTED), starting, deployment=a_deployment(2, ready=1))
+
+    assert ready(status).reason == Reason.MODEL_LOADING
 
 
 def test_what_was_told_of_a_mixture_stays_while_no_pod_runs() -> None:

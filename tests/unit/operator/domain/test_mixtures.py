@@ -151,6 +151,18 @@ def test_a_source_whose_secret_the_pods_do_not_mount_is_rejected() -> None:
     assert found.reason is Reason.CREDENTIALS_NOT_MOUNTED
 
 
+def test_an_expert_whose_secret_the_pods_of_the_mixture_do_not_mount_is_rejected() -> None:
+    private = an_expert("formal")
+    source = AdapterSource.model_validate({"huggingFace": {"repo": "team/formal"}, "credentialsRef": {"name": "hf"}})
+    status = private.adapter.status.model_copy(update={"resolved_source": source})
+    found = why_not(
+        an_expert("pirate"), ObservedExpert(replace(private.adapter, status=status), private.model), model=a_mixture()
+    )
+
+    assert (type(found), found.reason) == (Rejected, Reason.CREDENTIALS_NOT_MOUNTED)
+    assert "the expert formal" in found.message
+
+
 PINNED = AdapterSource(hugging_face=HuggingFaceSource(repo="team/voices", revision="0" * 40))
 
 
@@ -228,10 +240,17 @@ class TestReplacingPods:
     document = Desired(sequence=7, mixture=wanted)
 
     def mark(
-        self, state: MixtureState, *, pods: str | None = None, template: str | None = None, old: bool = False
+        self,
+        state: MixtureState,
+        *,
+        pods: str | None = None,
+        template: str | None = None,
+        old: bool = False,
+        terminating: bool = False,
     ) -> str | None:
         told = Desired(sequence=6) if old else self.document
         pod = a_mixing_pod(wanted=self.wanted, state=state, serving="00000000", document=told, mark=pods)
+        pod = replace(pod, terminating=terminating)
         deployment = a_deployment(mark=template)
         snapshot = a_look(
             a_mixture(),
@@ -253,6 +272,17 @@ class TestReplacingPods:
 
     def test_pods_of_an_earlier_template_are_being_replaced_already(self) -> None:
         assert self.mark(MixtureState.NEEDS_RESTART, template="x-5", pods=None) == "x-5"
+
+    def test_what_a_pod_cannot_take_replaces_nobody_once_something_else_is_wanted(self) -> None:
+        pod = a_mixing_pod(wanted=self.wanted, state=MixtureState.NEEDS_RESTART, document=self.document)
+        model = a_mixture("formal", "pirate")
+        look = a_look(model, pods=(pod,), deployment=a_deployment(), desired=self.document)
+        other = the_mixture(a_look(model, an_expert("pirate"), an_expert("formal")))
+
+        assert mixtures.template_mark(look, other) is None
+
+    def test_a_pod_that_ends_by_itself_replaces_nobody(self) -> None:
+        assert self.mark(MixtureState.NEEDS_RESTART, terminating=True) is None
 
     def test_what_a_pod_says_of_an_earlier_document_replaces_nobody(self) -> None:
         assert self.mark(MixtureState.NEEDS_RESTART, old=True) is None

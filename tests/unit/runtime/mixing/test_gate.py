@@ -77,3 +77,15 @@ async def test_who_has_not_said_yet_what_it_wants_holds_nothing_back() -> None:
     with clients.in_flight.request():
         async with clients.gate.closed(0.01):
             pass
+
+
+async def test_who_waited_for_one_change_waits_for_another_that_begins_at_once() -> None:
+    clients = Clients()
+    async with clients.gate.closed(60):
+        await clients.begin("waiting")
+    async with clients.gate.closed(60):
+        await asyncio.sleep(0.01)
+        assert clients.inside == []
+    await asyncio.sleep(0.01)
+    assert clients.inside == ["waiting"]
+    await clients.end("waiting")

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import torch
 
 from lora_runtime.mixture.vllm import kept_scalings
 from lora_runtime.mixture.vllm.kept_scalings import KeptScalings
+from lora_runtime.mixture.vllm.worker import MixtureWorker
 
 BLOCK = 4
 
@@ -34,6 +36,7 @@ class Scheduled:
     scheduled_new_reqs: list[New] = field(default_factory=list)
     scheduled_cached_reqs: Cached = field(default_factory=Cached)
     finished_req_ids: set[str] = field(default_factory=set)
+    preempted_req_ids: set[str] | None = None
 
 
 @dataclass
@@ -48,10 +51,10 @@ class Runner:
             self.requests.pop(name)
 
 
-def a_worker(requests: int = 8) -> tuple[Runner, KeptScalings]:
+def a_worker(requests: int = 8, window: int | None = None) -> tuple[Runner, KeptScalings]:
     rows = torch.arange(8 * BLOCK + 1, dtype=torch.float16)[:, None].repeat(1, 2)
     runner = Runner(rows)
-    return runner, KeptScalings(runner, rows, BLOCK, requests)
+    return runner, KeptScalings(runner, rows, BLOCK, requests, window)
 
 
 def tokens(found: torch.Tensor | None) -> list[int] | None:
@@ -82,9 +85,55 @@ def test_a_request_under_way_has_those_that_it_has_come_to() -> None:
     assert kept.of("cmpl-b-0") is None
 
 
-def test_the_oldest_go_first_by_number_and_by_bytes() -> None:
+def test_the_oldest_go_first_by_number() -> None:
     runner, kept = a_worker(requests=2)
     for name in "abc":
         serve(runner, f"{name}-12345678", [1], prompt=2)
     assert [kept.of(name) is not None for name in "abc"] == [False, True, True]
-    assert kept_scalings.MOST_BYTES >= 1 << 20
+
+
+def test_the_oldest_go_first_by_bytes_and_one_that_is_too_long_by_itself_pushes_none_out() -> None:
+    eight_tokens_fit = kept_scalings.MOST_BYTES // 2 // 8
+    rows = torch.zeros(3 * BLOCK, eight_tokens_fit, dtype=torch.float16)
+    runner = Runner(rows)
+    kept = KeptScalings(runner, rows, BLOCK, 9)
+    for name, length in {"a": 3, "b": 4, "c": 4, "d": 9}.items():
+        serve(runner, f"{name}-12345678", [0, 1, 2], prompt=length)
+    assert [kept.of(name) is not None for name in "abcd"] == [False, True, True, False]
+
+
+def test_a_request_that_was_preempted_has_none_before_it_runs_again() -> None:
+    runner, kept = a_worker()
+    name = "cmpl-a-0-12345678"
+    runner.requests[name] = State(([1],))
+    runner.execute_model(Scheduled({name: 3}, [New(name, 0)]))
+    runner.execute_model(Scheduled(preempted_req_ids={name}))  # others may have its slots from here on
+    assert kept.of("cmpl-a-0") is None
+    runner.requests[name] = State(([2],))
+    runner.execute_model(Scheduled({name: 4}, scheduled_cached_reqs=Cached([name], [0])))
+    assert tokens(kept.of("cmpl-a-0")) == [8, 9, 10, 11]
+
+
+def test_one_that_ends_while_it_is_preempted_is_not_kept() -> None:
+    runner, kept = a_worker()
+    name = "cmpl-a-0-12345678"
+    runner.requests[name] = State(([1],))
+    runner.execute_model(Scheduled({name: 3}, [New(name, 0)]))
+    runner.execute_model(Scheduled(preempted_req_ids={name}))
+    runner.execute_model(Scheduled(finished_req_ids={name}))
+    assert kept.of("cmpl-a-0") is None
+
+
+def test_what_is_longer_than_a_sliding_window_has_given_slots_away_and_is_not_kept() -> None:
+    runner, kept = a_worker(window=6)
+    serve(runner, "short-12345678", [0, 1], prompt=4, more=2)
+    serve(runner, "long-12345678", [0, 1], prompt=4, more=3)
+    assert tokens(kept.of("short")) == [0, 1, 2, 3, 4, 5]
+    assert kept.of("long") is None
+
+
+def test_a_model_runner_that_they_cannot_be_read_from_is_refused_at_once_and_not_by_the_first_request() -> None:
+    worker = MixtureWorker()
+    worker.rank, worker.model_runner = 0, object()
+    with pytest.raises(RuntimeError, match="VLLM_USE_V2_MODEL_RUNNER=0"):
+        worker.keep_scalings(4)

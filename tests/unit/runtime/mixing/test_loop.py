@@ -44,6 +44,7 @@ class Maker:
         path = spec.source.volume.path
         self.asked.append(spec.revision)
         if (held := self.hold.get(spec.revision)) is not None:
+            progress.part()(7, None)
             await held.wait()
         if (refusal := self.refusals.get(spec.revision)) is not None:
             raise refusal
@@ -143,6 +144,18 @@ async def test_what_is_wanted_while_the_engine_starts_takes_its_place_then() -> 
         assert pod.engine.serves == ["bbbbbbbb"]
 
 
+async def test_an_engine_that_starts_is_not_started_with_another_one() -> None:
+    async with a_pod(started=False) as pod:
+        pod.loop.want(A)
+        first = await asyncio.wrap_future(pod.loop.first)
+        pod.loop.want(B)
+        await pod.until(lambda report: report.layers is not None and report.revision == B.revision)
+        await asyncio.sleep(0.01)  # the loop is done with it until the engine is there
+        pod.loop.attach(pod.engine)
+        await pod.until(lambda report: report.serving == B.revision)
+        assert (first.name, pod.engine.serves) == ("aaaaaaaa", ["bbbbbbbb"])
+
+
 async def test_another_mixture_of_the_same_shape_is_exchanged_and_told_step_by_step() -> None:
     async with a_pod() as pod:
         pod.told.clear()
@@ -231,7 +244,8 @@ async def test_a_download_that_nobody_wants_any_more_is_given_up() -> None:
     async with a_pod() as pod:
         pod.maker.hold["bbbbbbbb"] = asyncio.Event()
         pod.loop.want(B)
-        await pod.until(lambda report: report.state is MixtureState.FETCHING)
+        fetching = await pod.until(lambda report: report.state is MixtureState.FETCHING and bool(report.bytes_done))
+        assert fetching.bytes_done == 7
         await pod.serving(a_spec("cccccccc"))
 
 
@@ -241,3 +255,5 @@ async def test_files_of_what_serves_and_of_what_the_engine_was_started_with_stay
         assert pod.loop.made == {"aaaaaaaa", "bbbbbbbb"}
         await pod.serving(a_spec("cccccccc"))
         assert pod.loop.made == {"aaaaaaaa", "cccccccc"}
+        pod.maker.latest = "dddddddd"
+        assert pod.loop.made == {"aaaaaaaa", "cccccccc", "dddddddd"}, "what is being made may be revealed any time"

@@ -14,9 +14,11 @@ from lora_runtime.mixing.making import Made, MixtureMaker
 from lora_runtime.mixture import package
 from lora_runtime.workshop import Progress
 from support import mixtures
+from support.hub import running_hub
 from support.mixture_pod import VOLUME, of_adapters, trained
 from support.models import tiny_adapter, tiny_base
-from support.stores import open_at
+from support.stores import a_source, open_at
+from unit.runtime.store.conftest import open_again
 
 
 @pytest.fixture
@@ -33,9 +35,9 @@ def shelf(tmp_path: Path, base: Path) -> Path:
     return shelf
 
 
-async def made(tmp_path: Path, base: Path, spec: MixtureSpec) -> Made:
+async def made(tmp_path: Path, base: Path, spec: MixtureSpec, *, scalings: bool = False) -> Made:
     """By a process that has just begun."""
-    maker = MixtureMaker(open_at(tmp_path))
+    maker = MixtureMaker(open_at(tmp_path), scalings=scalings)
     maker.set_base(base, load_base(base))
     return await maker.make(spec, Progress(), lambda: None)
 
@@ -73,6 +75,32 @@ async def test_other_files_than_those_that_were_pinned_are_refused(tmp_path: Pat
     with pytest.raises(Refused) as caught:
         await made(tmp_path, base, trained("bbbbbbbb", "trained").model_copy(update={"digest": found.digest}))
     assert caught.value.refusal.reason is Reason.DIGEST_MISMATCH
+
+
+async def test_a_process_that_tells_scalings_or_has_another_base_model_takes_no_folder_of_one_that_did_not(
+    tmp_path: Path, base: Path, shelf: Path
+) -> None:
+    spec = of_adapters("aaaaaaaa", tmp_path / "volumes", [("e0", 1.0), ("e1", 1.0)], seed=3)
+    plain = await made(tmp_path, base, spec)
+    telling = await made(tmp_path, base, spec, scalings=True)
+    assert [package.keeps_scalings(one.folder) for one in (plain, telling)] == [False, True]
+    other = shutil.copytree(base, tmp_path / "other")
+    moved = await made(tmp_path, other, spec)
+    assert (moved.folder / "model.safetensors").resolve().parent == other
+
+
+async def test_all_experts_are_of_the_commit_that_the_classifier_is_of(tmp_path: Path, base: Path, shelf: Path) -> None:
+    files = {str(p.relative_to(shelf / "trained")): p.read_bytes() for p in (shelf / "trained").rglob("*.*")}
+    with running_hub() as hub:
+        repo, commit = hub.repo("team/voices"), "c" * 40
+        repo.commits[commit], repo.branches["main"] = files, commit
+        maker = MixtureMaker(open_again(tmp_path, hub))
+        maker.set_base(base, load_base(base))
+        source = a_source("huggingFace", repo="team/voices")
+        found = await maker.make(MixtureSpec(revision="aaaaaaaa", source=source), Progress(), lambda: None)
+        looked_up = [path for _, path, _ in hub.requests if "/revision/main" in path]
+    assert found.source == a_source("huggingFace", repo="team/voices", revision=commit)
+    assert len(looked_up) == 1, "a branch may move between two looks"
 
 
 async def test_a_damaged_folder_is_made_again(tmp_path: Path, base: Path, shelf: Path) -> None:

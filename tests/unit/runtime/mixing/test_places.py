@@ -24,7 +24,7 @@ def test_an_expert_is_in_a_folder_inside_at_the_same_place(source: object, exper
 
 
 def test_what_pins_the_classifier_does_not_pin_an_expert() -> None:
-    pinned = a_source("http", url="https://host/x", sha256="a" * 64)
+    pinned = a_source("http", url="https://host/x", sha256="a" * 64, etags={"tensors": "e1"})
     found = folder_in(pinned, "0")
     assert found is not None
     assert found.http is not None

@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import wraps
+from itertools import count
 from typing import Any
 
 from lora_runtime.engine.in_flight import InFlight
@@ -28,6 +29,7 @@ class Scalings:
         """
         self._client, self._in_flight, self._kept, self._names = client, in_flight, kept, names
         self._answers = Answers(kept)
+        self._numbers = count()
         client.generate = self._noting(client.generate)
 
     async def begin(self) -> None:
@@ -40,22 +42,22 @@ class Scalings:
         return [told for told in found if told is not None]
 
     async def _told(self, generation: Generation) -> dict[str, Any] | None:
-        answers = await self._tell(MixtureWorker.scalings_of, generation.request_id)
+        answers = await self._tell(MixtureWorker.scalings_of, generation.kept_as)
         found = next((answer for answer in answers if answer is not None), None)
         if found is None:
             return None
         rows, data = found
         names = generation.names
         width = max(1, len(names.layers)) * len(names.experts)
-        count = min(rows, generation.computed)
+        known = min(rows, generation.computed)
         return {
             "promptTokens": len(generation.prompt),
-            "tokens": generation.tokens[:count],
+            "tokens": generation.tokens[:known],
             "experts": list(names.experts),
             "layers": list(names.layers),
-            "shape": [count, max(1, len(names.layers)), len(names.experts)],
+            "shape": [known, max(1, len(names.layers)), len(names.experts)],
             "dtype": "float16",
-            "scalings": _first(data, 2 * width * count),
+            "scalings": _first(data, 2 * width * known),
         }
 
     async def _tell(self, method: Callable[..., Any], *args: Any) -> Any:
@@ -66,12 +68,14 @@ class Scalings:
         def wrapped(
             prompt: Any, sampling_params: Any, request_id: str, *args: Any, **kwargs: Any
         ) -> AsyncGenerator[Any, None]:
-            outputs = generate(prompt, sampling_params, request_id, *args, **kwargs)
             request = self._in_flight.current
             if request is None or sampling_params.n > 1:
                 # several answers to one prompt are generations of their own inside of the engine
-                return outputs
-            return _seen(outputs, self._answers.begin(request_id, request, self._names()))
+                return generate(prompt, sampling_params, request_id, *args, **kwargs)
+            # clients choose ids, and may choose one twice; workers keep by this one
+            kept_as = f"{request_id}-{next(self._numbers)}"
+            generation = self._answers.begin(request_id, kept_as, request, self._names())
+            return _seen(generate(prompt, sampling_params, kept_as, *args, **kwargs), generation)
 
         return wrapped
 

@@ -14,7 +14,9 @@ MOST_BYTES = 64 << 20
 class KeptScalings:
     """Stands before the model runner's `execute_model`."""
 
-    def __init__(self, runner: Any, rows: torch.Tensor, block_size: int, requests: int) -> None:
+    def __init__(
+        self, runner: Any, rows: torch.Tensor, block_size: int, requests: int, window: int | None = None
+    ) -> None:
         """Takes its place; once.
 
         Args:
@@ -22,8 +24,10 @@ class KeptScalings:
             rows: By slot of the KV cache; see Recorder.
             block_size: Slots of one block.
             requests: So many are kept.
+            window: Tokens whose slots a request has for good; those before them are given to others meanwhile.
         """
         self._runner, self._rows, self._block_size, self._requests = runner, rows, block_size, requests
+        self._window = window
         self._ends: dict[str, int] = {}
         """Of each request under way, how many tokens were computed when the step under way ends."""
         self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
@@ -45,6 +49,9 @@ class KeptScalings:
                 if (found := self._read(name)) is not None:
                     self._keep(_as_asked(name), found)
                 self._ends.pop(name, None)
+            for name in scheduled.preempted_req_ids or ():
+                # its slots are others' from this step on; it begins anew with slots of its own
+                self._ends.pop(name, None)
             computed = {new.req_id: new.num_computed_tokens for new in scheduled.scheduled_new_reqs}
             others = scheduled.scheduled_cached_reqs
             computed |= dict(zip(others.req_ids, others.num_computed_tokens, strict=True))
@@ -56,7 +63,7 @@ class KeptScalings:
 
     def _read(self, name: str) -> torch.Tensor | None:
         state, end = self._runner.requests.get(name), self._ends.get(name)
-        if state is None or end is None:
+        if state is None or end is None or (self._window is not None and end > self._window):
             return None
         blocks = torch.tensor(state.block_ids[0], device=self._rows.device)
         slots = (blocks[:, None] * self._block_size + torch.arange(self._block_size, device=blocks.device)).flatten()

@@ -26,14 +26,24 @@ class MixtureWorker:
         self.model_runner.get_model().model.exchange(read(Path(folder)))
 
     def keep_scalings(self, requests: int) -> None:
-        """Keeps those of so many requests from now on; the model must have been built to tell them."""
+        """Keeps those of so many requests from now on; the model must have been built to tell them.
+
+        Raises:
+            RuntimeError: vLLM's model runner is one that they cannot be read from.
+        """
         if self.rank != 0:
             return  # all workers have the same
+        if not hasattr(self.model_runner, "requests"):
+            raise RuntimeError(
+                f"scalings cannot be kept with vLLM's {type(self.model_runner).__module__}: set VLLM_USE_V2_MODEL_RUNNER=0 in the "
+                "pods, or spec.mixture.scalingsKept to 0"
+            )
         model, caches = self.model_runner.get_model(), self.model_runner.kv_cache_config
-        block_size = caches.kv_cache_groups[0].kv_cache_spec.block_size
+        spec = caches.kv_cache_groups[0].kv_cache_spec
         classifier = model.model.classifier
-        model.recorder.allocate(caches.num_blocks * block_size, classifier.width, self.model_runner.device)
-        self.lora_runtime_kept = KeptScalings(self.model_runner, model.recorder.rows, block_size, requests)
+        model.recorder.allocate(caches.num_blocks * spec.block_size, classifier.width, self.model_runner.device)
+        window = getattr(spec, "sliding_window", None)
+        self.lora_runtime_kept = KeptScalings(self.model_runner, model.recorder.rows, spec.block_size, requests, window)
 
     def scalings_of(self, request_id: str) -> tuple[int, str] | None:
         """Tokens, and float16 in base64, `[tokens, layers * experts]`; None of a request that is not known any more."""
