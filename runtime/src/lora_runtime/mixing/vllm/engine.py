@@ -50,8 +50,11 @@ class VllmMixtureEngine:
             try:
                 await self._rest()
                 await self._replace(folder, before)
-            finally:
+            except NotExchanged:
                 await self._client.resume_generation()
+                raise
+            # After any other error workers are of two minds, and the process ends: it must not answer before.
+            await self._client.resume_generation()
 
     async def _rest(self) -> None:
         """What the engine still computes now is for clients who have left; the caches must hold nothing of it."""
