@@ -15,16 +15,18 @@ from typing import IO
 import httpx
 import psutil
 
+from lora_api.accelerators import PROFILES
 from lora_api.runtime_api import Desired, Inventory
 from lora_api.v1alpha1.common import ModelSource, VolumeSource
+from lora_api.v1alpha1.model import AcceleratorType
 
 START_SECONDS = 300.0
 SMALL_FLAGS = (
     "--max-model-len=512", "--max-num-seqs=16", "--kv-cache-memory-bytes=134217728", "--disable-uvicorn-access-log",
 )  # fmt: skip
-CPU_FLAGS = (
-    "--dtype=float32", "--enforce-eager", "--block-size=32", "--max-num-batched-tokens=512", *SMALL_FLAGS,
-)  # fmt: skip
+_CPU = PROFILES[AcceleratorType.CPU]
+CPU_FLAGS = (f"--dtype={_CPU.auto_dtype}", *_CPU.flags_for(workers=1, typed=()), *SMALL_FLAGS)
+"""As pods have them."""
 CPU_ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_NO_USAGE_STATS": "1",

@@ -1,6 +1,7 @@
 """Builds the operator and runs it: the only place that knows everybody."""
 
 import asyncio
+import gc
 import logging
 import os
 import uuid
@@ -139,6 +140,8 @@ async def _run(
             pushes.close()
             resolutions.close()
 
+        # What was imported stays: to look through it takes the collector more time than a pass.
+        gc.freeze()
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
         bell = Doorbell(queue, freshness, lately, adapters, experts, lambda: leader.leads)
         await _kopf(config, kube, bell, changes, stop)

@@ -333,12 +333,13 @@ class AdapterLoop:
         engine = await asyncio.shield(self._turn.engine)
         began = self._clock()
         await engine.publish(held.loaded)
-        self._observer.took(Stage.FLIP, self._clock() - began)
+        took = self._clock() - began
+        self._observer.took(Stage.FLIP, took)
         before = [other for other in self._held if other.state is RevisionState.SERVING]
         held.state = RevisionState.SERVING
         # Of the object that it was flipped for, whatever has become of the goal meanwhile.
         self._uid = uid
-        log.info("serving adapter=%s revision=%s", self.name, revision)
+        log.info("serving adapter=%s revision=%s took_ms=%.1f", self.name, revision, took * 1000)
         for other in before:
             self._retire(other, why=f"replaced by {revision}")
         self._changed()

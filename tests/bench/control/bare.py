@@ -18,7 +18,7 @@ from kubernetes import client, watch
 
 from bench.control.changes import Change, Kind
 from bench.control.node import MODEL, NAMESPACE, Json, Node
-from bench.control.observer import Observer
+from bench.control.observer import Observer, any_moment
 from bench.control.results import Observed
 from bench.control.settings import Settings
 from bench.served.recipes import PURE
@@ -125,9 +125,10 @@ async def run_bare(
         for observer in observers:
             await observer.warm_up(name, prompt)
         until = time.monotonic() + _PATIENCE_SECONDS
-        asked, asked_at = time.monotonic(), time.time()
         async with asyncio.TaskGroup() as group:
             tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until)) for o in observers}
+            await any_moment(random)
+            asked, asked_at = time.monotonic(), time.time()
             made = await asyncio.to_thread(core.create_namespaced_config_map, NAMESPACE, manifest)
         which = (made.metadata.uid, 0)
         found.append(

@@ -1,6 +1,7 @@
 """`python -m bench.control`: how fast a changed custom resource is served by every pod."""
 
 import asyncio
+import gc
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -10,11 +11,12 @@ import typer
 
 from bench.control.bare import bare_pods, run_bare
 from bench.control.changes import POOL
+from bench.control.flips import Flips
 from bench.control.node import running
 from bench.control.page import document, page
 from bench.control.results import judge, key_figures
 from bench.control.run import Run
-from bench.control.settings import REPLICAS, TOKENS, settings
+from bench.control.settings import PROMPT_TOKENS, REPLICAS, TOKENS, settings
 from bench.report import documents
 from bench.report.session import OutOption, QuickOption, SeedOption, Session
 from bench.served.reference import references
@@ -39,15 +41,18 @@ def control(
         with session.preparing() as advance:
             world = build(folder, Model.TINY, TOKENS, advance)
             base = world.volumes / "models" / "base"
-            answers = references(base, world.adapters, POOL, world.prompts, TOKENS, advance)
+            prompts = [prompt[:PROMPT_TOKENS] for prompt in world.prompts]
+            answers = references(base, world.adapters, POOL, prompts, TOKENS, advance)
         with running(world.volumes, Terminal()) as node:
             session.tell("both pods are ready")
-            observed = asyncio.run(Run(node, wanted, world.prompts, answers)(session.tell))
-            traces = node.collector.traces()
+            # What was made before stays: while the collector looked through it again, nothing would be observed.
+            gc.freeze()
+            observed = asyncio.run(Run(node, wanted, prompts, answers)(session.tell))
+            traces, flips = node.collector.traces(), Flips(node.logs())
             session.tell("plain vLLM in their place")
             with bare_pods(node) as addresses:
-                observed += asyncio.run(run_bare(node, addresses, wanted, world.prompts, answers))
-    judged = [judge(each, traces.get(each.which), answers) for each in observed]
+                observed += asyncio.run(run_bare(node, addresses, wanted, prompts, answers))
+    judged = [judge(each, traces.get(each.which), answers, flips) for each in observed]
     key = key_figures(judged, REPLICAS)
     bad = bool(key["wrong"] or key["never"])
     session.end(out, key, partial(document, wanted, judged, key), partial(page, wanted, judged, key), bad=bad)

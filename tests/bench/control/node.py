@@ -25,6 +25,9 @@ MODEL = "base"
 _READY_SECONDS = 300.0
 
 Json = dict[str, Any]
+_OPERATOR: Json = {"requests": {"cpu": "1"}}
+_POD: Json = {"requests": {"cpu": "250m"}}
+"""The kernel would give a pod that asks for nothing next to nothing while anybody else has work."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class Node:
     """Address by name."""
     collector: Collector
     """Has the operator's traces."""
+
+    def logs(self) -> dict[str, str]:
+        """What each pod has logged, by its name."""
+        return {pod: self.cluster.kubectl("logs", "-n", NAMESPACE, pod) for pod in self.pods}
 
     @contextmanager
     def standing_still(self, pod: str | None) -> Iterator[None]:
@@ -64,7 +71,7 @@ def running(volumes: Path, progress: Progress) -> Iterator[Node]:
             cluster,
             (image("operator"), image("runtime-thin")),
             progress,
-            values={"tracing": {"endpoint": collector.url}},
+            values={"tracing": {"endpoint": collector.url}, "resources": _OPERATOR},
         )
         cluster.kubectl("create", "namespace", NAMESPACE)
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(_model(volumes)))
@@ -100,7 +107,11 @@ def _model(volumes: Path) -> Json:
         "spec": {
             "source": {"volume": {"name": "models", "path": MODEL}},
             "replicas": REPLICAS,
-            "engine": {"maxModelLen": 512, "extraArgs": ["--max-num-seqs=16", "--kv-cache-memory-bytes=134217728"]},
+            "resources": _POD,
+            "engine": {
+                "maxModelLen": 512,
+                "extraArgs": ["--max-num-seqs=16", "--kv-cache-memory-bytes=134217728", "--disable-uvicorn-access-log"],
+            },
             "adapters": {"maxRank": 16, "maxResident": 4, "maxCached": 16},
             "volumes": [{"name": name, "hostPath": {"path": str(volumes / name)}} for name in ("models", "adapters")],
             "podTemplate": borrowing_the_environment({"OMP_NUM_THREADS": "1"}),

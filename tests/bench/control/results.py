@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.control.changes import Change, Kind
+from bench.control.flips import Flip, Flips
 from bench.control.observer import Sighting
 from bench.control.traces import Trace
 from bench.figures.quantiles import MEDIAN, P99
@@ -44,17 +45,28 @@ class Judged:
     ready: float
     stages: Mapping[str, float]
     """Seconds: from the request to the event, and then what the operator's trace says."""
+    flipped: float
+    """Seconds from the request until each pod has logged that it serves it; NaN when one did not."""
+    flip_split: float
+    """Seconds from the begin of the first pod's flip to the end of the last one's."""
     wrong: int
-    """Answers that are of neither revision, an old one after a new one, or an error for a name that was served."""
+    """Answers that are of neither revision, an old one after a new one, an error for a name that was served, or against what
+    the pod has logged."""
 
 
-def judge(observed: Observed, trace: Trace | None, references: References) -> Judged:
-    """Holds every answer against PEFT's. Without a trace there are no stages."""
+def judge(observed: Observed, trace: Trace | None, references: References, flips: Flips = Flips({})) -> Judged:  # noqa: B008
+    """Holds every answer against PEFT's, and what pods have logged against the answers. Without a trace there are no stages."""
     change = observed.change
     new = references[change.after][change.prompt].tokens
     old = references[change.before][change.prompt].tokens if change.before is not None else ()
     first = {pod: next((s for s in seen if s.tokens == new), None) for pod, seen in observed.sightings.items()}
     wrong = sum(_wrong(seen, old, new) for seen in observed.sightings.values())
+    flipped = {} if trace is None else flips.of(trace, observed.asked_at)
+    told = bool(flipped) and flipped.keys() == first.keys()
+    ended = max((flip.ended for flip in flipped.values()), default=float("nan"))
+    begun = min((flip.begun for flip in flipped.values()), default=float("nan"))
+    for pod, flip in flipped.items():
+        wrong += _against(flip, observed, pod, old, new)
     found = [sighting for sighting in first.values() if sighting is not None]
     whole = len(found) == len(first)
     last = max((sighting.ended for sighting in found), default=float("nan"))
@@ -64,6 +76,8 @@ def judge(observed: Observed, trace: Trace | None, references: References) -> Ju
         split=last - min(sighting.started for sighting in found) if whole else float("nan"),
         ready=float("nan") if observed.ready is None else observed.ready - observed.asked,
         stages={} if trace is None else {"request": trace.begun - observed.asked_at, **trace.stages},
+        flipped=ended - observed.asked_at if told else float("nan"),
+        flip_split=ended - begun if told else float("nan"),
         wrong=wrong,
     )
 
@@ -78,6 +92,14 @@ def _wrong(seen: Sequence[Sighting], old: tuple[int, ...], new: tuple[int, ...])
     return wrong
 
 
+def _against(flip: Flip, observed: Observed, pod: str, old: tuple[int, ...], new: tuple[int, ...]) -> int:
+    """How many answers cannot be if the pod flipped then: an old one asked for after it, or a new one before it."""
+    clock = observed.asked_at - observed.asked
+    late = (s for s in observed.sightings[pod] if s.tokens == old and s.started + clock > flip.ended)
+    early = (s for s in observed.sightings[pod] if s.tokens == new and s.ended + clock < flip.begun)
+    return sum(1 for _ in (*late, *early))
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """All changes of one kind. Seconds."""
@@ -90,6 +112,9 @@ class Row:
     split_p50: float
     split_p99: float
     split_max: float
+    flipped_p50: float
+    flipped_p99: float
+    flip_split_p99: float
 
 
 def rows(judged: Sequence[Judged]) -> list[Row]:
@@ -118,6 +143,9 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
         "p50_ms": _ms(edit.served_p50),
         "p99_ms": _ms(edit.served_p99),
         "split_p99_ms": _ms(edit.split_p99),
+        "flipped_p50_ms": _ms(edit.flipped_p50),
+        "flipped_p99_ms": _ms(edit.flipped_p99),
+        "flip_split_p99_ms": _ms(edit.flip_split_p99),
         "stages": {name: _ms(median) for name, median, _ in stage_rows(judged)},
         "create_p50_ms": None if create is None else _ms(create.served_p50),
         "bare_create_p50_ms": None if bare is None else _ms(bare.served_p50),
@@ -129,9 +157,20 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
 
 
 def _row(kind: str, group: Sequence[Judged]) -> Row:
-    served, split, ready = (np.array([getattr(j, name) for j in group]) for name in ("served", "split", "ready"))
+    names = ("served", "split", "ready", "flipped", "flip_split")
+    served, split, ready, flipped, flip_split = (np.array([getattr(j, name) for j in group]) for name in names)
     return Row(
-        kind, len(group), MEDIAN(served), P99(served), MEDIAN(ready), MEDIAN(split), P99(split), float(split.max())
+        kind=kind,
+        count=len(group),
+        served_p50=MEDIAN(served),
+        served_p99=P99(served),
+        ready_p50=MEDIAN(ready),
+        split_p50=MEDIAN(split),
+        split_p99=P99(split),
+        split_max=float(split.max()),
+        flipped_p50=MEDIAN(flipped),
+        flipped_p99=P99(flipped),
+        flip_split_p99=P99(flip_split),
     )
 
 

@@ -12,7 +12,7 @@ from kubernetes import client, watch
 
 from bench.control.changes import FIRST, Change, Kind, plan
 from bench.control.node import MODEL, NAMESPACE, Json, Node
-from bench.control.observer import Observer
+from bench.control.observer import Observer, any_moment
 from bench.control.results import Observed
 from bench.control.settings import Settings
 from bench.served.recipes import Recipe
@@ -69,10 +69,12 @@ class Run:
         self._references = references
         self._custom = client.CustomObjectsApi(node.api)
         self._ready = Readiness(node.api)
-        self._observers = [Observer(pod, ip, settings.pause_seconds) for pod, ip in node.pods.items()]
+        self._observers: list[Observer] = []
+        self._random = Random(settings.seed)
 
     async def __call__(self, tell: Tell) -> list[Observed]:
         """All changes, in order."""
+        self._observers = [Observer(pod, ip, self._settings.pause_seconds) for pod, ip in self._node.pods.items()]
         changes = list(plan(self._settings, self._references, Random(self._settings.seed)))
         await self._ready.of(await self._create(NAME, FIRST))
         found = []
@@ -92,9 +94,10 @@ class Run:
         for observer in self._observers:
             await observer.warm_up(name, prompt)
         until = time.monotonic() + _PATIENCE_SECONDS
-        asked, asked_at = time.monotonic(), time.time()
         async with asyncio.TaskGroup() as group:
             tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until)) for o in self._observers}
+            await any_moment(self._random)
+            asked, asked_at = time.monotonic(), time.time()
             with self._node.standing_still(self._observers[-1].pod if change.kind is Kind.SLOW else None):
                 stored = await (self._edit(change) if change.before is not None else self._create(name, change.after))
                 if change.kind is Kind.SLOW:

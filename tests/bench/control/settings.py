@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 REPLICAS = 2
-TOKENS = 1
-"""That each question of the observers asks for: the less work for the engines, the less it disturbs what is measured."""
+PROMPT_TOKENS, TOKENS = 4, 1
+"""Of each question of the observers, and of its answer: the less work for the engines, the less it disturbs what is measured."""
 
 
 @dataclass(frozen=True, slots=True)

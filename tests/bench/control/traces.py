@@ -22,6 +22,9 @@ class Trace:
 
     begun: float
     """When the event came, in seconds since 1970."""
+    name: str
+    revision: str
+    """Which the change led to."""
     stages: Mapping[str, float]
     """Seconds."""
 
@@ -45,7 +48,12 @@ class Collector:
             if not span.parent_span_id:
                 said = {a.key: a.value for a in span.attributes}
                 change = (said["lora.adapter.uid"].string_value, said["lora.adapter.generation"].int_value)
-                found[change] = Trace(span.start_time_unix_nano / 1e9, stages.get(span.trace_id, {}))
+                found[change] = Trace(
+                    begun=span.start_time_unix_nano / 1e9,
+                    name=said["lora.adapter"].string_value,
+                    revision=said["lora.revision"].string_value,
+                    stages=stages.get(span.trace_id, {}),
+                )
         return found
 
     def wait_for(self, change: Change) -> None:

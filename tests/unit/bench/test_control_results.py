@@ -2,11 +2,13 @@
 
 import math
 from collections import Counter
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
 
 from bench.control.changes import FIRST, POOL, Change, Kind, plan
+from bench.control.flips import Flips
 from bench.control.observer import Sighting
 from bench.control.results import Observed, judge, key_figures
 from bench.control.settings import settings
@@ -34,6 +36,16 @@ def seen(*tokens: int, begin: float = 10.0, step: float = 0.1) -> list[Sighting]
 
 def observed(change: Change = CHANGE, **pods: list[Sighting]) -> Observed:
     return Observed(change, ("uid", 2), asked=10.0, asked_at=1000.0, ready=10.5, sightings=pods)
+
+
+def traced(**stages: float) -> Trace:
+    return Trace(begun=1000.02, name="edited", revision="abcd", stages=stages)
+
+
+def logged(seconds: float, revision: str = "abcd") -> str:
+    """What a pod logs so many seconds after the change was asked for, 3 ms after it began to go over."""
+    time = datetime.fromtimestamp(1000 + seconds, UTC).strftime("%Y-%m-%d %H:%M:%S,%f")[:-3]
+    return f"INFO {time} lora_runtime.adapter_loop serving adapter=edited revision={revision} took_ms=3.0\n"
 
 
 def test_it_is_served_when_the_last_pod_has_answered_with_it() -> None:
@@ -64,9 +76,33 @@ def test_a_pod_that_never_serves_it_is_not_forgotten() -> None:
 
 
 def test_the_stages_begin_with_the_request() -> None:
-    judged = judge(observed(a=seen(2)), Trace(begun=1000.02, stages={"load": 0.05}), REFERENCES)
+    judged = judge(observed(a=seen(2)), traced(load=0.05), REFERENCES)
 
     assert judged.stages == pytest.approx({"request": 0.02, "load": 0.05})
+
+
+def test_it_has_flipped_when_the_last_pod_says_so() -> None:
+    before = logged(-5.0)
+    flips = Flips({"a": before + logged(0.05, "other") + logged(0.1), "b": before + logged(0.12) + logged(0.9)})
+
+    judged = judge(observed(a=seen(1, 2), b=seen(1, 2)), traced(), REFERENCES, flips)
+
+    assert judged.flipped == pytest.approx(0.121)
+    assert judged.flip_split == pytest.approx(0.024)
+    assert judged.wrong == 0
+
+
+def test_without_a_word_of_one_pod_nobody_knows_when_it_flipped() -> None:
+    judged = judge(observed(a=seen(2), b=seen(2)), traced(), REFERENCES, Flips({"a": logged(0.1), "b": ""}))
+
+    assert math.isnan(judged.flipped)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.35], ids=["an old answer after it", "a new answer before it"])
+def test_a_pod_that_did_not_flip_when_it_says_so_is_wrong(seconds: float) -> None:
+    judged = judge(observed(a=seen(1, 1, 2)), traced(), REFERENCES, Flips({"a": logged(seconds)}))
+
+    assert judged.wrong == 1
 
 
 def test_a_plan_has_what_was_asked_for_and_each_change_begins_where_the_last_one_ended() -> None:

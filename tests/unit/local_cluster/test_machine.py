@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,19 @@ def test_a_cgroup_is_made_in_every_v1_hierarchy_with_its_cpuset_filled_in(tmp_pa
 
     assert (tmp_path / "cpuset" / "lora-demo" / "cpuset.cpus").read_text() == "0-1"
     assert (tmp_path / "cpuset" / "lora-demo" / "cpuset.mems").read_text() == "0"
+
+
+@pytest.mark.parametrize(("setting", "of_a_core"), [("cpu.shares", 1024), ("cpu.weight", 100)])
+def test_pods_together_weigh_as_much_as_the_cores_that_they_may_use(
+    tmp_path: Path, setting: str, of_a_core: int
+) -> None:
+    weight = tmp_path / "cpu" / "lora-demo" / setting
+    weight.parent.mkdir(parents=True)
+    weight.write_text(str(of_a_core))
+
+    cgroups.create("lora-demo", tmp_path)
+
+    assert int(weight.read_text()) == of_a_core * (os.cpu_count() or 1)
 
 
 def test_on_cgroup_v2_the_controllers_are_handed_down(tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ def create(name: str, root: Path = ROOT) -> None:
         for setting in ("cpuset.cpus", "cpuset.mems"):
             if (group / setting).exists() and (hierarchy / setting).exists():
                 (group / setting).write_text((hierarchy / setting).read_text())
+        # Beside the node's daemons, pods weigh as much as the kubelet gives them all together, and not as one daemon.
+        for setting, of_a_core, most in (("cpu.shares", 1024, 1 << 18), ("cpu.weight", 100, 10_000)):
+            if (group / setting).exists():
+                (group / setting).write_text(str(min(most, of_a_core * (os.cpu_count() or 1))))
 
 
 def members(name: str, root: Path = ROOT) -> frozenset[int]:

@@ -116,7 +116,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str], profile: Prof
             f"--dtype={profile.auto_dtype}",
             "--api-server-count=1",
             *adapter_flags(limits),
-            *profile.flags,
+            *profile.flags_for(1, rest),
             *rest,
         ),
     )

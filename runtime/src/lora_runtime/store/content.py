@@ -270,8 +270,11 @@ class ContentStore:
     async def _arrived(self, incoming: Path, digest: str) -> None:
         with self.hold(digest):
             # a damaged copy must not stay in the way of the good one
-            await self._is_here(digest)
-            await asyncio.to_thread(reveal_for_good, incoming, self._folder(digest))
+            if await self._is_here(digest):
+                # and nobody waits for the disk to keep a second copy
+                await asyncio.to_thread(shutil.rmtree, incoming)
+            else:
+                await asyncio.to_thread(reveal_for_good, incoming, self._folder(digest))
             self._verified.add(digest)
             self._recent.append(digest)
             self._room.used(self._folder(digest))

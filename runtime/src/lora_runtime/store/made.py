@@ -47,8 +47,7 @@ class MadeFolders:
         """
         folder = self.folder(name)
         with disk_refused(self._root), scratch_folder(self._scratch) as scratch:
-            async with self._room.reservation() as reservation:
-                await self._room.reserve(reservation, size_bytes, what)
+            async with self._room.reserved(size_bytes, what) as reservation:
                 await to_the_end(asyncio.to_thread(write, scratch))
                 # its user is another than the one that reads it, in pods that share a volume
                 scratch.chmod(0o755)

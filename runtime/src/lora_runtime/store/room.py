@@ -132,6 +132,17 @@ class Room:
         finally:
             self._reservations.discard(reservation)
 
+    @contextlib.asynccontextmanager
+    async def reserved(self, size_bytes: int, what: str) -> AsyncIterator[Reservation]:
+        """Room for what needs so many bytes at most; see `reserve`."""
+        reservation = Reservation(self._grant)
+        self._reservations.add(reservation)
+        try:
+            await self.reserve(reservation, size_bytes, what)
+            yield reservation
+        finally:
+            self._reservations.discard(reservation)
+
     async def reserve(self, reservation: Reservation, size_bytes: int, what: str) -> None:
         """Gives a reservation so many bytes in all; removes what nobody needs until they are there.
 

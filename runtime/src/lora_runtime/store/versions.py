@@ -89,26 +89,22 @@ class Versions:
     ) -> Published:
         folder = self._root / _name(spec)
         with disk_refused(self._root):
-            if not (folder in self._whole and folder.exists()) and not await asyncio.to_thread(self._check, folder):
-                self._room.forget(folder)
-                async with self._room.reservation() as reservation:
-                    size_bytes = _most_bytes(spec, files)
-                    await self._room.reserve(reservation, size_bytes, f"revision {spec.revision}")
-                    await self._make(spec, files, folder, process)
-                    reservation.end()
-                    self._room.used(folder)
-                self._whole.add(folder)
-            else:
+            if folder.exists() and (folder in self._whole or await asyncio.to_thread(self._check, folder)):
                 self._room.used(folder)
-            return await asyncio.to_thread(_read, folder)
+                return await asyncio.to_thread(_read, folder)
+            self._room.forget(folder)
+            async with self._room.reserved(_most_bytes(spec, files), f"revision {spec.revision}") as reservation:
+                published = await self._make(spec, files, folder, process)
+                reservation.end()
+                self._room.used(folder)
+            self._whole.add(folder)
+            return published
 
     def _check(self, folder: Path) -> bool:
-        """Whether it is there and holds what it was made with; a damaged one is removed.
+        """Whether it holds what it was made with; a damaged one is removed.
 
         Damaged by a failing disk, for instance: no engine of this process has read it yet.
         """
-        if not folder.exists():
-            return False
         try:
             made, found = (folder / _DIGEST_FILE).read_text(encoding="ascii"), digest_of(folder)
             published_energy(folder)
@@ -122,19 +118,25 @@ class Versions:
 
     async def _make(
         self, spec: RevisionSpec, files: Mapping[Digest, Files], folder: Path, process: BlendProcess | None
-    ) -> None:
+    ) -> Published:
         with scratch_folder(self._scratch) as made:
-            if process is None:
-                await asyncio.to_thread(publish, spec, files, made)
-            else:
+            if process is not None:
                 await process.publish(spec, files, made)
-            await asyncio.to_thread(_reveal, made, folder)
+                return await asyncio.to_thread(_reveal, made, folder)
+            # In one go: each way to a thread and back waits for the server's own thread to let go of the interpreter.
+            return await asyncio.to_thread(_publish_and_reveal, spec, files, made, folder)
 
 
-def _reveal(made: Path, folder: Path) -> None:
+def _publish_and_reveal(spec: RevisionSpec, files: Mapping[Digest, Files], made: Path, folder: Path) -> Published:
+    publish(spec, files, made)
+    return _reveal(made, folder)
+
+
+def _reveal(made: Path, folder: Path) -> Published:
     # What a power cut damages is found by its digest and made again, so that no change waits for the disk.
     (made / _DIGEST_FILE).write_text(digest_of(made), encoding="ascii")
     reveal(made, folder)
+    return _read(folder)
 
 
 def _read(folder: Path) -> Published:

@@ -36,6 +36,18 @@ def test_what_is_typed_wins_over_what_the_engine_of_this_machine_needs() -> None
     assert "--enforce-eager" in found
 
 
+@pytest.mark.parametrize(
+    "flag", ["-tp=2", "--tensor-parallel-size", "--pipeline_parallel_size=2", "--data-parallel-size=2"]
+)
+def test_only_an_engine_with_one_worker_has_it_in_its_own_process(flag: str) -> None:
+    one, several = (
+        command.read(["--model", "/models/smol", *typed], {}, PROFILES[AcceleratorType.CPU]).flags
+        for typed in ((), (flag, "2"))
+    )
+    backends = [any("--distributed-executor-backend" in found for found in flags) for flags in (one, several)]
+    assert backends == [True, False]
+
+
 def test_it_listens_on_this_machine_alone_and_makes_room_as_a_pod_does() -> None:
     flags = typed("--max-resident", "4", "--max-rank", "20").flags
     assert "--host=127.0.0.1" in flags

@@ -32,7 +32,8 @@ def engine_flags(spec: LoRAModelSpec) -> list[str]:
     ]
     if spec.engine.max_model_len is not None:
         flags.append(f"--max-model-len={spec.engine.max_model_len}")
-    return [*flags, *profile.flags, *spec.engine.extra_args]
+    workers, typed = spec.engine.tensor_parallel_size, spec.engine.extra_args
+    return [*flags, *profile.flags_for(workers, typed), *typed]
 
 
 def drain_seconds(spec: LoRAModelSpec) -> int:
