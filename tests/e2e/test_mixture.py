@@ -119,7 +119,7 @@ def test_a_trained_one_of_other_shapes_is_served_after_a_roll_and_the_old_one_un
     before, old = pod(mixed), tokens(mixed)
     expected = trained_in_the_volume(mixed, "trained")
     assert expected != old
-    wanted = {"source": {"volume": {"name": "adapters", "path": "trained"}}}
+    wanted = {"source": {"volume": {"name": "adapters", "path": "trained"}}, "scalingsKept": 4}
     replace = [{"op": "replace", "path": "/spec/mixture", "value": wanted}]
     mixed.kubectl("patch", "loramodel", NAME, "--type=json", "-p", json.dumps(replace))
 
