@@ -19,7 +19,7 @@ from lora_runtime.adapters.base import load_base
 from lora_runtime.mixture import assembly
 
 if TYPE_CHECKING:
-    from lora_runtime.mixture.assembly import Mixture
+    from lora_runtime.mixture.package import Mixture
 
 _SMALL = 300_000
 
