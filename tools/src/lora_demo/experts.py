@@ -26,7 +26,7 @@ def show(url: str, console: Console) -> None:
     console.rule(f"[bold]Four ways to ask one name, model={MIXTURE}: {QUESTION}", align="left")
     table = Table("asked as", *EXPERTS, box=None, header_style="bold", padding=(0, 2))
     for voice in EXPERTS:
-        text = WAYS[voice][0].format(question=QUESTION)
+        text = WAYS[voice][1].format(question=QUESTION)
         answer_id, said = _ask(url, text)
         console.print(f"  [cyan]{escape(text)}[/cyan]\n    {escape(said)}", soft_wrap=True)
         lit = _lit(_scalings(url, answer_id))
