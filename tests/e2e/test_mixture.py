@@ -123,7 +123,7 @@ def test_a_trained_one_of_other_shapes_is_served_after_a_roll_and_the_old_one_un
     replace = [{"op": "replace", "path": "/spec/mixture", "value": wanted}]
     mixed.kubectl("patch", "loramodel", NAME, "--type=json", "-p", json.dumps(replace))
 
-    answers, reasons = [old], set()
+    answers, reasons = [old], set[str]()
 
     def ready() -> bool:
         answers.append(tokens(mixed))

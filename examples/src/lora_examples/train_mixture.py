@@ -126,7 +126,8 @@ def _lessons(
     Tokens before the way of asking shows are the same for all: there, the classifier learns to give all the same. Without
     them it gave the start of every prompt to one expert, whose voice was then heard in the others' answers.
     """
-    states, owners = [], []
+    states: list[torch.Tensor] = []
+    owners: list[int] = []
     began = time.monotonic()
     for number, asked in enumerate(chosen, 1):
         prompt = _prompt(tokenizer, asked.text)
