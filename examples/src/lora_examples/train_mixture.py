@@ -51,7 +51,7 @@ def train(*, examples: int, steps: int, batch_size: int, learning_rate: float, s
         logits = layers(states[batch]).unflatten(-1, (-1, len(EXPERTS)))
         own = owners[batch].unsqueeze(-1).expand(logits.shape[:-1])
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), own.flatten())
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
         if step % _EVERY == 0:
