@@ -285,7 +285,8 @@ SAMPLES = sorted((ROOT / "manifests" / "samples").rglob("*.yaml"))
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=[path.stem for path in SAMPLES])
 def test_a_sample_is_accepted(api_server: Cluster, sample: Path) -> None:
-    folders = {"MODEL_FOLDER": "/model", "ADAPTERS_FOLDER": "/adapters", "SITE_PACKAGES": "/site-packages"}
+    places = ("MODEL_FOLDER", "ADAPTERS_FOLDER", "MIXTURE_FOLDER", "SITE_PACKAGES")
+    folders = {name: f"/{name.lower().replace('_', '-')}" for name in places}
     documents = list(yaml.safe_load_all(string.Template(sample.read_text()).substitute(folders)))
     for document in documents:
         # The namespace is a sample itself, and a dry run does not make it.

@@ -1,4 +1,4 @@
-"""An X-LoRA of two adapters of a plain model, in a pod of its own: what it answers, and how it changes while it serves."""
+"""X-LoRAs in a pod of their own: of two adapters, and a trained one; what they answer, and how they change while they serve."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,19 @@ from typing import Any
 import httpx
 import pytest
 
-from e2e.conftest import NAMESPACE, PROMPT, READY_SECONDS, TOKENS, World, a_model, an_adapter
+from e2e.conftest import (
+    MODEL,
+    NAMESPACE,
+    PROMPT,
+    READY_SECONDS,
+    TOKENS,
+    World,
+    a_model,
+    an_adapter,
+    open_to_all,
+    served_names,
+)
+from support import mixtures
 from support.command_line import CommandLine
 
 NAME = "mixed"
@@ -32,21 +44,25 @@ def a_mixture(world: World, *experts: str) -> Json:
     return made
 
 
-@pytest.fixture
-def mixed(clean: World) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def mixed(world: World) -> Iterator[World]:
     """The world with adapters a and b, served by the plain model, and a mixture of both."""
-    clean.apply(an_adapter("a", "a"), an_adapter("b", "b"), a_mixture(clean, "a", "b"))
+    world.apply(an_adapter("a", "a"), an_adapter("b", "b"), a_mixture(world, "a", "b"))
     try:
-        clean.kubectl("wait", "--for=condition=Ready", f"loramodel/{NAME}", f"--timeout={READY_SECONDS:.0f}s")
-        yield clean
+        world.kubectl("wait", "--for=condition=Ready", f"loramodel/{NAME}", f"--timeout={READY_SECONDS:.0f}s")
+        yield world
     finally:
-        clean.kubectl("delete", "loramodel", NAME, "--wait")
+        world.kubectl("delete", "loramodel", NAME, "--wait")
+        world.delete("--all")
+        world.until("all names to be gone", lambda: served_names(world) == {MODEL})
 
 
 def tokens(world: World) -> list[int]:
     address = world.kubectl("get", "service", NAME, "-o", "jsonpath={.spec.clusterIP}")
     body = {"model": NAME, "prompt": list(PROMPT), "max_tokens": TOKENS, "temperature": 0, "ignore_eos": True}
-    answer = httpx.post(f"http://{address}:8000/v1/completions", json=body | {"return_token_ids": True}, timeout=60)
+    # When a pod is replaced, the Service's rules follow a moment later: a client connects once more.
+    with httpx.Client(transport=httpx.HTTPTransport(retries=5), timeout=60) as http:
+        answer = http.post(f"http://{address}:8000/v1/completions", json=body | {"return_token_ids": True})
     assert answer.status_code == 200, answer.text
     return list(answer.json()["choices"][0]["token_ids"])
 
@@ -54,7 +70,7 @@ def tokens(world: World) -> list[int]:
 def pod(world: World) -> tuple[str, int]:
     """The mixture's only pod, and how often it was restarted."""
     listed = json.loads(world.kubectl("get", "pods", "-l", f"lora-operator.io/model={NAME}", "-o", "json"))
-    [found] = listed["items"]
+    [found] = [one for one in listed["items"] if "deletionTimestamp" not in one["metadata"]]
     return found["metadata"]["uid"], sum(c["restartCount"] for c in found["status"]["containerStatuses"])
 
 
@@ -97,3 +113,38 @@ def test_a_mixture_answers_as_peft_computes_it_and_follows_its_experts_without_a
 def with_weights(**weights: float) -> Json:
     experts = [{"adapterRef": {"name": name}, "weight": weight} for name, weight in weights.items()]
     return {"spec": {"mixture": {"experts": experts}}}
+
+
+def test_a_trained_one_of_other_shapes_is_served_after_a_roll_and_the_old_one_until_then(mixed: World) -> None:
+    before, old = pod(mixed), tokens(mixed)
+    expected = trained_in_the_volume(mixed, "trained")
+    assert expected != old
+    wanted = {"source": {"volume": {"name": "adapters", "path": "trained"}}, "scalingsKept": 4}
+    replace = [{"op": "replace", "path": "/spec/mixture", "value": wanted}]
+    mixed.kubectl("patch", "loramodel", NAME, "--type=json", "-p", json.dumps(replace))
+
+    answers, reasons = [old], set[str]()
+
+    def ready() -> bool:
+        answers.append(tokens(mixed))
+        found = {kind: mixed.condition(NAME, kind, of="loramodel") for kind in ("Ready", "Available")}
+        assert found["Available"]["status"] == "True"
+        reasons.add(found["Ready"]["reason"])
+        return found["Ready"]["status"] == "True" and answers[-1] == expected
+
+    mixed.until("the trained mixture", ready, READY_SECONDS)
+    assert "RollingOut" in reasons
+    assert {tuple(answer) for answer in answers} == {tuple(old), tuple(expected)}, "one or the other, and nothing else"
+    row = mixed.kubectl("get", "loramodel", NAME).splitlines()[1]
+    assert "3 experts, trained" in row
+    status = mixed.get("loramodel", NAME)["status"]["mixture"]
+    assert status["digest"].startswith("sha256:")
+    assert pod(mixed)[0] != before[0]
+
+
+def trained_in_the_volume(world: World, path: str) -> list[int]:
+    """Saves a mixture of three experts with every option; returns what PEFT answers in float32."""
+    base, shelf = world.folder / "models" / MODEL, world.folder / "adapters"
+    model = mixtures.in_peft(base, mixtures.tiny_experts(world.folder / "experts", base), **mixtures.EVERY_OPTION)
+    open_to_all(mixtures.save(model, shelf / path))
+    return list(mixtures.answer(model, PROMPT, TOKENS).tokens)

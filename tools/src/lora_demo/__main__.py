@@ -15,8 +15,8 @@ from local_cluster.cluster import Cluster
 from local_cluster.errors import ClusterError
 from local_cluster.layout import cache_root
 from local_cluster.progress import Terminal
-from lora_demo import installation, objects, preparation, waiting
-from lora_demo.place import CLUSTER, MODEL, NAMESPACE
+from lora_demo import experts, installation, objects, preparation, waiting
+from lora_demo.place import CLUSTER, MIXTURE, MODEL, NAMESPACE
 from lora_demo.story import QUESTION, Story, StoryError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -37,7 +37,13 @@ def run() -> None:
     console.rule("[bold]A model and three adapters", align="left")
     cluster.kubectl("apply", "-f", "-", stdin=objects.manifest(prepared.model_folder))
     waiting.until_ready(cluster, console)
-    Story(cluster, _url(cluster), console).tell()
+    story = Story(cluster, _url(cluster), console)
+    story.tell()
+    console.rule("[bold]A mixture of the four voices, in a pod of its own", align="left")
+    cluster.kubectl("apply", "-f", "-", stdin=objects.mixture(prepared.model_folder))
+    waiting.until_ready(cluster, console)
+    story.kubectl("get", "loramodels")
+    experts.show(_url(cluster, MIXTURE), console)
     console.rule(f"[bold green]Done in {time.monotonic() - began:.0f} s; the cluster stays up", align="left")
     _next_steps(console)
 
@@ -81,8 +87,8 @@ def down() -> None:
     told.say("the demo is gone" if Cluster(CLUSTER, progress=told).down() else "there is no demo to end")
 
 
-def _url(cluster: Cluster) -> str:
-    address = cluster.kubectl("-n", NAMESPACE, "get", "service", MODEL, "-o", "jsonpath={.spec.clusterIP}")
+def _url(cluster: Cluster, model: str = MODEL) -> str:
+    address = cluster.kubectl("-n", NAMESPACE, "get", "service", model, "-o", "jsonpath={.spec.clusterIP}")
     return f"http://{address}:8000/v1"
 
 

@@ -10,6 +10,7 @@ NAMESPACE = "lora-demo"
 OPERATOR_NAMESPACE = "lora-operator"
 CLUSTER = "demo"
 MODEL = "smol"
+MIXTURE = "voices"
 
 
 def site_packages() -> Path:

@@ -16,6 +16,7 @@ from local_cluster.layout import cache_root
 from lora_demo.place import ROOT
 
 TWO_PODS = preflight.Need("two pods with vLLM on CPU", disk=4, memory=9)
+_THREE_PODS = preflight.Need("three pods with vLLM on CPU", disk=4, memory=12)
 FROM_NOTHING = preflight.Need("building the cluster's programs, the images and the model", disk=18, memory=4)
 
 
@@ -96,7 +97,7 @@ def prepare(console: Console, *, full_image: bool = False, running: bool = False
         PreparationError: something failed; what was made stays.
     """
     if not running:
-        preflight.check_room(TWO_PODS, cache_root())
+        preflight.check_room(_THREE_PODS, cache_root())
     programs = (*binaries.needed_by(Mode.NODE), "helm")
     if not all(binaries.path_of(name, cache_root()).exists() for name in programs):
         preflight.check_room(FROM_NOTHING, cache_root())
