@@ -64,7 +64,6 @@ def mixture(base: PreTrainedModel) -> PeftModel:
     base.config.use_cache = False
     config = XLoraConfig(
         task_type="CAUSAL_LM",
-        base_model_name_or_path=BASE_MODEL,
         hidden_size=base.config.hidden_size,
         adapters={str(number): str(ADAPTERS / name) for number, name in enumerate(EXPERTS)},
         xlora_depth=2,
