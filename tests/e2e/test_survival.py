@@ -56,7 +56,7 @@ KILL_ENGINE = """
 import os, signal
 for pid in filter(str.isdigit, os.listdir("/proc")):
     name = open(f"/proc/{pid}/comm").read()
-    if "EngineCore" in name or "Worker" in name:
+    if name.startswith("VLLM::"):
         os.kill(int(pid), signal.SIGKILL)
         break
 else:
