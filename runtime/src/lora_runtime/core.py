@@ -4,7 +4,6 @@ import asyncio
 import functools
 import logging
 import os
-import sys
 import threading
 import time
 import uuid
@@ -37,9 +36,6 @@ log = logging.getLogger(__name__)
 
 _THREADS = 32
 _NAME = "lora-runtime"
-_SWITCH_SECONDS = 0.001
-"""How long this thread waits for the interpreter while the server's own is busy with requests; Python's five milliseconds are a
-long time for a change, whose work goes from thread to thread."""
 _END_SECONDS = 5.0
 """For the thread to end: what it still fetches need not be waited for."""
 _ending = threading.Event()
@@ -104,7 +100,6 @@ def start(settings: Settings, declared: Declared | None = None) -> Core:
     Raises:
         OSError: the store's folder cannot be written.
     """
-    sys.setswitchinterval(_SWITCH_SECONDS)
     started: Future[Core] = Future()
     threading.Thread(target=_run, args=(settings, declared, started), name=_NAME, daemon=True).start()
     return started.result(timeout=60)
