@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,21 +124,22 @@ class Room:
     @contextlib.asynccontextmanager
     async def reservation(self) -> AsyncIterator[Reservation]:
         """No room yet; whatever it is given is given back at the end."""
-        reservation = Reservation(self._grant)
         await self._look()
-        self._reservations.add(reservation)
-        try:
+        with self._counted() as reservation:
             yield reservation
-        finally:
-            self._reservations.discard(reservation)
 
     @contextlib.asynccontextmanager
     async def reserved(self, size_bytes: int, what: str) -> AsyncIterator[Reservation]:
         """Room for what needs so many bytes at most; see `reserve`."""
+        with self._counted() as reservation:
+            await self.reserve(reservation, size_bytes, what)
+            yield reservation
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[Reservation]:
         reservation = Reservation(self._grant)
         self._reservations.add(reservation)
         try:
-            await self.reserve(reservation, size_bytes, what)
             yield reservation
         finally:
             self._reservations.discard(reservation)
