@@ -51,6 +51,7 @@ VALID: Mapping[str, Manifest] = {
     "a model with flags of its own": mutated(
         MODEL, {"spec.engine.extraArgs": ["--enforce-eager", "--max-num-seqs=8", "--model-impl=auto"]}
     ),
+    "a model in float16 on a GPU": mutated(MODEL, {"spec.accelerator.type": "NVIDIA", "spec.engine.dtype": "Float16"}),
     "a model with as many cached as resident adapters": mutated(
         MODEL, {"spec.adapters": {"maxResident": 64, "maxCached": 64}}
     ),
@@ -276,6 +277,12 @@ REFUSED = [
     refused("no device", MODEL, {"spec.accelerator.count": 0}, "spec.accelerator.count", "greater than or equal to 1"),
     refused("no token", MODEL, {"spec.engine.maxModelLen": 0}, "maxModelLen", "greater than or equal to 1"),
     # choices
+    refused(
+        "float32 on a GPU",
+        MODEL,
+        {"spec.accelerator.type": "NVIDIA", "spec.engine.dtype": "Float32"},
+        "engine.dtype may not be Float32",
+    ),
     refused("an unknown accelerator", MODEL, {"spec.accelerator.type": "GPU"}, "accelerator.type", "NVIDIA"),
     refused("an unknown dtype", MODEL, {"spec.engine.dtype": "int8"}, "engine.dtype", "BFloat16"),
     refused("an unknown precision", ADAPTER, {"spec.precision": "fp8"}, "spec.precision", "Float32"),

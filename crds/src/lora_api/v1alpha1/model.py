@@ -76,7 +76,10 @@ class Engine(common.ApiModel):
 
     dtype: EngineDtype = Field(
         default=EngineDtype.AUTO,
-        description="Element type of weights and activations. Auto: Float32 on CPU, vLLM's choice elsewhere.",
+        description=(
+            "Element type of weights and activations. Auto: Float32 on CPU, vLLM's choice elsewhere. With adapters on NVIDIA and "
+            "AMD, not Float32."
+        ),
     )
     max_model_len: int | None = Field(
         default=None,
@@ -263,6 +266,12 @@ class LoRAModelSpec(common.ApiModel):
             (
                 "!has(self.mixture) || !has(self.adapters.composition)",
                 "adapters.composition may not be set together with mixture: there are no adapters beside it",
+            ),
+            (
+                # vLLM's Triton kernels for LoRA assert it when the engine starts.
+                "has(self.mixture) || self.engine.dtype != 'Float32' || !(self.accelerator.type in ['NVIDIA', 'AMD'])",
+                "engine.dtype may not be Float32 on accelerators of type NVIDIA and AMD: vLLM's kernels for adapters there take "
+                "Float16 and BFloat16 (a model with mixture needs none of them)",
             ),
         )
     )

@@ -8,12 +8,15 @@ from lora_runtime.mixture.package import read
 from lora_runtime.mixture.vllm.kept_scalings import KeptScalings
 
 CLASS = "lora_runtime.mixture.vllm.worker.MixtureWorker"
+FLAGS_TO_KEEP_SCALINGS = ("--compilation-config.cudagraph_mode=PIECEWISE",)
+"""For vLLM: scalings are written between the graphs of a step, and not in them."""
 
 
 class MixtureWorker:
     """Mixed into vLLM's worker."""
 
     model_runner: Any
+    vllm_config: Any
     rank: int
     lora_runtime_kept: KeptScalings | None = None
 
@@ -29,14 +32,14 @@ class MixtureWorker:
         """Keeps those of so many requests from now on; the model must have been built to tell them.
 
         Raises:
-            RuntimeError: vLLM's model runner is one that they cannot be read from.
+            RuntimeError: Whole steps are replayed as CUDA graphs, to which they are not written.
         """
         if self.rank != 0:
             return  # all workers have the same
-        if not hasattr(self.model_runner, "requests"):
+        if (mode := self.vllm_config.compilation_config.cudagraph_mode).has_full_cudagraphs():
             raise RuntimeError(
-                f"scalings cannot be kept with vLLM's {type(self.model_runner).__module__}: set VLLM_USE_V2_MODEL_RUNNER=0 in the "
-                "pods, or spec.mixture.scalingsKept to 0"
+                f"scalings cannot be kept with CUDA graphs of whole steps ({mode.name}): leave out what says so in "
+                "spec.engine.extraArgs, or set spec.mixture.scalingsKept to 0"
             )
         model, caches = self.model_runner.get_model(), self.model_runner.kv_cache_config
         spec = caches.kv_cache_groups[0].kv_cache_spec
