@@ -13,6 +13,7 @@ from kubernetes import client, config
 
 from local_cluster import Cluster, Mode, records
 from local_cluster.layout import runtime_root
+from support.custom_resources import Objects
 from support.operated import Operator, Team
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,12 @@ def api_client(api_server: Cluster) -> Iterator[client.ApiClient]:
     """The official client, as the administrator."""
     with config.new_client_from_config(config_file=str(api_server.kubeconfig)) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def dry(api_client: client.ApiClient) -> Objects:
+    """For objects that are only tried: they need no namespace of their own."""
+    return Objects(api_client, "default")
 
 
 @pytest.fixture
