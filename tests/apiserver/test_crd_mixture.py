@@ -45,6 +45,8 @@ def dry(api_client: client.ApiClient) -> Objects:
             ),
             id="every option",
         ),
+        pytest.param(mutated(MIXTURE, {"spec.mixture.config": {"topK": 2}}), id="all of them kept"),
+        pytest.param(mutated(TRAINED, {"spec.mixture.config": {"topK": 64}}), id="as many kept as the pods will see"),
         pytest.param(
             mutated(MIXTURE, {"spec.engine.extraArgs": ["--seed=1", "--max-num-seqs=4", "--spec-x"]}), id="other flags"
         ),
@@ -74,6 +76,8 @@ def test_a_valid_mixture_is_taken(dry: Objects, manifest: Manifest) -> None:
         (MIXTURE, {"spec.mixture.classifier": {"depth": 0}}, "greater than or equal to 1"),
         (MIXTURE, {"spec.mixture.config": {"softmaxTemperature": 0}}, "softmaxTemperature"),
         (MIXTURE, {"spec.mixture.config": {"topK": 0}}, "topK"),
+        (MIXTURE, {"spec.mixture.config": {"topK": 3}}, "config.topK must not be greater than the number of experts"),
+        (TRAINED, {"spec.mixture.config": {"topK": 65}}, "less than or equal to 64"),
         (MIXTURE, {"spec.mixture.scalingsKept": 1025}, "less than or equal to 1024"),
         (MIXTURE, {"spec.adapters.composition": {}}, "there are no adapters beside it"),
         *((MIXTURE, {"spec.engine.extraArgs": [f"{flag}=2"]}, FLAGS) for flag in FLAGS_AGAINST_A_MIXTURE),

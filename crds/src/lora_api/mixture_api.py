@@ -9,10 +9,8 @@ from pydantic import Field, model_validator
 
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
-from lora_api.v1alpha1.mixture import MixtureConfig
+from lora_api.v1alpha1.mixture import MAX_EXPERTS, MixtureConfig
 from lora_api.wire import Digest, Revision, WireModel
-
-MAX_EXPERTS = 64
 
 
 class MixtureExpert(WireModel):

@@ -7,6 +7,8 @@ from pydantic import ConfigDict, Field
 from lora_api.v1alpha1 import common
 from lora_api.v1alpha1.adapter import AdapterSource, Weight
 
+MAX_EXPERTS = 64
+"""Of any mixture, trained or of adapters."""
 _LARGEST = 10_000
 Bounded = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
 
@@ -45,7 +47,7 @@ class MixtureConfig(common.ApiModel):
     top_k: int | None = Field(
         default=None,
         ge=1,
-        le=64,
+        le=MAX_EXPERTS,
         description="Experts of a token and module that are kept; all when unset. PEFT's top_k_lora.",
     )
     enable_softmax_topk: bool | None = Field(
@@ -75,6 +77,10 @@ class Mixture(common.ApiModel):
                 "config.layerwiseScalings may only be set together with experts: a trained classifier has its own",
             ),
             (
+                "!has(self.experts) || !has(self.config) || !has(self.config.topK) || self.config.topK <= size(self.experts)",
+                "config.topK must not be greater than the number of experts",
+            ),
+            (
                 "!has(self.source) || !has(self.source.oci)",
                 "source.oci may not be set: an artifact has no folders for the experts; use another place",
             ),
@@ -95,7 +101,7 @@ class Mixture(common.ApiModel):
     experts: tuple[MixtureExpertRef, ...] | None = Field(
         default=None,
         min_length=1,
-        max_length=64,
+        max_length=MAX_EXPERTS,
         description="Adapters to mix, in the order in which the classifier numbers them; instead of a source.",
         json_schema_extra=common.cel(
             (
