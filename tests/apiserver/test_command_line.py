@@ -20,7 +20,7 @@ from lora_cli.errors import EXIT_STATUS, UNDECIDED, USAGE, Failed
 from lora_runtime.adapters.errors import incompatible, not_fetched
 from lora_runtime.workshop import Progress
 from support.command_line import CommandLine
-from support.custom_resources import MODEL
+from support.custom_resources import MIXTURE, MODEL, mutated
 from support.hub import running_hub
 from support.models import tiny_adapter, tiny_base
 from support.operated import Operator, Team, eventually
@@ -249,6 +249,11 @@ def test_the_role_in_the_documentation_is_enough(
     user.does("describe", "pirate")
     user.does("rm", "pirate")
     assert "✓ you may do all that the commands need" in user("doctor").out
+    team.create(mutated(MIXTURE, {"metadata.name": "mixed", "spec.mixture.scalingsKept": 4}))
+    told = user("doctor").out
+    assert "you may not list pods in namespace" in told
+    assert "you may not get pods/proxy in namespace" in told
+    assert "needed for scalings of mixed" in told
 
 
 def test_a_kubeconfig_that_is_not_there_or_leads_nowhere_is_said(tmp_path: Path) -> None:

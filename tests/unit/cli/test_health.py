@@ -8,7 +8,7 @@ from lora_api import labels
 from lora_api.crdgen import KINDS, crd
 from lora_api.error_codes import ErrorCode
 from lora_cli.domain import health
-from lora_cli.domain.health import RIGHTS
+from lora_cli.domain.health import RIGHTS, RIGHTS_FOR_SCALINGS
 from support.stored import a_stored_adapter, a_stored_model
 
 SCHEMAS = {
@@ -40,6 +40,15 @@ def test_each_missing_right_is_named_with_what_needs_it() -> None:
     assert finding.then == "kubectl auth can-i delete loraadapters.lora-operator.io -n team"
     [well] = health.of_rights(dict.fromkeys(RIGHTS, True), "team")
     assert well.code is None
+
+
+def test_rights_that_only_scalings_needs_are_told_and_not_wrong() -> None:
+    may = {right: right.verb == "list" for right in RIGHTS_FOR_SCALINGS}
+    [finding] = health.of_rights_for_scalings(may, [a_stored_model(), a_stored_model("mixed")], "team")
+    assert (finding.code, finding.notable) == (None, True)
+    assert finding.what == "you may not get pods/proxy in namespace team: needed for scalings of smol, mixed"
+    assert finding.then == "kubectl auth can-i get pods/proxy -n team"
+    assert list(health.of_rights_for_scalings(dict.fromkeys(RIGHTS_FOR_SCALINGS, True), [], "team")) == []
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from lora_cli.clients.server import Server
 from lora_cli.clients.server_objects import ServerObjects
 from lora_cli.domain import changes, health
 from lora_cli.domain.health import Finding
-from lora_cli.domain.objects import Adapter, Model, adapter_of, is_seen, model_of
+from lora_cli.domain.objects import Adapter, Model, adapter_of, is_seen, model_of, scalings_kept
 from lora_cli.domain.sources import on_disk, parse_source
 from lora_cli.domain.verdicts import CheckedThere, Verdict
 from lora_cli.errors import EXIT_STATUS, UNDECIDED, Failed
@@ -155,6 +155,8 @@ def _findings(session: Session) -> Iterator[Finding]:
     if _unseen(models, adapters):
         clock.sleep(_OPERATOR_SECONDS)
         models, adapters = _objects(session)
+    if kept := [model for model in models if scalings_kept(model)]:
+        yield from health.of_rights_for_scalings(cluster.allowed(health.RIGHTS_FOR_SCALINGS), kept, session.namespace)
     yield health.of_operator(cluster.operators(), _unseen(models, adapters), session.namespace)
     yield from health.of_objects(models, adapters, session.namespace)
 

@@ -65,6 +65,8 @@ RIGHTS = (
     Right("delete", labels.GROUP, LoRAAdapter.plural, "", "rm, clear"),
     Right("create", "", "services", "proxy", "chat, compare"),
 )
+RIGHTS_FOR_SCALINGS = (Right("list", "", "pods", "", "scalings"), Right("get", "", "pods", "proxy", "scalings"))
+"""They reach every port of every pod, so that few should have them."""
 
 
 def of_versions(served: Iterable[str], openapi: Mapping[str, object] | None) -> Finding:
@@ -103,6 +105,24 @@ def of_rights(allowed: Mapping[Right, bool], namespace: str) -> Iterator[Finding
             ErrorCode.FORBIDDEN,
             f"kubectl auth can-i {right.words} -n {namespace}",
         )
+
+
+def of_rights_for_scalings(allowed: Mapping[Right, bool], models: Iterable[Model], namespace: str) -> Iterator[Finding]:
+    """What the user may not do of what `scalings` needs: worth knowing where pods keep any, and not wrong.
+
+    Args:
+        allowed: Of RIGHTS_FOR_SCALINGS.
+        models: Whose pods keep scalings.
+        namespace: Where they are.
+    """
+    names = ", ".join(model.meta.name for model in models)
+    for right, may in allowed.items():
+        if not may:
+            yield Finding(
+                f"you may not {right.words} in namespace {namespace}: needed for {right.needed_for} of {names}",
+                then=f"kubectl auth can-i {right.words} -n {namespace}",
+                notable=True,
+            )
 
 
 def of_operator(deployments: Sequence[Json] | None, unseen: Sequence[str], namespace: str) -> Finding:
