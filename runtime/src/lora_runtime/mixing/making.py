@@ -24,7 +24,7 @@ from lora_runtime.store.content import ContentStore
 from lora_runtime.store.disk import disk_refused
 from lora_runtime.workshop import Progress
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when another folder is made of the same mixture: a store outlives the process."""
 _OVERHEAD_BYTES = 1 << 20
 """Of a folder, beside the tensors."""
@@ -114,12 +114,12 @@ class MixtureMaker:
             return _made(folder, spec.source, digest, await asyncio.to_thread(package.read, folder))
 
     async def _fetch(self, spec: MixtureSpec, progress: Progress, held: ExitStack) -> _Fetched:
-        """The files, which stay as long as `held`."""
+        """The files; those that the document does not name stay as long as `held`."""
         if spec.source is not None:
             return await self._fetch_trained(spec.source, spec.digest, progress, held)
         folders = []
         for expert in spec.experts:
-            held.enter_context(self._store.hold(expert.digest))
+            # these stay because they are wanted: MixtureLoop.digests
             folders.append(await self._store.ensure(expert.source, expert.digest, progress.part()))
         return _Fetched(tuple(folders), None, digest_over(expert.digest for expert in spec.experts))
 

@@ -47,13 +47,12 @@ class Experts(torch.nn.Module):
         """`output` with the experts' effects added; `down` is A times the input, `gates` of `[tokens, rows of A]`."""
         return torch.addmm(output, down * gates, self.b.t())
 
-    def likened(self, mixture: Mixture) -> "Experts | None":
-        """Those of another mixture, or None where they differ in more than values."""
-        other = Experts(mixture, self._parts)
-        return other if torch.equal(other.columns, self.columns.to(other.columns)) else None
+    def of(self, mixture: Mixture) -> "Experts":
+        """Those of another mixture for the same layer."""
+        return Experts(mixture, self._parts)
 
     def take(self, other: "Experts") -> None:
-        """Its values, into the memory that compiled graphs read."""
+        """The values of others of the same shape, into the memory that compiled graphs read."""
         self.a.copy_(other.a)
         self.b.copy_(other.b)
 

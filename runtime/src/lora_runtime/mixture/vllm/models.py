@@ -18,6 +18,7 @@ from vllm.sequence import IntermediateTensors
 from lora_runtime.mixture import scalings
 from lora_runtime.mixture.classifier import Classifier, Linear
 from lora_runtime.mixture.package import Mixture, keeps_scalings, read
+from lora_runtime.mixture.shapes import difference, shape_of
 from lora_runtime.mixture.vllm.experts import Experts
 from lora_runtime.mixture.vllm.gates import Gates
 from lora_runtime.mixture.vllm.recorder import Recorder
@@ -38,7 +39,7 @@ class _TwoRuns:
         like = torch.empty(0)
         self._options = mixture.options
         self.tells_scalings = keeps_scalings(Path(vllm_config.model_config.model))
-        self._shape = (mixture.options, mixture.layers, experts)
+        self._shape = shape_of(mixture)
         self.classifier = Classifier([Linear(c.weight.to(like), c.bias.to(like)) for c in mixture.classifier], experts)
         self._gates = Gates()
         self.mixed = builder.run(self._gates, own_attention=True)
@@ -57,13 +58,11 @@ class _TwoRuns:
         Raises:
             Unlike: it differs from this one in more than values.
         """
-        shape = (mixture.options, mixture.layers, len(mixture.experts))
-        if shape != self._shape:
-            raise Unlike("the other mixture has other options, adapted modules, or number of experts")
+        if (unlike := difference(self._shape, shape_of(mixture))) is not None:
+            raise Unlike(f"the other mixture needs a new start: {unlike}")
         found = [module for module in self.modules() if isinstance(module, Experts)]  # type: ignore[attr-defined]
-        others = [other for experts in found if (other := experts.likened(mixture)) is not None]
-        if len(others) < len(found):
-            raise Unlike("the other mixture has experts of other ranks, or that adapt other modules")
+        # all of them before the first is taken
+        others = [experts.of(mixture) for experts in found]
         for experts, other in zip(found, others, strict=True):
             experts.take(other)
         self.classifier.take(mixture.classifier)
