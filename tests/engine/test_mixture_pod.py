@@ -100,7 +100,7 @@ def _lose_the_classifier(checkpoint: Path) -> None:
 def test_a_pod_answers_as_peft_does_and_tells_what_was_found(place: Place) -> None:
     report = place.pod.serve(place.specs[FIRST])
     place.answers(FIRST)
-    assert (report.serving, report.experts, report.trained, report.layers) == (FIRST, ("0", "1", "2"), True, 6)
+    assert (report.serving, report.experts, report.trained, report.layers) == (FIRST, ("e0", "e1", "e2"), True, 6)
     assert report.source == place.specs[FIRST].source, "a volume has no pin but the digest"
     assert report.digest is not None
     pinned = place.specs[FIRST].model_copy(update={"revision": "ccccccc1", "digest": report.digest})

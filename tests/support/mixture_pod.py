@@ -173,7 +173,7 @@ def agree(told: dict[str, Any], expected: mixtures.Answer, prompt_tokens: int) -
     found = np.frombuffer(base64.b64decode(told["scalings"]), np.float16).reshape(told["shape"])
     assert told["promptTokens"] == prompt_tokens
     assert told["tokens"][prompt_tokens:] == list(expected.tokens[:-1])
-    assert (told["experts"], len(told["layers"])) == (["0", "1", "2"], found.shape[1])
+    assert (told["experts"], len(told["layers"])) == (["e0", "e1", "e2"], found.shape[1])
     options = Options.model_validate({"hidden_size": 1, **mixtures.EVERY_OPTION})
     applied = scalings.applied(expected.scalings, options).numpy()
     assert found.shape == applied.shape

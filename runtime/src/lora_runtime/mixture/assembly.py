@@ -41,9 +41,8 @@ def from_checkpoint(
         Refused: it cannot be served on this base model; says why.
     """
     checkpoint = read_checkpoint(folder, experts)
-    named = {str(number): place for number, place in enumerate(checkpoint.experts)}
     options = options_of({**checkpoint.options.model_dump(), **replaced})
-    return _assembled(base, options, named, checkpoint.classifier)
+    return _assembled(base, options, checkpoint.experts, checkpoint.classifier)
 
 
 def from_adapters(

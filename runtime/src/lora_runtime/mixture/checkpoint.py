@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 from safetensors import safe_open
 
+from lora_api.v1alpha1.mixture import MAX_EXPERTS
 from lora_api.wrong_values import what, where
 from lora_runtime.adapters.errors import (
     CONFIG_FILE,
@@ -34,7 +35,8 @@ _SAVED_INSIDE = "base_model.lora_model."
 """How the names begin in a file that PEFT made of an expert while it was part of an X-LoRA."""
 _LIMITS = Limits()
 _NAMED_AT_MOST = 4
-_EXPERTS_AT_MOST = 256
+_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{1,40}")
+"""Of an expert, for people: nothing that a terminal would take for more than letters, and not the number of another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class Checkpoint:
 
     options: Options
     classifier: tuple[Linear, ...]
-    experts: tuple[Path, ...]
-    """Folders of LoRA adapters, in the order that the classifier knows them by."""
+    experts: Mapping[str, Path]
+    """Folders of LoRA adapters by names for people, in the order that the classifier knows them by."""
 
 
 def read_checkpoint(folder: Path, experts: Sequence[Path] | None = None) -> Checkpoint:
@@ -59,7 +61,8 @@ def read_checkpoint(folder: Path, experts: Sequence[Path] | None = None) -> Chec
     """
     raw = _raw(folder)
     options = options_of(raw)
-    count = _count(raw)
+    names = _names(raw)
+    count = len(names)
     if experts is None:
         experts = tuple(folder / str(number) for number in range(count))
     if missing := [place.name for place in experts if not place.is_dir()]:
@@ -70,7 +73,9 @@ def read_checkpoint(folder: Path, experts: Sequence[Path] | None = None) -> Chec
     for number, place in enumerate(experts):
         _refuse_if_cut(place, number)
     header = read_header(folder / TENSORS_FILE, _LIMITS.max_header_bytes)
-    return Checkpoint(options, _classifier(folder / TENSORS_FILE, header, options, count), tuple(experts))
+    return Checkpoint(
+        options, _classifier(folder / TENSORS_FILE, header, options, count), dict(zip(names, experts, strict=True))
+    )
 
 
 def count_experts(folder: Path) -> int:
@@ -79,7 +84,7 @@ def count_experts(folder: Path) -> int:
     Raises:
         Refused: it is no X-LoRA, or is malformed.
     """
-    return _count(_raw(folder))
+    return len(_names(_raw(folder)))
 
 
 def options_of(raw: Mapping[str, Any]) -> Options:
@@ -102,11 +107,16 @@ def _raw(folder: Path) -> dict[str, Any]:
     return _config(folder / CONFIG_FILE)
 
 
-def _count(raw: Mapping[str, Any]) -> int:
+def _names(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of the experts: the folders or repositories that they were trained from, or their numbers if one of those would mislead."""
     adapters = raw.get("adapters")
-    if not isinstance(adapters, dict) or not 0 < len(adapters) <= _EXPERTS_AT_MOST:
-        raise malformed(f"{CONFIG_FILE} must name 1 to {_EXPERTS_AT_MOST} experts in adapters")
-    return len(adapters)
+    if not isinstance(adapters, dict) or not 0 < len(adapters) <= MAX_EXPERTS:
+        raise malformed(f"{CONFIG_FILE} must name 1 to {MAX_EXPERTS} experts in adapters")
+    numbers = tuple(map(str, range(len(adapters))))
+    places = [place for number in numbers if isinstance(place := adapters.get(number), str)]
+    names = tuple(re.split(r"[/\\]", place.rstrip("/\\"))[-1] for place in places)
+    trusted = len({*names}) == len(numbers) and all(map(_NAME.fullmatch, names))
+    return names if trusted else numbers
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ async def test_weights_scale_the_effects_of_experts_and_nothing_else(tmp_path: P
 
 async def test_a_trained_one_is_fetched_with_its_experts_and_pinned(tmp_path: Path, base: Path, shelf: Path) -> None:
     found = await made(tmp_path, base, trained("aaaaaaaa", "trained"))
-    assert (found.experts, found.trained, len(found.shape.layers)) == (("0", "1", "2"), True, 4)
+    assert (found.experts, found.trained, len(found.shape.layers)) == (("e0", "e1", "e2"), True, 4)
     pinned = trained("bbbbbbbb", "trained").model_copy(update={"digest": found.digest})
     shutil.rmtree(shelf / "trained")
     again = await made(tmp_path, base, pinned)

@@ -56,6 +56,26 @@ def test_modules_are_numbered_as_peft_numbers_them(tmp_path: Path, base: Path, s
     assert found.trained
 
 
+@pytest.mark.parametrize(
+    ("places", "names"),
+    [
+        (["team/pirate", "/home/me/formal/", "C:\\adapters\\french-v1.2"], ("pirate", "formal", "french-v1.2")),
+        (["pirate/checkpoint-500", "formal/checkpoint-500", "french/checkpoint-500"], ("0", "1", "2")),
+        (["x/2", "x/1", "x/0"], ("0", "1", "2")),
+        (["pirate", "for\x1b[31mmal", "french"], ("0", "1", "2")),
+        (["pirate", "f" * 41, "french"], ("0", "1", "2")),
+        (["pirate", "", None], ("0", "1", "2")),
+    ],
+    ids=["their own", "the same", "numbers of others", "control characters", "too long", "none"],
+)
+def test_experts_are_called_what_they_were_trained_from_unless_that_would_mislead(
+    tmp_path: Path, base: Path, shape: BaseModel, places: list[str], names: tuple[str, ...]
+) -> None:
+    place = checkpoint(tmp_path, base)
+    change(place / "adapter_config.json", adapters={str(number): said for number, said in enumerate(places)})
+    assert assembly.from_checkpoint(place, shape).experts == names
+
+
 def test_what_is_written_is_read_again(tmp_path: Path, base: Path, shape: BaseModel) -> None:
     made = assembly.from_checkpoint(checkpoint(tmp_path, base, **mixtures.EVERY_OPTION), shape)
     (tmp_path / "model").mkdir()
