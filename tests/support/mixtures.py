@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from peft import XLoraConfig, get_peft_model
 from safetensors.torch import save_file
+from torch.nn.functional import rms_norm
 from transformers import AutoModelForCausalLM
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from lora_runtime.adapters.base import load_base
 from lora_runtime.mixture import assembly, package
@@ -80,10 +83,16 @@ def prompts(count: int) -> tuple[tuple[int, ...], ...]:
 
 
 def in_peft(
-    base: Path, experts: Sequence[Path], *, seed: int = 5, error: Error | None = None, **options: Any
+    base: Path,
+    experts: Sequence[Path],
+    *,
+    seed: int = 5,
+    error: Error | None = None,
+    dtype: torch.dtype = torch.float32,
+    **options: Any,
 ) -> PeftModel:
     """The mixture of a base and adapters in PEFT; its classifier is random, but certain of itself."""
-    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
     plain.config.use_cache = False
     with warnings.catch_warnings():
         # PEFT advises against some combinations, and computes them
@@ -113,7 +122,20 @@ def in_peft(
         }
         make = wrong[error]
         classifier.register_forward_hook(lambda _module, _inputs, found: make(found))
+    # adapters come in the type that they were saved in
+    model = model.to(dtype)
+    if dtype == torch.float64:
+        _without_rounding_in_norms(model)
     return model.eval()
+
+
+def _without_rounding_in_norms(model: PeftModel) -> None:
+    """transformers computes them in float32, whatever the type of the model."""
+    for norm in model.modules():
+        if isinstance(norm, LlamaRMSNorm):
+            norm.forward = partial(
+                rms_norm, normalized_shape=norm.weight.shape, weight=norm.weight, eps=norm.variance_epsilon
+            )
 
 
 def save(model: PeftModel, folder: Path) -> Path:

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import AutoTokenizer
 
 from lora_examples.base_model import base_model
 from lora_examples.voices import ADAPTERS
-from support import mixtures
-from support.mixture_process import farthest, start_mixture
-from support.models import chat_prompt, reference, tiny_base
+from support import double_precision, mixtures
+from support.mixture_process import PLUGIN, farthest, start_mixture
+from support.models import chat_prompt, tiny_base
 
 TOLERANCE = 1e-5
+VOICES_TOKENS = 12
 EAGER = "--enforce-eager"
 CHUNKS = "--max-num-batched-tokens=32"
 
@@ -68,29 +70,77 @@ def test_tiny_models(tmp_path: Path, case: Case) -> None:
     holds(tmp_path, base, mixtures.tiny_experts(tmp_path, base), case, mixtures.prompts(4), tokens=20)
 
 
-@pytest.mark.parametrize("options", [{}, mixtures.EVERY_OPTION], ids=["by default", "every option"])
-def test_the_demos_model_and_adapters(tmp_path: Path, options: Mapping[str, Any]) -> None:
-    base = base_model()
+@dataclass(frozen=True)
+class Voices:
+    """The demo's model and adapters as a mixture: thirty layers, in which rounding adds up."""
+
+    package: Path
+    prompts: Sequence[Sequence[int]]
+    exact: Sequence[mixtures.Answer]
+    """PEFT's in float64."""
+    rounded: Sequence[mixtures.Answer]
+    """And in float32."""
+    wrong: mixtures.Answer
+    """To the first prompt, with an error."""
+
+
+@pytest.fixture(scope="module", params=[{}, mixtures.EVERY_OPTION], ids=["by default", "every option"])
+def voices(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Voices:
+    folder, base = tmp_path_factory.mktemp("voices"), base_model()
     tokenizer = AutoTokenizer.from_pretrained(base)
     questions = ("What is the capital of France?", "Tell me about the sea.")
     prompts = [tokenizer(chat_prompt(base, question))["input_ids"] for question in questions]
     experts = [ADAPTERS / name for name in ("pirate", "formal", "french", "json")]
-    rounding = of_the_plain_model(tmp_path, base, prompts, tokens=12)
-    # a mixture goes through the layers twice
-    holds(tmp_path, base, experts, Case("", options=options), prompts, tokens=12, tolerance=4 * rounding)
+    rounded = mixtures.in_peft(base, experts, **request.param)
+    exact = mixtures.in_peft(base, experts, dtype=torch.float64, **request.param)
+    wrong = mixtures.in_peft(base, experts, error=mixtures.Error.TOKEN_BEFORE, **request.param)
+    return Voices(
+        mixtures.packed(mixtures.save(rounded, folder / "checkpoint"), base, folder / "model"),
+        prompts,
+        [mixtures.answer(exact, prompt, VOICES_TOKENS) for prompt in prompts],
+        [mixtures.answer(rounded, prompt, VOICES_TOKENS) for prompt in prompts],
+        mixtures.answer(wrong, prompts[0], VOICES_TOKENS),
+    )
 
 
-def of_the_plain_model(folder: Path, base: Path, prompts: Sequence[Sequence[int]], *, tokens: int) -> float:
-    """How far the base model on vLLM is from transformers: after thirty layers in float32 more than 1e-5."""
-    expected = [reference(base, [], prompt, tokens) for prompt in prompts]
-    served = start_mixture(folder / "plain", base, flags=(EAGER, CHUNKS))
+def test_the_demos_model_and_adapters_in_float64(tmp_path: Path, voices: Voices) -> None:
+    """Where rounding is out of the way, thirty layers are computed as exactly as two."""
+    flags = (EAGER, CHUNKS, *double_precision.FLAGS)
+    environment = double_precision.environment(tmp_path / "plugin", PLUGIN)
+    served = start_mixture(tmp_path / "pod", voices.package, flags=flags, environment=environment)
     try:
         served.wait_until_ready()
-        found = served.complete_all(prompts, tokens)
+        alone = [served.complete(prompt, VOICES_TOKENS) for prompt in voices.prompts]
+        served.reset_prefix_cache()
+        together = served.complete_all(voices.prompts, VOICES_TOKENS)
     finally:
         served.stop()
-    assert [one.tokens for one in found] == [each.tokens for each in expected]
-    return max(map(farthest, found, expected))
+    for found in (alone, together):
+        assert [one.tokens for one in found] == [each.tokens for each in voices.exact]
+        assert max(map(farthest, found, voices.exact)) < TOLERANCE / 10
+    assert farthest(alone[0], voices.wrong) > 100 * TOLERANCE
+
+
+def test_the_demos_model_and_adapters_in_float32(tmp_path: Path, voices: Voices) -> None:
+    """The same tokens, and about as much rounding as in PEFT itself."""
+    served = start_mixture(tmp_path / "pod", voices.package, flags=(EAGER, CHUNKS))
+    try:
+        served.wait_until_ready()
+        found = served.complete_all(voices.prompts, VOICES_TOKENS, logprobs=20)
+    finally:
+        served.stop()
+    assert [one.tokens for one in found] == [each.tokens for each in voices.rounded]
+    ours, pefts = [], []
+    for one, rounded, exact in zip(found, voices.rounded, voices.exact, strict=True):
+        for step, likeliest in enumerate(one.logprobs):
+            at = (step, list(likeliest))
+            ours.append(torch.tensor(list(likeliest.values()), dtype=torch.float64) - exact.logprobs[at])
+            pefts.append(rounded.logprobs[at] - exact.logprobs[at])
+    assert root_mean_square(ours) < 2 * root_mean_square(pefts)
+
+
+def root_mean_square(differences: Sequence[torch.Tensor]) -> float:
+    return float(torch.cat(list(differences)).square().mean().sqrt())
 
 
 def holds(
@@ -101,7 +151,6 @@ def holds(
     prompts: Sequence[Sequence[int]],
     *,
     tokens: int,
-    tolerance: float = TOLERANCE,
 ) -> None:
     """Answers are PEFT's, one after another and at once; those of a mixture with an error would not be."""
     model = mixtures.in_peft(base, experts, **case.options)
@@ -117,6 +166,6 @@ def holds(
         served.stop()
     for found in (alone, together):
         assert [one.tokens for one in found] == [each.tokens for each in expected]
-        assert max(map(farthest, found, expected)) < tolerance
+        assert max(map(farthest, found, expected)) < TOLERANCE
     wrong = mixtures.in_peft(base, experts, error=mixtures.Error.TOKEN_BEFORE, **case.options)
-    assert farthest(alone[0], mixtures.answer(wrong, prompts[0], tokens)) > 100 * tolerance
+    assert farthest(alone[0], mixtures.answer(wrong, prompts[0], tokens)) > 100 * TOLERANCE
