@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from lora_examples.base_model import base_model
 from lora_examples.voices import ADAPTERS
-from support import double_precision, mixtures
+from support import accelerator, double_precision, mixtures
 from support.mixture_process import PLUGIN, farthest, start_mixture
 from support.models import chat_prompt, tiny_base
 
@@ -103,6 +103,7 @@ def voices(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     )
 
 
+@pytest.mark.skipif(not accelerator.CPUS, reason="it is vLLM's attention for CPUs that is replaced by one in float64")
 def test_the_demos_model_and_adapters_in_float64(tmp_path: Path, voices: Voices) -> None:
     """Where rounding is out of the way, thirty layers are computed as exactly as two."""
     flags = (EAGER, CHUNKS, *double_precision.FLAGS)
