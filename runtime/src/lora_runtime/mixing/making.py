@@ -117,10 +117,8 @@ class MixtureMaker:
         """The files; those that the document does not name stay as long as `held`."""
         if spec.source is not None:
             return await self._fetch_trained(spec.source, spec.digest, progress, held)
-        folders = []
-        for expert in spec.experts:
-            # these stay because they are wanted: MixtureLoop.digests
-            folders.append(await self._store.ensure(expert.source, expert.digest, progress.part()))
+        # these stay because they are wanted: MixtureLoop.digests
+        folders = [await self._store.ensure(e.source, e.digest, progress.part()) for e in spec.experts]
         return _Fetched(tuple(folders), None, digest_over(expert.digest for expert in spec.experts))
 
     async def _fetch_trained(
