@@ -147,8 +147,8 @@ def start_runtime(
         f"--max-cpu-loras={max(2 * (max_resident + 1), max_cached)}", f"--max-lora-rank={max_rank}",
     ]  # fmt: skip
     arguments = [
-        sys.executable, "-m", "lora_runtime", "--host=127.0.0.1", f"--port={port}", *engine, *accelerator.FLAGS, *SMALL_FLAGS,
-        *flags,
+        sys.executable, "-m", "lora_runtime", "--host=127.0.0.1", f"--port={port}", *engine, *accelerator.flags_beside(flags),
+        *SMALL_FLAGS, *flags,
     ]  # fmt: skip
     log = folder / "runtime.log"
     with log.open("ab") as out:

@@ -48,7 +48,7 @@ def start_bare(
         sys.executable, "-m", "vllm.entrypoints.launchers.api_server.entry", f"--model={base}", f"--served-model-name={served_name}",
         "--host=127.0.0.1", f"--port={port}", "--disable-fastapi-docs", "--api-server-count=1", "--enable-lora",
         f"--max-loras={slots}", f"--max-cpu-loras={max(2 * slots, max_cached)}", f"--max-lora-rank={max_rank}",
-        f"--dtype={accelerator.DTYPE_WITH_ADAPTERS}", *accelerator.FLAGS, *SMALL_FLAGS, *flags,
+        f"--dtype={accelerator.DTYPE_WITH_ADAPTERS}", *accelerator.flags_beside(flags), *SMALL_FLAGS, *flags,
         "--lora-modules", *(f"{name}={place}" for name, place in sorted(adapters.items())),
     ]  # fmt: skip
     variables = {**os.environ, **accelerator.ENVIRONMENT, **_ENVIRONMENT, "VLLM_PLUGINS": ",".join(plugins)}
