@@ -77,10 +77,10 @@ class AdapterLoop:
 
     def want(self, wanted: DesiredAdapter | None) -> None:
         """Sets the goal; None lets the name go."""
-        # Most often the same object, and always when it is one of thousands that a change leaves alone.
-        if wanted is not self._wanted and wanted != self._wanted:
-            self._wanted = wanted
+        if wanted != self._wanted:
             self._wake.set()
+        # Also when it is equal: the next document has this very object, which need not be compared.
+        self._wanted = wanted
 
     @property
     def wanted(self) -> DesiredAdapter | None:

@@ -10,8 +10,8 @@ from lora_runtime import whole_files
 
 log = logging.getLogger(__name__)
 
-_HOW_WELL = 1
-"""gzip's level: nothing has to fit anywhere, and it is written at each change."""
+_HOW_WELL = 0
+"""gzip's level: nothing has to fit anywhere, and to compress thousands of entries at each change takes longer than to write them."""
 
 
 class KeptDocument:

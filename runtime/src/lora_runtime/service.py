@@ -289,8 +289,11 @@ class Service:
             self._bulletin.came(name)
             self._spawn(self._run(loop))
         for name, loop in self._loops.items():
-            loop.want(wanted.get(name))
-            self._settle(name)
+            entry = wanted.get(name)
+            # Of thousands, a change leaves all but a few as they are, and these are the same objects.
+            if entry is not loop.wanted:
+                loop.want(entry)
+                self._settle(name)
         if self._mixture is not None:
             self._mixture.want(document.mixture)
         self._await_all()
