@@ -22,6 +22,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import FailFast, Field, model_validator
 
+from lora_api.differing import differing
 from lora_api.mixture_api import MixtureReport, MixtureSpec
 from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
@@ -192,10 +193,16 @@ class Desired(WireModel):
         """Names this very document."""
         return hashlib.sha256(self.canonical()).hexdigest()[:16]
 
+    @cached_property
+    def by_name(self) -> Mapping[str, DesiredAdapter]:
+        """The entries by served name."""
+        return {entry.name: entry for entry in self.adapters}
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """See pydantic; the copy has an etag of its own."""
+        """See pydantic; the copy has an etag and entries of its own."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("etag", None)
+        for made in ("etag", "by_name"):
+            copied.__dict__.pop(made, None)
         return copied
 
     def serves_as(self, other: "Desired") -> bool:
@@ -219,15 +226,14 @@ class Desired(WireModel):
 
     def patch_from(self, earlier: "Desired") -> "DesiredPatch":
         """What turns an earlier document into this one."""
-        before = {entry.name: entry for entry in earlier.adapters}
-        after = {entry.name for entry in self.adapters}
+        before, after = earlier.by_name, self.by_name
         # Mostly the same objects, which need no comparing.
-        changed = (e for e in self.adapters if (old := before.get(e.name)) is not e and old != e)
+        names = sorted(differing(before, after))
         return DesiredPatch(
             sequence=self.sequence,
             etag=self.etag,
-            adapters=tuple(changed),
-            removed=tuple(name for name in before if name not in after),
+            adapters=tuple(after[name] for name in names if name in after and before.get(name) != after[name]),
+            removed=tuple(name for name in names if name not in after),
             mixture=self.mixture,
         )
 
@@ -237,7 +243,7 @@ class Desired(WireModel):
         Raises:
             Mismatch: it was made for another one.
         """
-        entries = {entry.name: entry for entry in self.adapters}
+        entries = dict(self.by_name)
         for name in patch.removed:
             entries.pop(name, None)
         entries |= {entry.name: entry for entry in patch.adapters}

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from lora_api.recipes.outcome import Outcome
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec
 
 
@@ -27,18 +26,4 @@ class Declared(Protocol):
     @property
     def spec(self) -> LoRAAdapterSpec:
         """What is wished."""
-        ...
-
-
-class Concluded(Protocol):
-    """What an adapter came to before, and what its members had come to."""
-
-    @property
-    def outcome(self) -> Outcome:
-        """Its own."""
-        ...
-
-    @property
-    def members(self) -> tuple[Outcome, ...]:
-        """Those of a blend's members, in order."""
         ...

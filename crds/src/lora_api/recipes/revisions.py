@@ -1,11 +1,11 @@
 """The revision each adapter should be served as: its recipe, down to trained parts and their weights."""
 
 import graphlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lora_api.recipes import blends
-from lora_api.recipes.declared import Concluded, Declared
+from lora_api.recipes.declared import Declared
 from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts, Part, RevisionSpec
 from lora_api.v1alpha1.adapter import Blend, BlendMethod, LoRAAdapterSpec
@@ -20,14 +20,22 @@ def outcomes(
     rejected: Mapping[str, Rejected],
     known: Known,
     max_rank: int,
-    before: Mapping[str, Concluded] | None = None,
+    earlier: Mapping[str, Outcome] | None = None,
+    moved: Collection[str] | None = None,
 ) -> Mapping[str, Outcome]:
     """What to serve for each adapter, or why not, by UID.
 
-    Assumes that blends with missing members, and those in a cycle, are among the rejected, and that what `before` has
-    of adapters holds unless members of a blend have changed.
+    Assumes that blends with missing members, and those in a cycle, are among the rejected.
+
+    Args:
+        adapters: all of the model, or all that are to be concluded about where none is a blend.
+        rejected: those that are not accepted, by UID.
+        known: see Known.
+        max_rank: the largest that the model takes.
+        earlier: what they came to before.
+        moved: UIDs of those of which something else may hold now, unless it is for a blend's members; None: of all.
     """
-    before = before or {}
+    earlier = earlier or {}
     found: dict[str, Outcome] = {}
     mixed: dict[str, tuple[Declared, Blend]] = {}
     for adapter in adapters:
@@ -36,8 +44,8 @@ def outcomes(
             found[uid] = rejected[uid]
         elif adapter.spec.blend is not None:
             mixed[adapter.name] = adapter, adapter.spec.blend
-        elif uid in before:
-            found[uid] = before[uid].outcome
+        elif moved is not None and uid not in moved:
+            found[uid] = earlier[uid]
         else:
             found[uid] = _checked(adapter.spec, _trained(adapter.spec, known[uid], max_rank))
     if not mixed:
@@ -46,26 +54,16 @@ def outcomes(
     files = {facts.digest: facts for facts in known.values() if isinstance(facts, AdapterFacts)}
     for name in _members_first(mixed):
         adapter, blend = mixed[name]
-        members = members_of(adapter, uids, found)
-        same = before.get(adapter.uid)
-        if same is not None and same.members == tuple(members.values()):
-            found[adapter.uid] = same.outcome
+        members = {
+            member.adapter_ref.name: found[uids[member.adapter_ref.name]] for member in blend.members
+        }
+        still = all(earlier.get(uids[member]) == outcome for member, outcome in members.items())
+        if moved is not None and adapter.uid not in moved and still:
+            found[adapter.uid] = earlier[adapter.uid]
         else:
             blended = _blended(adapter.spec, blend, members, files, max_rank)
             found[adapter.uid] = _checked(adapter.spec, blended)
     return found
-
-
-def members_of(adapter: Declared, uids: Mapping[str, str], found: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
-    """What the members of a blend come to, by name; nothing for one that is none.
-
-    Args:
-        adapter: the blend; not rejected.
-        uids: of all adapters of the model, by name.
-        found: what its members come to, by UID.
-    """
-    listed = () if adapter.spec.blend is None else adapter.spec.blend.members
-    return {member.adapter_ref.name: found[uids[member.adapter_ref.name]] for member in listed}
 
 
 def _checked(spec: LoRAAdapterSpec, outcome: Wanted | Blocked) -> Wanted | Blocked:

@@ -85,7 +85,7 @@ def _cycle_rejection(adapter: Declared, members: Members) -> Rejected | None:
 def _has_cycle(members: Members) -> bool:
     """One cheap walk for all, so that the path is searched only where there is one."""
     try:
-        graphlib.TopologicalSorter(members).prepare()
+        graphlib.TopologicalSorter({name: its for name, its in members.items() if its}).prepare()
     except graphlib.CycleError:
         return True
     return False

@@ -3,36 +3,35 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress
+from typing import TypeVar
 
 from lora_api.mixture_api import MixtureSpec
 from lora_api.recipes import revisions
 from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts, Desired, DesiredAdapter
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
-from lora_operator.domain import acceptance, adapter_status, facts, memo, replicas, rollout
+from lora_api.v1alpha1.conditions import AdapterCondition
+from lora_operator.domain import acceptance, adapter_status, conditions, facts, memo, polling, replicas, rollout
 from lora_operator.domain.adapter_status import Fleet
-from lora_operator.domain.memo import AtRest, Memo
+from lora_operator.domain.memo import Adapters, Memo
 from lora_operator.domain.observed import ObservedAdapter, Snapshot
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusions:
-    """All by UID."""
+    """What was found. Of adapters that did not move, the memo has all there is to say: their status is as it is stored."""
 
-    known: Mapping[str, AdapterFacts | Blocked]
-    """The facts of each accepted adapter that has a source."""
-    outcomes: Mapping[str, Outcome]
     document: Desired | None
     """The document that should be in force; None when the model may have none."""
-    entries: Mapping[str, DesiredAdapter]
-    """Of that document."""
+    moved: tuple[ObservedAdapter, ...]
+    """Those about which was concluded anew, in the order of the snapshot."""
     statuses: Mapping[str, LoRAAdapterStatus]
+    """Of these, by UID."""
     memo: Memo
-
-    @property
-    def wanted(self) -> Mapping[str, str]:
-        """The revision that each adapter comes to, where it comes to one."""
-        return {uid: found.spec.revision for uid, found in self.outcomes.items() if isinstance(found, Wanted)}
+    """All of it, for the next pass as well."""
 
 
 def conclude(
@@ -54,101 +53,106 @@ def conclude(
         hands_off: whether the model may have no document.
         mixture: what the pods are to serve as their model.
     """
-    wishes = memo.wishes(snapshot, policy)
-    same = earlier.wishes is not None and wishes.same(earlier.wishes)
-    rejections = earlier.rejections if same else acceptance.rejections(snapshot, policy)
-    max_rank = 0 if snapshot.model is None else snapshot.model.spec.adapters.max_rank
-    before = memo.undisturbed(earlier, snapshot, rejections, max_rank)
-    known: Mapping[str, AdapterFacts | Blocked] = {}
-    outcomes: Mapping[str, Outcome] = rejections
-    document = None
-    if snapshot.model is not None:
-        known = _known(snapshot, rejections, before)
-        outcomes = revisions.outcomes(snapshot.adapters, rejections, known, max_rank, before)
-        if not hands_off:
-            document = rollout.next_desired(
-                snapshot.desired, snapshot.adapters, outcomes, snapshot.pods, before, mixture
-            )
-    entries = {} if document is None else {entry.uid: entry for entry in document.adapters}
-    seen = _Seen(snapshot, known, outcomes, entries, rejections, max_rank, before)
     serving = replicas.serving_replicas(snapshot.pods)
+    common, said = memo.common_of(snapshot, policy, serving, hands_off=hands_off), memo.said_by(serving)
+    earlier = memo.valid(earlier, common, snapshot.desired)
+    adapters = memo.adapters_of(snapshot, earlier)
+    same = memo.accepts_alike(earlier, adapters)
+    rejections = earlier.rejections if same else acceptance.rejections(snapshot, policy)
+    moved = memo.moved(earlier, snapshot, adapters, rejections, said)
+    gone = earlier.adapters.keys() - adapters.keys()
+
+    known = _after(earlier.known, gone | moved, _known(snapshot, adapters, rejections, moved))
+    blends = _after(earlier.blends, gone | moved, {u: adapters[u] for u in moved if adapters[u].spec.blend is not None})
+    outcomes = _outcomes(snapshot, adapters, rejections, known, moved, earlier, has_blends=bool(blends))
+    moved |= {uid for uid, outcome in outcomes.items() if outcome is not earlier.outcomes.get(uid)}
+    outcomes = _after(earlier.outcomes, gone, outcomes)
+    wanted = {u: its.spec.revision for u in moved if isinstance(its := outcomes[u], Wanted)}
+
+    in_order = tuple(compress(adapters.values(), map(moved.__contains__, adapters)))
+    entries: Mapping[str, DesiredAdapter] = {}
+    document = None
+    if snapshot.model is not None and not hands_off:
+        made = rollout.entries(snapshot.desired, in_order, outcomes, serving)
+        entries = _after(earlier.entries, gone | moved, made)
+        document = rollout.next_desired(snapshot.desired, entries.values(), snapshot.pods, mixture)
     fleet = Fleet(serving, 0 if snapshot.model is None else snapshot.model.spec.replicas)
-    crew, said = memo.crew_of(serving, fleet.desired_pods), memo.said_by(serving)
-    statuses, at_rest = _statuses(seen, fleet, memo.told_anew(earlier, crew, said), now)
-    later = Memo(wishes, rejections, at_rest, crew, said)
-    return Conclusions(known, outcomes, document, entries, statuses, later)
+    statuses: dict[str, LoRAAdapterStatus] = {}
+    at_rest: dict[str, bool] = {}
+    polled: dict[str, ObservedAdapter] = {}
+    for adapter in in_order:
+        uid = adapter.meta.uid
+        its, entry = known.get(uid), entries.get(uid)
+        status = statuses[uid] = adapter_status.status_of(
+            adapter, outcomes[uid], its, entry, fleet, now, unheeded=facts.unheeded(adapter, snapshot)
+        )
+        if status == adapter.status and _rests(its, entry):
+            at_rest[uid] = conditions.is_true(status.conditions, AdapterCondition.READY)
+        if isinstance(its, AdapterFacts) and polling.interval(adapter) is not None:
+            polled[uid] = adapter
+    later = Memo(
+        common=common,
+        document=document,
+        listed=snapshot.adapters,
+        adapters=adapters,
+        resolutions=snapshot.resolutions,
+        said=said,
+        rejections=rejections,
+        known=known,
+        outcomes=outcomes,
+        wanted=_after(earlier.wanted, gone | moved, wanted),
+        entries=entries,
+        blends=blends,
+        polled=_after(earlier.polled, gone | moved, polled),
+        at_rest=_after(earlier.at_rest, gone | moved, at_rest),
+    )
+    return Conclusions(document, in_order, statuses, later)
+
+
+def _after(before: Mapping[str, Value], without: Collection[str], now: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The same for all but these; `before` itself if nothing is another."""
+    if not without and not now:
+        return before
+    found = dict(before)
+    for uid in without:
+        found.pop(uid, None)
+    found |= now
+    return found
 
 
 def _known(
-    snapshot: Snapshot, rejections: Mapping[str, Rejected], before: Mapping[str, AtRest]
+    snapshot: Snapshot, adapters: Adapters, rejections: Mapping[str, Rejected], moved: Collection[str]
 ) -> Mapping[str, AdapterFacts | Blocked]:
-    known: dict[str, AdapterFacts | Blocked] = {}
-    for adapter in snapshot.adapters:
-        uid = adapter.meta.uid
-        if adapter.spec.blend is not None or uid in rejections:
-            continue
-        same = before.get(uid)
-        kept = None if same is None else same.known
-        known[uid] = kept if kept is not None else facts.facts_of(adapter, snapshot)
-    return known
+    """Of each accepted adapter that has a source."""
+    accepted = (adapters[uid] for uid in moved if uid not in rejections)
+    return {a.meta.uid: facts.facts_of(a, snapshot) for a in accepted if a.spec.blend is None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    snapshot: Snapshot
-    known: Mapping[str, AdapterFacts | Blocked]
-    outcomes: Mapping[str, Outcome]
-    entries: Mapping[str, DesiredAdapter]
-    rejections: Mapping[str, Rejected]
-    max_rank: int
-    before: Mapping[str, AtRest]
-
-
-def _statuses(
-    seen: _Seen, fleet: Fleet, news: Collection[str] | None, now: datetime
-) -> tuple[Mapping[str, LoRAAdapterStatus], Mapping[str, AtRest]]:
-    """The status of each adapter, and those that are at rest; `news` are the names that pods said something new of."""
-    snapshot = seen.snapshot
-    uids = {adapter.meta.name: adapter.meta.uid for adapter in snapshot.adapters}
-    statuses: dict[str, LoRAAdapterStatus] = {}
-    at_rest: dict[str, AtRest] = {}
-    for adapter in snapshot.adapters:
-        uid = adapter.meta.uid
-        outcome, entry, same = seen.outcomes[uid], seen.entries.get(uid), seen.before.get(uid)
-        if (
-            news is not None
-            and same is not None
-            and same.outcome is outcome
-            and same.entry is entry
-            and adapter.served_name not in news
-        ):
-            statuses[uid], at_rest[uid] = adapter.status, same
-            continue
-        known = seen.known.get(uid)
-        unheeded = facts.unheeded(adapter, snapshot)
-        status = adapter_status.status_of(adapter, outcome, known, entry, fleet, now, unheeded=unheeded)
-        statuses[uid] = status
-        if status == adapter.status and _rests(known, entry):
-            at_rest[uid] = _at_rest(seen, adapter, uids)
-    return statuses, at_rest
+def _outcomes(
+    snapshot: Snapshot,
+    adapters: Adapters,
+    rejections: Mapping[str, Rejected],
+    known: Mapping[str, AdapterFacts | Blocked],
+    moved: Collection[str],
+    earlier: Memo,
+    *,
+    has_blends: bool,
+) -> Mapping[str, Outcome]:
+    """Of what moved at least; what came to the same is the same object."""
+    if not moved:
+        return {}
+    model = snapshot.model
+    if model is None:
+        found: Mapping[str, Outcome] = {uid: rejections[uid] for uid in moved}
+    else:
+        # What members come to decides over blends, of which there are few.
+        concerned = snapshot.adapters if has_blends else tuple(adapters[uid] for uid in moved)
+        max_rank = model.spec.adapters.max_rank
+        found = revisions.outcomes(concerned, rejections, known, max_rank, earlier.outcomes, moved)
+    before = earlier.outcomes
+    return {uid: old if (old := before.get(uid)) == outcome else outcome for uid, outcome in found.items()}
 
 
 def _rests(known: AdapterFacts | Blocked | None, entry: DesiredAdapter | None) -> bool:
     """Whether the same will be concluded at any later time: nothing is prepared, and no pod is being asked."""
     return not isinstance(known, Blocked) and (entry is None or entry.prepare is None)
-
-
-def _at_rest(seen: _Seen, adapter: ObservedAdapter, uids: Mapping[str, str]) -> AtRest:
-    uid = adapter.meta.uid
-    rejected = seen.rejections.get(uid)
-    members = {} if rejected is not None else revisions.members_of(adapter, uids, seen.outcomes)
-    return AtRest(
-        adapter=adapter,
-        resolution=seen.snapshot.resolutions.get(uid),
-        rejected=rejected,
-        max_rank=seen.max_rank,
-        members=tuple(members.values()),
-        known=seen.known.get(uid),
-        outcome=seen.outcomes[uid],
-        entry=seen.entries.get(uid),
-    )

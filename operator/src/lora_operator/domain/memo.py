@@ -1,114 +1,87 @@
-"""What the last pass concluded about adapters that are at rest, so that a pass costs what has changed since.
+"""What the last pass concluded, so that a pass costs what has changed since.
 
 Nothing but time depends on it: with or without, the same plan is made, which the tests of interleavings compare.
 Objects are compared by identity: what a look did not have to read again is the same object as before.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
+from lora_api.differing import differing
 from lora_api.recipes.outcome import Blocked, Outcome, Rejected
-from lora_api.runtime_api import AdapterFacts, AdapterReport, Capacity, DesiredAdapter
+from lora_api.runtime_api import AdapterFacts, AdapterReport, Capacity, Desired, DesiredAdapter
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec
+from lora_api.v1alpha1.model import LoRAModelSpec
 from lora_operator.domain.acceptance import Policy
-from lora_operator.domain.observed import ObservedAdapter, ObservedModel, Resolution, Snapshot, Unreachable
+from lora_operator.domain.observed import ObservedAdapter, Resolution, Snapshot, Unreachable
 from lora_operator.domain.replicas import Replica
 
 Reports = Mapping[str, AdapterReport]
+Adapters = Mapping[str, ObservedAdapter]
+
+_uid = attrgetter("meta.uid")
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
-    """All that statuses take from the serving pods, apart from their reports of single names."""
-
-    pods: tuple[tuple[str, Capacity | None, Unreachable | None], ...]
-    desired_pods: int
-
-
-@dataclass(frozen=True, slots=True)
-class AtRest:
-    """An adapter whose entry and status were as they should be, and all that this followed from."""
-
-    adapter: ObservedAdapter
-    resolution: Resolution | None
-    rejected: Rejected | None
-    max_rank: int
-    members: tuple[Outcome, ...]
-    known: AdapterFacts | Blocked | None
-    outcome: Outcome
-    entry: DesiredAdapter | None
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """All that the acceptance of adapters follows from."""
+class Common:
+    """What conclusions about all adapters of a model follow from alike."""
 
     policy: Policy
-    model: ObservedModel | None
-    adapters: tuple[tuple[str, LoRAAdapterSpec], ...]
-
-    def same(self, other: "Wishes") -> bool:
-        """Whether the same is accepted."""
-        if len(self.adapters) != len(other.adapters) or self.policy != other.policy:
-            return False
-        if self.model is None or other.model is None:
-            if self.model is not other.model:
-                return False
-        elif self.model.meta.uid != other.model.meta.uid or self.model.spec != other.model.spec:
-            return False
-        pairs = zip(self.adapters, other.adapters, strict=True)
-        return all(uid == its and (mine is spec or _alike(mine, spec)) for (uid, mine), (its, spec) in pairs)
-
-
-def _alike(one: LoRAAdapterSpec, other: LoRAAdapterSpec) -> bool:
-    """Whether both are accepted or neither; what an update is to do has no part in that."""
-    return (one.served_name, one.source, one.blend) == (other.served_name, other.source, other.blend)
+    model: tuple[str, LoRAModelSpec] | None
+    """Its UID and its wish."""
+    pods: tuple[tuple[str, Capacity | None, Unreachable | None], ...]
+    """The serving ones, without their reports of single names."""
+    hands_off: bool
+    """Whether the model may have no document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memo:
-    """What a pass hands to the next one over the same model."""
+    """What a pass hands to the next one over the same model. All mappings but the reports are by UID."""
 
-    wishes: Wishes | None = None
-    rejections: Mapping[str, Rejected] = field(default_factory=dict)
-    at_rest: Mapping[str, AtRest] = field(default_factory=dict)
-    """By UID."""
-    crew: Crew = Crew((), 0)
+    common: Common | None = None
+    document: Desired | None = None
+    """The one that was concluded. Its entries are below."""
+    listed: tuple[ObservedAdapter, ...] = ()
+    adapters: Adapters = field(default_factory=dict)
+    """The same."""
+    resolutions: Mapping[str, Resolution] = field(default_factory=dict)
     said: tuple[Reports, ...] = ()
-    """What the serving pods reported."""
+    """What the serving pods reported, by served name."""
+    rejections: Mapping[str, Rejected] = field(default_factory=dict)
+    known: Mapping[str, AdapterFacts | Blocked] = field(default_factory=dict)
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    """Revisions."""
+    entries: Mapping[str, DesiredAdapter] = field(default_factory=dict)
+    blends: Adapters = field(default_factory=dict)
+    polled: Adapters = field(default_factory=dict)
+    """Those whose source is looked at regularly, as far as their files are known."""
+    at_rest: Mapping[str, bool] = field(default_factory=dict)
+    """Those whose status was as it should be, and will be at any later time; and whether they are Ready."""
 
 
 NOTHING = Memo()
 
 
-def wishes(snapshot: Snapshot, policy: Policy) -> Wishes:
-    """What the snapshot's adapters and model ask for."""
-    return Wishes(policy, snapshot.model, tuple((a.meta.uid, a.spec) for a in snapshot.adapters))
+def common_of(snapshot: Snapshot, policy: Policy, serving: tuple[Replica, ...], *, hands_off: bool) -> Common:
+    """What holds for all adapters."""
+    model = snapshot.model
+    pods = ((r.name, r.capacity, r.said if isinstance(r.said, Unreachable) else None) for r in serving)
+    return Common(policy, None if model is None else (model.meta.uid, model.spec), tuple(pods), hands_off)
 
 
-def undisturbed(
-    memo: Memo, snapshot: Snapshot, rejections: Mapping[str, Rejected], max_rank: int
-) -> Mapping[str, AtRest]:
-    """Those of which the same is to be concluded as before, unless a blend's members say otherwise; by UID."""
-    found = {}
-    for adapter in snapshot.adapters:
-        uid = adapter.meta.uid
-        before = memo.at_rest.get(uid)
-        if (
-            before is not None
-            and before.adapter is adapter
-            and before.resolution is snapshot.resolutions.get(uid)
-            and before.max_rank == max_rank
-            and before.rejected == rejections.get(uid)
-        ):
-            found[uid] = before
-    return found
+def valid(memo: Memo, common: Common, desired: Desired | None) -> Memo:
+    """The memo, if it is about a model, pods and a document in force that are still the same; else nothing."""
+    return memo if memo.common == common and memo.document is desired else NOTHING
 
 
-def crew_of(replicas: tuple[Replica, ...], desired_pods: int) -> Crew:
-    """The serving pods as statuses see them."""
-    pods = ((r.name, r.capacity, r.said if isinstance(r.said, Unreachable) else None) for r in replicas)
-    return Crew(tuple(pods), desired_pods)
+def adapters_of(snapshot: Snapshot, memo: Memo) -> Adapters:
+    """The adapters by UID, in the order of the snapshot."""
+    if snapshot.adapters is memo.listed:
+        return memo.adapters
+    return dict(zip(map(_uid, snapshot.adapters), snapshot.adapters, strict=True))
 
 
 def said_by(replicas: tuple[Replica, ...]) -> tuple[Reports, ...]:
@@ -116,13 +89,37 @@ def said_by(replicas: tuple[Replica, ...]) -> tuple[Reports, ...]:
     return tuple({} if isinstance(r.said, Unreachable) else r.said for r in replicas)
 
 
-def told_anew(memo: Memo, crew: Crew, said: tuple[Reports, ...]) -> Collection[str] | None:
-    """The served names of which some pod reports something else than at the last pass; None when that may be all."""
-    if memo.crew != crew:
-        return None
-    news: set[str] = set()
-    for before, now in zip(memo.said, said, strict=True):
-        if before is not now:
-            news.update(name for name, report in now.items() if before.get(name) is not report)
-            news.update(name for name in before if name not in now)
-    return news
+def accepts_alike(memo: Memo, adapters: Adapters) -> bool:
+    """Whether the same adapters are accepted as before, of the same model."""
+    return memo is not NOTHING and all(
+        (old := memo.adapters.get(uid)) is not None
+        and (new := adapters.get(uid)) is not None
+        and _alike(old.spec, new.spec)
+        for uid in differing(memo.adapters, adapters)
+    )
+
+
+def _alike(one: LoRAAdapterSpec, other: LoRAAdapterSpec) -> bool:
+    """Whether both are accepted or neither; what an update is to do has no part in that."""
+    return (one.served_name, one.source, one.blend) == (other.served_name, other.source, other.blend)
+
+
+def moved(
+    memo: Memo,
+    snapshot: Snapshot,
+    adapters: Adapters,
+    rejections: Mapping[str, Rejected],
+    said: tuple[Reports, ...],
+) -> set[str]:
+    """The UIDs of adapters about which something else may hold than before, by themselves; others followed a blend's members."""
+    found = differing(memo.adapters, adapters) | differing(memo.resolutions, snapshot.resolutions)
+    found |= adapters.keys() - memo.at_rest.keys()
+    if rejections is not memo.rejections:
+        either = memo.rejections.keys() | rejections.keys()
+        found |= {uid for uid in either if memo.rejections.get(uid) != rejections.get(uid)}
+    if memo.document is not None:
+        # Who has no entry has no name either, whatever pods say of it.
+        owners = memo.document.by_name
+        for before, now in zip(memo.said, said, strict=memo is not NOTHING):
+            found |= {owners[name].uid for name in differing(before, now) if name in owners}
+    return found & adapters.keys()

@@ -1,14 +1,12 @@
 """A LoRAModel's status: what its Deployment, its pods and its adapters come to."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from lora_api import labels
 from lora_api.recipes.outcome import Rejected
-from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.common import ConditionStatus
-from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
+from lora_api.v1alpha1.conditions import ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus, ModelSummary
 from lora_operator.domain import conditions, memory, mixture_status, render
 from lora_operator.domain.conditions import Verdict
@@ -36,14 +34,16 @@ class Rollout:
     pods: tuple[ObservedPod, ...]
     up_to_date: bool
     """The Deployment in the cluster is the one that this generation asks for."""
+    adapters: int = 0
+    """LoRAAdapters that name the model."""
+    ready_adapters: int = 0
     mixture: Delivery | None = None
     """Of an X-LoRA."""
 
 
-def status_of(rollout: Rollout, adapters: Iterable[LoRAAdapterStatus], now: datetime) -> LoRAModelStatus:
-    """The status to store; `adapters` are the new statuses of all LoRAAdapters that name the model."""
+def status_of(rollout: Rollout, now: datetime) -> LoRAModelStatus:
+    """The status to store."""
     model, deployment = rollout.model, rollout.deployment
-    ready = [conditions.is_true(status.conditions, AdapterCondition.READY) for status in adapters]
     ready_replicas = 0 if deployment is None else deployment.ready
     mixture = None if rollout.mixture is None else rollout.mixture.status()
     verdicts = (_accepted(rollout), _available(rollout), _ready(rollout))
@@ -53,15 +53,15 @@ def status_of(rollout: Rollout, adapters: Iterable[LoRAAdapterStatus], now: date
         replicas=0 if deployment is None else deployment.replicas,
         ready_replicas=ready_replicas,
         selector=",".join(f"{key}={value}" for key, value in labels.selector(model.meta.name).items()),
-        adapters=len(ready),
-        ready_adapters=sum(ready),
+        adapters=rollout.adapters,
+        ready_adapters=rollout.ready_adapters,
         capacity=memory.of_model(rollout.pods),
         mixture=mixture,
         url=f"http://{model.meta.name}.{model.meta.namespace}.svc:{render.SERVING_PORT}/v1",
         summary=ModelSummary(
             source=conditions.cut(model.spec.source.describe(), 1024),
             replicas=f"{ready_replicas}/{model.spec.replicas}",
-            adapters=f"{sum(ready)}/{len(ready)}",
+            adapters=f"{rollout.ready_adapters}/{rollout.adapters}",
             mixture="" if mixture is None else mixture_status.summary(mixture),
         ),
     )

@@ -8,13 +8,14 @@ from typing import Any
 from lora_api import labels
 from lora_api.mixture_api import MixtureSpec
 from lora_api.recipes.outcome import Blocked, Rejected
-from lora_api.runtime_api import AdapterFacts, Desired
+from lora_api.runtime_api import Desired
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
-from lora_api.v1alpha1.conditions import Reason
+from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import (
     acceptance,
     adapter_status,
+    conditions,
     mixtures,
     model_status,
     polling,
@@ -90,14 +91,15 @@ def make_plan(
     hands_off = rejected is not None and rejected.reason in _HANDS_OFF
     mixed = mixtures.in_document(mixture, snapshot.desired)
     concluded = conclude(snapshot, policy, now, memo, hands_off=hands_off, mixture=mixed)
-    unknown = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), Blocked))
-    known = tuple(a for a in snapshot.adapters if isinstance(concluded.known.get(a.meta.uid), AdapterFacts))
-    statuses, settled_at = _told_of(snapshot, concluded.statuses, clock.steady)
+    known = concluded.memo.known
+    unknown = tuple(a for a in concluded.moved if isinstance(known.get(a.meta.uid), Blocked))
+    statuses, settled_at = _told_of(snapshot, concluded, clock.steady)
     # Pods that serve the mixture before are scaled, and get their certificates, whatever the wanted one lacks.
     told_of = rejected or (mixture if isinstance(mixture, Rejected) else None)
-    of_model = _model_status(snapshot, told_of, applied, statuses, now, _delivery(snapshot, mixture, mixed))
+    counted, delivery = _counted(concluded.memo, statuses), _delivery(snapshot, mixture, mixed)
+    of_model = _model_status(snapshot, told_of, applied, counted, now, delivery)
     # An operator that has just started must not take back what is true before it has heard of it.
-    reports = () if _unheard(snapshot) else _reports(snapshot, statuses, of_model)
+    reports = () if _unheard(snapshot) else _reports(snapshot, concluded.moved, statuses, of_model)
     told, waiting = _told_now(reports, untold, clock.steady)
 
     actions: list[Action] = []
@@ -108,12 +110,12 @@ def make_plan(
     actions.extend(applied)
     if concluded.document is not None:
         actions.extend(resolving.questions(snapshot, unknown, clock.steady))
-        actions.extend(resolving.looks(snapshot, polling.due(snapshot, known, clock.steady)))
+        actions.extend(resolving.looks(snapshot, polling.due(snapshot, concluded.memo.polled.values(), clock.steady)))
     actions.extend(told)
     # What was refused is tried again nevertheless; if it is taken now, the status is to say so.
-    later = clock.steady if refused is not None else _look_again_at(snapshot, concluded, unknown, known, waiting, clock)
+    later = clock.steady if refused is not None else _look_again_at(snapshot, concluded, waiting, clock)
     again = min((at for at in (later, settled_at) if at is not None), default=None)
-    return Plan(tuple(actions), again, concluded.wanted, concluded.memo, waiting)
+    return Plan(tuple(actions), again, concluded.memo.wanted, concluded.memo, waiting)
 
 
 def _applied(snapshot: Snapshot, children: tuple[Manifest, ...]) -> Iterator[ApplyChild]:
@@ -171,17 +173,28 @@ def _unheard(snapshot: Snapshot) -> bool:
 
 
 def _told_of(
-    snapshot: Snapshot, statuses: Mapping[str, LoRAAdapterStatus], now: datetime
+    snapshot: Snapshot, concluded: Conclusions, now: datetime
 ) -> tuple[Mapping[str, LoRAAdapterStatus], datetime | None]:
-    """The statuses without those that wait for a better one, and when the first of these waits no longer."""
-    told = dict(statuses)
+    """The statuses of what moved without those that wait for a better one, and when the first of these waits no longer."""
+    told = dict(concluded.statuses)
     ends = []
-    for adapter in snapshot.adapters:
-        until = settling.held_until(adapter, statuses[adapter.meta.uid], snapshot.changing, now)
+    for uid in snapshot.changing:
+        adapter = concluded.memo.adapters.get(uid)
+        if adapter is None:
+            continue
+        until = settling.held_until(adapter, told.get(uid, adapter.status), snapshot.changing, now)
         if until is not None:
-            told[adapter.meta.uid] = adapter.status
             ends.append(until)
+            if uid in told:
+                told[uid] = adapter.status
     return told, min(ends, default=None)
+
+
+def _counted(memo: Memo, told: Mapping[str, LoRAAdapterStatus]) -> tuple[int, int]:
+    """How many adapters there are, and how many are Ready."""
+    restless = (status for uid, status in told.items() if uid not in memo.at_rest)
+    ready = sum(conditions.is_true(status.conditions, AdapterCondition.READY) for status in restless)
+    return len(memo.adapters), ready + sum(memo.at_rest.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +217,16 @@ def _is_news(new: LoRAAdapterStatus | LoRAModelStatus, stored: LoRAAdapterStatus
 
 
 def _reports(
-    snapshot: Snapshot, statuses: Mapping[str, LoRAAdapterStatus], of_model: LoRAModelStatus | None
+    snapshot: Snapshot,
+    moved: Iterable[ObservedAdapter],
+    statuses: Mapping[str, LoRAAdapterStatus],
+    of_model: LoRAModelStatus | None,
 ) -> Iterator[_Report]:
     model = snapshot.model
     if model is not None and of_model is not None and _is_news(of_model, model.status):
         write = WriteModelStatus(of_model, transitions.model_events(model, of_model))
         yield _Report(model.meta.uid, write, telling.only_counts(model, of_model))
-    for adapter in snapshot.adapters:
+    for adapter in moved:
         meta, new = adapter.meta, statuses[adapter.meta.uid]
         if new is not adapter.status and _is_news(new, adapter.status):
             news = transitions.adapter_events(adapter, new)
@@ -246,7 +262,7 @@ def _model_status(
     snapshot: Snapshot,
     rejected: Rejected | None,
     applied: tuple[ApplyChild, ...],
-    adapters: Mapping[str, LoRAAdapterStatus],
+    counted: tuple[int, int],
     now: datetime,
     mixture: Delivery | None,
 ) -> LoRAModelStatus | None:
@@ -258,25 +274,26 @@ def _model_status(
         deployment=snapshot.deployment,
         pods=snapshot.pods,
         up_to_date=not any(child.manifest["kind"] == "Deployment" for child in applied),
+        adapters=counted[0],
+        ready_adapters=counted[1],
         mixture=mixture,
     )
-    return model_status.status_of(seen, adapters.values(), now)
+    return model_status.status_of(seen, now)
 
 
 def _look_again_at(
     snapshot: Snapshot,
     concluded: Conclusions,
-    unknown: tuple[ObservedAdapter, ...],
-    known: tuple[ObservedAdapter, ...],
     waiting: Mapping[str, datetime],
     clock: _Clock,
 ) -> datetime | None:
     """The earliest moment at which time alone changes what to do or say, by the clock that never jumps."""
-    now = clock.steady
-    moments = [resolving.next_question_at(snapshot, (*unknown, *known), now), polling.next_due_at(known, now)]
+    now, memo = clock.steady, concluded.memo
+    asked = {uid: memo.adapters[uid] for uid in snapshot.resolutions if uid in memo.known}
+    moments = [resolving.next_question_at(snapshot, asked, now), polling.next_due_at(memo.polled.values(), now)]
     moments += [since + telling.PATIENCE for since in waiting.values()]
-    for adapter in snapshot.adapters:
-        entry = concluded.entries.get(adapter.meta.uid)
+    for adapter in concluded.moved:
+        entry = memo.entries.get(adapter.meta.uid)
         if entry is not None and entry.prepare is not None:
             held_at = adapter_status.held_at(adapter, entry, concluded.statuses[adapter.meta.uid].history)
             moments.append(None if held_at is None else now + (held_at - clock.now))

@@ -13,21 +13,21 @@ from lora_operator.domain.observed import ObservedAdapter, Snapshot, Unreachable
 
 
 def due(snapshot: Snapshot, known: Iterable[ObservedAdapter], now: datetime) -> tuple[ObservedAdapter, ...]:
-    """The adapters, of those whose files are known, whose sources are to be looked at now."""
-    return tuple(adapter for adapter in known if _is_due(adapter, snapshot, now))
+    """The adapters, of those whose files are known, whose sources are to be looked at now, by name."""
+    return tuple(sorted((a for a in known if _is_due(a, snapshot, now)), key=lambda adapter: adapter.meta.name))
 
 
 def next_due_at(known: Iterable[ObservedAdapter], now: datetime) -> datetime | None:
     """The earliest later moment at which a source is to be looked at."""
-    every = ((adapter, _interval(adapter)) for adapter in known)
+    every = ((adapter, interval(adapter)) for adapter in known)
     return min(
         (_last_moment(a, seconds, now) + timedelta(seconds=seconds) for a, seconds in every if seconds), default=None
     )
 
 
 def _is_due(adapter: ObservedAdapter, snapshot: Snapshot, now: datetime) -> bool:
-    interval = _interval(adapter)
-    if interval is None:
+    every = interval(adapter)
+    if every is None:
         return False
     resolution = facts.current_resolution(adapter, snapshot)
     if resolution is None:
@@ -39,15 +39,16 @@ def _is_due(adapter: ObservedAdapter, snapshot: Snapshot, now: datetime) -> bool
         return False  # its last find is not stored yet, and would be forgotten while the next answer is awaited
     else:
         looked_at = resolution.asked_at
-    return looked_at is not None and looked_at < _last_moment(adapter, interval, now)
+    return looked_at is not None and looked_at < _last_moment(adapter, every, now)
 
 
-def _interval(adapter: ObservedAdapter) -> int | None:
+def interval(adapter: ObservedAdapter) -> int | None:
+    """How often its source is looked at, in seconds; None when it is not."""
     return None if adapter.spec.source is None else adapter.spec.source.poll_seconds
 
 
-def _last_moment(adapter: ObservedAdapter, interval: int, now: datetime) -> datetime:
+def _last_moment(adapter: ObservedAdapter, every: int, now: datetime) -> datetime:
     """The last of the adapter's moments that is not after `now`."""
-    own = int.from_bytes(hashlib.sha256(adapter.meta.uid.encode()).digest()[:8]) % interval
+    own = int.from_bytes(hashlib.sha256(adapter.meta.uid.encode()).digest()[:8]) % every
     seconds = int(now.timestamp())
-    return datetime.fromtimestamp(seconds - (seconds - own) % interval, UTC)
+    return datetime.fromtimestamp(seconds - (seconds - own) % every, UTC)

@@ -1,7 +1,7 @@
 """Which sources to ask a pod about now, and when to ask again."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from lora_api.runtime_api import ResolveRequest, ResolveResponse
@@ -45,10 +45,12 @@ def questions(snapshot: Snapshot, unknown: Iterable[ObservedAdapter], now: datet
     return tuple(question for question in asked if question is not None)
 
 
-def next_question_at(snapshot: Snapshot, unknown: Iterable[ObservedAdapter], now: datetime) -> datetime | None:
-    """The earliest later moment at which some adapter is to be asked about again."""
-    due = {uid for uid, answered in snapshot.resolutions.items() if answered.retry_at and answered.retry_at > now}
-    asked = (facts.current_resolution(adapter, snapshot) for adapter in unknown if due and adapter.meta.uid in due)
+def next_question_at(
+    snapshot: Snapshot, adapters: Mapping[str, ObservedAdapter], now: datetime
+) -> datetime | None:
+    """The earliest later moment at which one of these adapters, by UID, is to be asked about again."""
+    due = (uid for uid, answered in snapshot.resolutions.items() if answered.retry_at and answered.retry_at > now)
+    asked = (facts.current_resolution(adapters[uid], snapshot) for uid in due if uid in adapters)
     return min((r.retry_at for r in asked if r is not None and r.retry_at is not None), default=None)
 
 

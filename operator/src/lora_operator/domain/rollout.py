@@ -5,15 +5,18 @@ its engine, or, with the strategy Rolling, one of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 
+from lora_api.differing import differing
 from lora_api.mixture_api import MixtureSpec
 from lora_api.recipes.outcome import Outcome, Rejected, Wanted
 from lora_api.runtime_api import Desired, DesiredAdapter, RevisionSpec, RevisionState
 from lora_api.v1alpha1.adapter import UpdateStrategy
 from lora_api.v1alpha1.conditions import Reason
-from lora_operator.domain.memo import AtRest
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Unreachable
-from lora_operator.domain.replicas import Replica, serving_replicas
+from lora_operator.domain.replicas import Replica
+
+_name = attrgetter("name")
 
 _SAID = 10
 """So many changes of a document are said in words."""
@@ -30,38 +33,39 @@ _ENOUGH: Mapping[UpdateStrategy, Callable[[Iterable[bool]], bool]] = {
 """Of the serving pods, who must have a new revision before it is the one to serve."""
 
 
-def next_desired(
+def entries(
     previous: Desired | None,
-    adapters: tuple[ObservedAdapter, ...],
+    adapters: Iterable[ObservedAdapter],
     outcomes: Mapping[str, Outcome],
-    pods: tuple[ObservedPod, ...],
-    at_rest: Mapping[str, AtRest] | None = None,
-    mixture: MixtureSpec | None = None,
-) -> Desired:
-    """The document that should be in force now; `previous` itself when nothing changes.
+    replicas: tuple[Replica, ...],
+) -> Mapping[str, DesiredAdapter]:
+    """What the next document says of these adapters, by UID; that of `previous` where nothing changes.
 
-    Every declared served name is in it; one with neither `serve` nor `prepare` is not ready yet. What `at_rest` has
-    of adapters, whose outcomes are the same, spares them being looked at.
+    Every declared served name is in it; one with neither `serve` nor `prepare` is not ready yet.
     """
-    replicas = serving_replicas(pods)
-    before = {} if previous is None else {entry.name: entry for entry in previous.adapters}
+    before = {} if previous is None else previous.by_name
     # A report about an earlier document may be of a revision that the pod is about to discard.
     heard = [previous is not None and replica.document == previous.etag for replica in replicas]
     # Unless it is about a later one: somebody has put an old document back, and what that says is served is not.
     ahead = [previous is not None and (replica.sequence or 0) > previous.sequence for replica in replicas]
-    at_rest = at_rest or {}
-    entries = []
+    found = {}
     for adapter in adapters:
-        outcome = outcomes[adapter.meta.uid]
-        old, same = before.get(adapter.served_name), at_rest.get(adapter.meta.uid)
-        if old is not None and same is not None and same.entry is old and same.outcome is outcome:
-            entries.append(old)
-            continue
+        outcome, old = outcomes[adapter.meta.uid], before.get(adapter.served_name)
         if isinstance(outcome, Rejected) and outcome.reason in _NAMELESS:
             continue
         entry = _entry(adapter, outcome, old, replicas, heard, ahead)
-        entries.append(old if old is not None and entry == old else entry)
-    wanted = tuple(sorted(entries, key=lambda entry: entry.name))
+        found[adapter.meta.uid] = old if old is not None and entry == old else entry
+    return found
+
+
+def next_desired(
+    previous: Desired | None,
+    entries: Iterable[DesiredAdapter],
+    pods: tuple[ObservedPod, ...],
+    mixture: MixtureSpec | None = None,
+) -> Desired:
+    """The document that should be in force now, with these entries; `previous` itself when nothing changes."""
+    wanted = tuple(sorted(entries, key=_name))
     stays = previous is not None and (wanted, mixture) == (previous.adapters, previous.mixture)
     if previous is not None and stays and not _pods_know_other(previous, pods):
         return previous
@@ -149,11 +153,9 @@ def _changes(previous: Desired, document: Desired) -> Iterator[str]:
         yield "no mixture any more"
     elif document.mixture is not None and document.mixture != previous.mixture:
         yield f"mixture: serve {document.mixture.revision}"
-    before = {entry.name: entry for entry in previous.adapters}
-    after = {entry.name: entry for entry in document.adapters}
-    for name in sorted(before.keys() | after.keys()):
-        old, new = before.get(name), after.get(name)
-        if old is new or old == new:
+    for name in sorted(differing(previous.by_name, document.by_name)):
+        old, new = previous.by_name.get(name), document.by_name.get(name)
+        if old == new:
             continue
         if new is None:
             yield f"{name}: no longer declared"

@@ -213,9 +213,9 @@ def test_while_there_is_no_mixture_the_document_keeps_the_one_that_is_served() -
 def test_a_document_changes_with_its_mixture_and_only_then() -> None:
     served = the_mixture(a_look(a_mixture(), an_expert("pirate"), an_expert("formal")))
     other = the_mixture(a_look(a_mixture("formal"), an_expert("formal")))
-    first = rollout.next_desired(None, (), {}, (), mixture=served)
-    same = rollout.next_desired(first, (), {}, (), mixture=served)
-    second = rollout.next_desired(first, (), {}, (), mixture=other)
+    first = rollout.next_desired(None, (), (), served)
+    same = rollout.next_desired(first, (), (), served)
+    second = rollout.next_desired(first, (), (), other)
 
     assert first.mixture == served
     assert same is first
@@ -229,7 +229,7 @@ def test_adapters_of_a_mixture_are_rejected_and_not_in_the_document() -> None:
     rejected = acceptance.rejections(a_snapshot(adapter, model=snapshot.model), POLICY)
 
     assert rejected[adapter.uid].reason is Reason.MODEL_IS_MIXTURE
-    assert rollout.next_desired(None, (adapter,), rejected, ()).adapters == ()
+    assert not rollout.entries(None, (adapter,), rejected, ())
 
 
 class TestReplacingPods:

@@ -1,7 +1,6 @@
 import pytest
 
 from lora_api.recipes.outcome import Rejected
-from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.common import Condition
 from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus
@@ -10,29 +9,16 @@ from lora_operator.domain.model_status import Rollout
 from lora_operator.domain.observed import ObservedDeployment, ObservedPod, PodProblem
 from support.builders import NOW, a_deployment, a_model, a_pod
 
-READY_ADAPTER = LoRAAdapterStatus(
-    conditions=(
-        Condition(
-            type=AdapterCondition.READY,
-            status="True",
-            last_transition_time="2026-01-01T00:00:00Z",
-            reason=Reason.SERVING,
-            message="",
-        ),
-    )
-)
-
-
 def status_of(
     *pods: ObservedPod,
     deployment: ObservedDeployment | None = None,
     replicas: int = 2,
     rejected: Rejected | None = None,
     up_to_date: bool = True,
-    adapters: tuple[LoRAAdapterStatus, ...] = (),
+    adapters: tuple[int, int] = (0, 0),
 ) -> LoRAModelStatus:
-    rollout = Rollout(a_model(replicas=replicas), rejected, deployment, pods, up_to_date)
-    return model_status.status_of(rollout, adapters, NOW)
+    rollout = Rollout(a_model(replicas=replicas), rejected, deployment, pods, up_to_date, *adapters)
+    return model_status.status_of(rollout, NOW)
 
 
 def in_words(status: LoRAModelStatus) -> dict[str, str]:
@@ -53,7 +39,7 @@ def test_a_model_whose_pods_all_serve_is_ready() -> None:
 
 
 def test_autoscalers_and_clients_find_what_they_need() -> None:
-    status = status_of(a_pod("a"), deployment=a_deployment(2, ready=1), adapters=(READY_ADAPTER, LoRAAdapterStatus()))
+    status = status_of(a_pod("a"), deployment=a_deployment(2, ready=1), adapters=(2, 1))
 
     assert status.selector == (
         "app.kubernetes.io/name=lora-runtime,app.kubernetes.io/instance=smol,lora-operator.io/model=smol"

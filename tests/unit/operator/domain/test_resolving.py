@@ -130,5 +130,5 @@ def test_the_next_question_is_the_earliest_to_come() -> None:
         }
     )
 
-    assert resolving.next_question_at(snapshot, (late, early, past), NOW) == SOON
-    assert resolving.next_question_at(snapshot, (past,), NOW) is None
+    assert resolving.next_question_at(snapshot, {a.meta.uid: a for a in (late, early, past)}, NOW) == SOON
+    assert resolving.next_question_at(snapshot, {past.meta.uid: past}, NOW) is None

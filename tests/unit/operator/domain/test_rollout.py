@@ -12,6 +12,7 @@ from lora_api.v1alpha1.adapter import Verify
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain import rollout
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod
+from lora_operator.domain.replicas import serving_replicas
 from support.builders import a_pod, a_report, an_adapter, an_inventory, some_facts, unreachable
 
 BLOCKED = Blocked(AdapterCondition.COMPATIBLE, Reason.SHAPE_MISMATCH, "it does not fit")
@@ -53,7 +54,17 @@ def after(
     adapter: ObservedAdapter | None = None,
 ) -> Desired:
     adapter = adapter or an_adapter()
-    return rollout.next_desired(previous, (adapter,), {adapter.meta.uid: outcome}, tuple(pods))
+    return document_of(previous, (adapter,), {adapter.meta.uid: outcome}, tuple(pods))
+
+
+def document_of(
+    previous: Desired | None,
+    adapters: tuple[ObservedAdapter, ...],
+    outcomes: dict[str, Outcome],
+    pods: tuple[ObservedPod, ...] = (),
+) -> Desired:
+    entries = rollout.entries(previous, adapters, outcomes, serving_replicas(pods))
+    return rollout.next_desired(previous, entries.values(), pods)
 
 
 def entry_of(document: Desired) -> tuple[RevisionSpec | None, RevisionSpec | None]:
@@ -76,7 +87,7 @@ def test_the_loser_of_a_name_conflict_is_not_in_the_document() -> None:
 
 
 def test_a_name_that_is_no_longer_declared_leaves_the_document() -> None:
-    document = rollout.next_desired(a_document(serve=OLD), (), {}, ())
+    document = document_of(a_document(serve=OLD), (), {})
 
     assert document.adapters == ()
     assert document.sequence == 8
@@ -230,7 +241,7 @@ def test_nothing_new_is_the_same_document() -> None:
 
 def test_adapters_are_sorted_by_served_name() -> None:
     adapters = (an_adapter("b"), an_adapter("c", servedName="a"))
-    document = rollout.next_desired(None, adapters, {"uid-b": BLOCKED, "uid-c": BLOCKED}, ())
+    document = document_of(None, adapters, {"uid-b": BLOCKED, "uid-c": BLOCKED})
 
     assert [entry.name for entry in document.adapters] == ["a", "b"]
 
@@ -275,7 +286,7 @@ def test_two_documents_with_one_sequence_are_told_apart() -> None:
 
 
 def test_the_first_document_is_made_even_when_it_is_empty() -> None:
-    assert rollout.next_desired(None, (), {}, ()) == Desired(sequence=1)
+    assert document_of(None, (), {}) == Desired(sequence=1)
 
 
 @pytest.mark.parametrize(
