@@ -289,8 +289,7 @@ def _look_again_at(
 ) -> datetime | None:
     """The earliest moment at which time alone changes what to do or say, by the clock that never jumps."""
     now, memo = clock.steady, concluded.memo
-    asked = {uid: memo.adapters[uid] for uid in snapshot.resolutions if uid in memo.known}
-    moments = [resolving.next_question_at(snapshot, asked, now), polling.next_due_at(memo.polled.values(), now)]
+    moments = [resolving.next_question_at(snapshot, memo.adapters, now), polling.next_due_at(memo.polled.values(), now)]
     moments += [since + telling.PATIENCE for since in waiting.values()]
     for adapter in concluded.moved:
         entry = memo.entries.get(adapter.meta.uid)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,13 +31,15 @@ class _Known:
 
 
 class Adapters:
-    """What is known without asking. An object that was not read again is the same one as before."""
+    """What is known without asking. An object that was not read again is the same one as before, and so are all together."""
 
     def __init__(self, kube: Kube, freshness: Freshness) -> None:
         self._kube = kube
         self._freshness = freshness
         self._models: dict[ModelKey, dict[str, _Known]] = {}
         """By UID."""
+        self._all: dict[ModelKey, tuple[ObservedAdapter, ...]] = {}
+        """The same as they were shown last, until one comes, goes or is another."""
         self._listed: set[ModelKey] = set()
         """Models of which nothing is missing."""
         self._stale: set[ModelKey] = set()
@@ -66,7 +68,13 @@ class Adapters:
             await self._list(key)
         if key in self._doubtful:
             await self._make_sure(key)
-        return tuple(_read(known) for known in self._models.get(key, {}).values())
+        if key not in self._all:
+            self._all[key] = tuple(_read(known) for known in self._models.get(key, {}).values())
+        return self._all[key]
+
+    def uids(self, key: ModelKey) -> Set[str]:
+        """Of all that are known of the model."""
+        return self._models.get(key, {}).keys()
 
     def seen(self, stored: Object, kind: str | None) -> None:
         """An event showed this object.
@@ -105,6 +113,7 @@ class Adapters:
         if int(listing.version) < newest:
             # Versions never go back, but where etcd was restored: whatever is known is of another past.
             self._models.clear()
+            self._all.clear()
             self._holders.clear()
             self._gone.clear()
             self._doubtful.clear()
@@ -124,6 +133,7 @@ class Adapters:
         self._stale.discard(key)
         if not self._models.get(key):
             self._models.pop(key, None)
+            self._all.pop(key, None)
 
     async def _list(self, key: ModelKey) -> None:
         newest = self._freshness.newest(resources.ADAPTERS.kind)
@@ -188,6 +198,7 @@ class Adapters:
             return False
         else:
             known.stored, known.version = stored, version
+        self._all.pop(key, None)
         return True
 
     def _succeeds(self, key: ModelKey, uid: str, name: tuple[str, str], version: int) -> bool:
@@ -209,6 +220,7 @@ class Adapters:
         if len(self._gone) > _GONE_KEPT:
             self._gone.popitem(last=False)
         known = self._models.get(key, {}).pop(uid, None)
+        self._all.pop(key, None)
         if known is not None and self._holders.get(known.name) == (key, uid):
             del self._holders[known.name]
         return known is not None

@@ -66,7 +66,7 @@ class Look:
             self._object(resources.DEPLOYMENTS, key),
             self._children(key),
         )
-        self._resolutions.keep(key, {adapter.meta.uid for adapter in observed_adapters})
+        self._resolutions.keep(key, self._adapters.uids(key))
         if model is None or "deletionTimestamp" in model["metadata"]:
             self._inventories.watch(key, ())
             self._applied.forget(key)

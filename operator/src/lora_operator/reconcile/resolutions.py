@@ -1,7 +1,7 @@
 """Questions to pods about adapters' sources that are under way, and their answers."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from weakref import WeakValueDictionary
@@ -57,12 +57,12 @@ class Resolutions:
         """What pods are asked about now: the hash of the source by UID of the adapter."""
         return {uid: asking.source_hash for uid, asking in self._asking.get(key, {}).items()}
 
-    def keep(self, key: ModelKey, uids: Collection[str]) -> None:
+    def keep(self, key: ModelKey, uids: Set[str]) -> None:
         """Forgets all adapters of the model but these."""
         answers, asking = self._answers.get(key, {}), self._asking.get(key, {})
-        for uid in answers.keys() - set(uids):
+        for uid in answers.keys() - uids:
             del answers[uid]
-        for uid in asking.keys() - set(uids):
+        for uid in asking.keys() - uids:
             asking.pop(uid).task.cancel()
         if not answers:
             self._answers.pop(key, None)
