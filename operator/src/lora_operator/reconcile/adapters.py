@@ -76,15 +76,18 @@ class Adapters:
         """Of all that are known of the model."""
         return self._models.get(key, {}).keys()
 
-    def seen(self, stored: Object, kind: str | None) -> None:
-        """An event showed this object.
+    def seen(self, stored: Object, kind: str | None) -> bool:
+        """An event showed this object; whether there is something new to look at.
+
+        What was known already has been looked at, or is this operator's own doing.
 
         Args:
             stored: the object.
             kind: of the event, as the API server says it; None for one of a list from which a watch begins.
         """
         key, uid = _key(stored), stored["metadata"]["uid"]
-        if kind is None and uid in self._heard:
+        anew = kind is None and uid in self._heard
+        if anew:
             # A watch has begun anew: what was deleted in between, it does not tell. What it does tell must not be taken together
             # with that: a blend could be made of members that never were at the same time.
             self._heard.clear()
@@ -92,10 +95,12 @@ class Adapters:
             self.in_doubt.set()
         self._heard.add(uid)
         if kind == "DELETED" or "deletionTimestamp" in stored["metadata"]:
-            if self._drop(key, uid):
+            is_news = self._drop(key, uid)
+            if is_news:
                 self._doubtful.setdefault(key, {})[uid] = stored["metadata"]["name"]
-        elif uid not in self._gone:
-            self._take(key, stored)
+        else:
+            is_news = uid not in self._gone and self._take(key, stored)
+        return is_news or anew
 
     def written(self, key: ModelKey, stored: Object) -> None:
         """This is how an object of the model is now that its status was written."""

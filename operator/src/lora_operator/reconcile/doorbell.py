@@ -52,11 +52,11 @@ class Doorbell:
 
     def adapter(self, stored: Mapping[str, Any], event: str | None) -> None:
         """A LoRAAdapter was seen, which spares its model a look at all of them."""
-        self._adapters.seen(stored, event)
+        is_news = self._adapters.seen(stored, event)
         metadata, model = stored["metadata"], stored["spec"]["modelRef"]["name"]
         self._freshness.note(LoRAAdapter.kind, metadata["resourceVersion"])
         self._ring_all(self._experts.concerned_by_adapter(metadata["namespace"], metadata["name"]))
-        if not self.at_work:
+        if not self.at_work or not is_news:
             return
         if event is None:
             # One of a list with which a watch begins: it is not looked at before the others have come.
