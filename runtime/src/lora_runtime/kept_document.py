@@ -20,6 +20,7 @@ class KeptDocument:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "desired.json.gz"
         self._writing = asyncio.Lock()
+        self._written: Desired | None = None
 
     def or_newer(self, mounted: Path) -> Desired | None:
         """The newer of this one and the mounted one, as far as they can be read."""
@@ -27,14 +28,18 @@ class KeptDocument:
         return max(found, key=lambda document: document.sequence) if found else None
 
     async def keep(self, document: Desired, newest: Callable[[], bool]) -> None:
-        """Writes it, unless it is not the newest any more when its turn comes."""
+        """Writes it, unless it is not the newest any more when its turn comes, or serves as what is written.
+
+        What is only to be prepared is not in the ConfigMap either: whoever lacks it is told.
+        """
         async with self._writing:
-            if newest():
+            if newest() and (self._written is None or not document.serves_as(self._written)):
                 await asyncio.to_thread(self._write, document)
 
     def _write(self, document: Desired) -> None:
         try:
             whole_files.write(self._file, document.packed(_HOW_WELL))
+            self._written = document
         except OSError as error:
             log.warning("document not kept file=%s why=%s", self._file.name, error)
 

@@ -9,13 +9,12 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import httpx
+import aiohttp
 from pydantic import ValidationError
 
 from lora_api import runtime_api
 from lora_api.runtime_api import Desired, DesiredPatch, Inventory, ResolveRequest, ResolveResponse
 from lora_api.wire import WireModel
-from lora_operator.clients.bounded import BoundedTransport
 from lora_operator.domain.observed import Unreachable
 
 Answer = TypeVar("Answer", bound=WireModel)
@@ -27,6 +26,21 @@ _ANSWER_SECONDS = 10.0
 """How long a pod may think beyond the wait that it was granted."""
 _NOT_PATCHED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.PRECONDITION_FAILED})
 """The pod works on another document, or its runtime is of a version that takes whole documents only."""
+
+
+_IDLE_SECONDS = 60.0
+"""Idle connections are given up before the pod closes them, perhaps just when one is to be used again."""
+
+
+class _TooLong(Exception):
+    """An answer that is longer than any message."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    asked: str
+    status: int
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +61,8 @@ class RuntimeAdmin:
         """Takes how long it may take to tell a pod something; see `Kube.writing_while`."""
         self._context = context
         self._may_write = may_write
-        self._clients: dict[PodAddress, httpx.AsyncClient] = {}
-        """One for each pod: for each request, a pool takes time that grows with the square of its connections."""
+        self._sessions: dict[PodAddress, aiohttp.ClientSession] = {}
+        """One for each pod: a session does not tell apart connections to one IP address by the name in the certificate."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,26 +70,27 @@ class RuntimeAdmin:
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for client in self._clients.values():
-            await client.aclose()
+        for session in self._sessions.values():
+            await session.close()
 
     async def forget(self, pod: PodAddress) -> None:
         """Nobody will talk to the pod any more."""
-        client = self._clients.pop(pod, None)
-        if client is not None:
-            await client.aclose()
+        session = self._sessions.pop(pod, None)
+        if session is not None:
+            await session.close()
 
-    def _client(self, pod: PodAddress) -> httpx.AsyncClient:
-        client = self._clients.get(pod)
-        if client is None:
+    def _session(self, pod: PodAddress) -> aiohttp.ClientSession:
+        session = self._sessions.get(pod)
+        if session is None:
             # One long poll stays open; the rest is short.
-            # Idle ones are given up before the pod closes them, perhaps just when one is to be used again.
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60)
-            client = self._clients[pod] = httpx.AsyncClient(
-                transport=BoundedTransport(self._context, limits, runtime_api.MAX_MESSAGE_BYTES),
+            session = self._sessions[pod] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._context, limit=0, keepalive_timeout=_IDLE_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # As it is on the wire: what says that it is compressed could unfold into anything.
+                auto_decompress=False,
                 trust_env=False,  # pods are never behind a proxy
             )
-        return client
+        return session
 
     async def put_desired(
         self, pod: PodAddress, document: Desired, since: str | None = None
@@ -89,7 +104,7 @@ class RuntimeAdmin:
         """Gives the pod what changes in its document of this etag; None when it must be given all of the document."""
         asked = "PATCH", pod, runtime_api.DESIRED_PATH, patch
         response = await self._request(*asked, query=_since(since), headers={"If-Match": f'"{etag}"'})
-        if isinstance(response, httpx.Response) and response.status_code in _NOT_PATCHED:
+        if isinstance(response, _Answered) and response.status in _NOT_PATCHED:
             return None
         return _read(Inventory, response)
 
@@ -132,48 +147,65 @@ class RuntimeAdmin:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         wait_seconds: float = 0,
-    ) -> httpx.Response | Unreachable:
+    ) -> _Answered | Unreachable:
         seconds = _ANSWER_SECONDS + wait_seconds
         if method not in _READS:
             seconds = min(seconds, self._may_write())
             if seconds <= 0:
                 return Unreachable("the pod is not told anything, since another operator may be at work by now")
         address = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-        # Pods are addressed by IP, which changes; the name in the certificate says whose pod it is.
-        extensions: dict[str, Any] = {"sni_hostname": pod.host}
         content = {"Content-Type": "application/json"} if body is not None else {}
         try:
             # Over all: a pod that sends a byte now and then would outlast every timeout of the connection.
-            async with asyncio.timeout(_CONNECT_SECONDS + seconds):
-                return await self._client(pod).request(
+            async with (
+                asyncio.timeout(_CONNECT_SECONDS + seconds),
+                self._session(pod).request(
                     method,
                     f"https://{address}:{pod.port}{path}",
                     params=query,
-                    content=body.canonical() if body is not None else None,
+                    data=body.canonical() if body is not None else None,
                     headers={**content, **(headers or {})},
-                    timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS), pool=None),
-                    extensions=extensions,
-                )
-        except (httpx.HTTPError, OSError, TimeoutError) as error:
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(sock_connect=min(seconds, _CONNECT_SECONDS), sock_read=seconds),
+                    # Pods are addressed by IP, which changes; the name in the certificate says whose pod it is.
+                    server_hostname=pod.host,
+                ) as response,
+            ):
+                return _Answered(f"{method} {path}", response.status, await _body(response))
+        except (aiohttp.ClientError, OSError, TimeoutError, _TooLong) as error:
             return Unreachable(f"the pod's admin port does not answer: {_words(error)}")
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """All of it, unless it is longer than any message.
+
+    Raises:
+        _TooLong: it is.
+    """
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > runtime_api.MAX_MESSAGE_BYTES:
+            raise _TooLong(f"the answer is longer than {runtime_api.MAX_MESSAGE_BYTES} bytes")
+    return bytes(body)
 
 
 def _since(etag: str | None) -> dict[str, str]:
     return {} if etag is None else {"since": etag}
 
 
-def _read(answer: type[Answer], response: httpx.Response | Unreachable) -> Answer | Unreachable:
+def _read(answer: type[Answer], response: _Answered | Unreachable) -> Answer | Unreachable:
     if isinstance(response, Unreachable):
         return response
-    asked = f"{response.request.method} {response.request.url.path}"
-    if response.status_code != HTTPStatus.OK:
-        return Unreachable(f"the pod's admin port answers {response.status_code} to {asked}: {response.text[:300]}")
+    if response.status != HTTPStatus.OK:
+        words = response.body[:300].decode(errors="replace")
+        return Unreachable(f"the pod's admin port answers {response.status} to {response.asked}: {words}")
     try:
-        return answer.model_validate_json(response.content)
+        return answer.model_validate_json(response.body)
     except ValidationError as error:
-        return Unreachable(f"the pod's answer to {asked} is not understood: {error}"[:500])
+        return Unreachable(f"the pod's answer to {response.asked} is not understood: {error}"[:500])
 
 
 def _words(error: Exception) -> str:
-    # Timeouts of httpx have no message of their own.
+    # Timeouts have no message of their own.
     return str(error) or type(error).__name__
