@@ -10,8 +10,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from lora_api.differing import differing
 from lora_api.runtime_api import (
     Desired,
+    DesiredAdapter,
     DesiredPatch,
     EngineMemory,
     Inventory,
@@ -280,20 +282,18 @@ class Service:
         return await self._resolutions.answer(request, wait_seconds)
 
     def _adopt(self, document: Desired) -> None:
-        self._desired = document
-        wanted = {adapter.name: adapter for adapter in document.adapters}
+        before: Mapping[str, DesiredAdapter] = {} if self._desired is None else self._desired.by_name
+        self._desired, wanted = document, document.by_name
         for name in wanted.keys() - self._loops.keys():
             told = functools.partial(self._loop_changed, name)
             loop = AdapterLoop(name, self._workshop, self._turn, told, self._clock, self._observer)
             self._loops[name] = loop
             self._bulletin.came(name)
             self._spawn(self._run(loop))
-        for name, loop in self._loops.items():
-            entry = wanted.get(name)
-            # Of thousands, a change leaves all but a few as they are, and these are the same objects.
-            if entry is not loop.wanted:
-                loop.want(entry)
-                self._settle(name)
+        # Each loop wants what the document before says of its name: of thousands, a change leaves all but a few as they are.
+        for name in differing(before, wanted) & self._loops.keys():
+            self._loops[name].want(wanted.get(name))
+            self._settle(name)
         if self._mixture is not None:
             self._mixture.want(document.mixture)
         self._await_all()

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from operator import attrgetter
 
 from lora_api.runtime_api import RevisionState
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
@@ -19,7 +18,6 @@ from lora_operator.domain.actions import Plan, WriteAdapterStatus
 from lora_operator.domain.observed import ModelKey, ObservedAdapter, Snapshot
 from lora_operator.domain.replicas import Replica, serving_replicas
 
-_uid = attrgetter("meta.uid")
 _IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
 
 
@@ -81,10 +79,10 @@ class Pass:
     """When the look had ended."""
     acted: datetime
 
-    @cached_property
+    @property
     def adapters(self) -> Mapping[str, ObservedAdapter]:
         """By UID."""
-        return dict(zip(map(_uid, self.snapshot.adapters), self.snapshot.adapters, strict=True))
+        return self.plan.memo.adapters
 
     @cached_property
     def replicas(self) -> tuple[Replica, ...]:

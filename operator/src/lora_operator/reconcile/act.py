@@ -127,7 +127,10 @@ class Act:
                 if model is not None:
                     # Packing thousands of entries takes long enough to hold up other models.
                     manifest = _over(version, await asyncio.to_thread(render.desired_manifest, model, document))
-                    stored = await self.kube.apply(resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER)
+                    # The answer would repeat up to a mebibyte.
+                    stored = await self.kube.apply(
+                        resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER, metadata_only=True
+                    )
                     self.applied.note_stored(key, document, stored)
             case PushDesired():
                 await self._push(key, action)

@@ -9,6 +9,7 @@ from lora_api.v1alpha1.adapter import LoRAAdapterStatus
 from lora_api.v1alpha1.common import Condition
 from lora_operator.domain.actions import Plan, WriteAdapterStatus
 from lora_operator.domain.changes import Change, Pass, Stage, advanced
+from lora_operator.domain.memo import Memo
 from lora_operator.domain.observed import ModelKey, ObservedPod
 from support.builders import NAMESPACE, NOW, a_pod, a_report, a_snapshot, an_adapter, an_inventory
 
@@ -31,8 +32,10 @@ def a_pass(
         last_transition_time="",
     )
     written = (WriteAdapterStatus("pirate", "uid-pirate", LoRAAdapterStatus(conditions=(said,))),) if ready else ()
-    plan = Plan(written, wanted={} if wanted is None else {"uid-pirate": wanted})
-    snapshot = a_snapshot(an_adapter(generation=generation), pods=pods)
+    adapter = an_adapter(generation=generation)
+    memo = Memo(adapters={adapter.meta.uid: adapter})
+    plan = Plan(written, wanted={} if wanted is None else {"uid-pirate": wanted}, memo=memo)
+    snapshot = a_snapshot(adapter, pods=pods)
     return Pass(snapshot, plan, looked, looked + timedelta(seconds=0.5))
 
 
