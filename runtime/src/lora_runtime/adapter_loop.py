@@ -78,9 +78,8 @@ class AdapterLoop:
     def want(self, wanted: DesiredAdapter | None) -> None:
         """Sets the goal; None lets the name go."""
         if wanted != self._wanted:
+            self._wanted = wanted
             self._wake.set()
-        # Also when it is equal: the next document has this very object, which need not be compared.
-        self._wanted = wanted
 
     @property
     def wanted(self) -> DesiredAdapter | None:

@@ -82,6 +82,35 @@ async def test_what_did_not_change_is_the_same_object() -> None:
     assert after["b"].spec is before["b"].spec, "of the same generation"
 
 
+async def test_all_together_are_the_same_object_until_one_is_another() -> None:
+    adapters = known_to(ApiServer(stored("a", 3), stored("b", 4)))
+    before = await adapters.of(KEY)
+    assert await adapters.of(KEY) is before
+    adapters.seen(stored("b", 4), "MODIFIED")
+    assert await adapters.of(KEY) is before, "it is known in this version"
+    for version, kind in ((12, "MODIFIED"), (13, "DELETED")):
+        adapters.seen(stored("b", version), kind)
+        after = await adapters.of(KEY)
+        assert after is not before
+        before = after
+
+
+async def test_there_is_nothing_to_look_at_in_what_is_known() -> None:
+    adapters = known_to(ApiServer(stored("a", 3)))
+    await adapters.of(KEY)
+    adapters.written(KEY, stored("a", 12))
+    assert not adapters.seen(stored("a", 12), "MODIFIED"), "the event of the operator's own write"
+    assert adapters.seen(stored("a", 13), "MODIFIED")
+    assert adapters.seen(stored("a", 14), "DELETED")
+    assert not adapters.seen(stored("a", 14), "DELETED")
+
+
+async def test_a_watch_that_begins_anew_is_a_reason_to_look() -> None:
+    adapters = known_to(ApiServer())
+    assert adapters.seen(stored("a", 3), None)
+    assert adapters.seen(stored("a", 3), None), "others may have gone meanwhile"
+
+
 async def test_a_deletion_is_made_sure_of_before_anything_is_given_up() -> None:
     server = ApiServer(stored("a", 3), stored("b", 4))
     adapters = known_to(server)
