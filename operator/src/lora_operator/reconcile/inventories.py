@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from lora_api.runtime_api import Desired, Inventory
+from lora_api.runtime_api import AdapterReport, Desired, Inventory
 from lora_operator.clients.runtime_admin import PodAddress, RuntimeAdmin
 from lora_operator.domain.observed import ModelKey, Unreachable
 from lora_operator.reconcile.pace import Pace
@@ -90,13 +90,23 @@ class Inventories:
         watched = self._pods.get(key, {}).get(pod)
         if watched is None:
             return
-        was = watched.answer
-        whole = inventory if isinstance(was, Unreachable) else was.followed_by(inventory)
+        was, said = watched.answer, self._as_said_before(key, pod, inventory)
+        whole = said if isinstance(was, Unreachable) else was.followed_by(said)
         if whole is None or whole.since is not None:
             return  # It builds on what is not known here; the next poll asks from where we are.
         if isinstance(was, Unreachable) or _is_news(whole, was):
             watched.answer = whole
             self._ring(key)
+
+    def _as_said_before(self, key: ModelKey, pod: PodAddress, inventory: Inventory) -> Inventory:
+        """The same; a report that equals what this pod or another one said is that object.
+
+        Thousands of names in ten pods are most of what is known, and what is another object is looked at.
+        """
+        pods = sorted(self._pods[key], key=lambda other: other != pod)
+        answers = (self._pods[key][other].answer for other in pods)
+        before = [answer.by_name for answer in answers if isinstance(answer, Inventory)]
+        return inventory.model_copy(update={"adapters": tuple(_same(report, before) for report in inventory.adapters)})
 
     @contextmanager
     def telling(self, key: ModelKey, pod: PodAddress, document: Desired) -> Iterator[None]:
@@ -179,6 +189,14 @@ class Inventories:
     def _stop(watched: _Watched) -> None:
         if watched.task is not None:
             watched.task.cancel()
+
+
+def _same(report: AdapterReport, before: Iterable[Mapping[str, AdapterReport]]) -> AdapterReport:
+    for reports in before:
+        said = reports.get(report.name)
+        if said is not None and said == report:
+            return said
+    return report
 
 
 def _may_be(document: Desired, said: Inventory) -> bool:

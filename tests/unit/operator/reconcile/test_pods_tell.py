@@ -2,10 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse, ResolveState
+from lora_api.runtime_api import (
+    AdapterReport,
+    Desired,
+    Inventory,
+    ResolveRequest,
+    ResolveResponse,
+    ResolveState,
+    RevisionState,
+)
 from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.common import HuggingFaceSource
 from lora_operator.clients.clock import SystemClock
@@ -137,6 +145,30 @@ async def test_a_poll_that_was_overtaken_by_the_answer_to_a_push_changes_nothing
         inventories.learn(KEY, POD, version(2))
         assert inventories.answer(KEY, POD) == version(3)
         assert rings.count == rung
+
+
+async def test_what_two_pods_say_alike_or_one_says_again_is_one_object() -> None:
+    pod, rings, other = Pod(), Rings(), replace(POD, name="pod-1", ip="10.0.0.2")
+    async with watching(pod, rings) as inventories:
+        inventories.watch(KEY, [POD, other])
+        inventories.learn(KEY, POD, says(1, "a", "b"))
+        inventories.learn(KEY, other, says(1, "a"))
+        first, second = heard(inventories, POD), heard(inventories, other)
+        assert second["a"] is first["a"]
+        inventories.learn(KEY, POD, says(2, "a"))
+        assert heard(inventories, POD) == {"a": first["a"]}
+        assert heard(inventories, POD)["a"] is first["a"]
+
+
+def says(number: int, *names: str) -> Inventory:
+    reports = tuple(a_report(name, aaaaaaaa=RevisionState.SERVING) for name in names)
+    return version(number).model_copy(update={"adapters": reports})
+
+
+def heard(inventories: Inventories, pod: PodAddress) -> Mapping[str, AdapterReport]:
+    answer = inventories.answer(KEY, pod)
+    assert isinstance(answer, Inventory)
+    return answer.by_name
 
 
 async def test_a_document_that_a_pod_calls_otherwise_is_called_as_here_and_no_other_is() -> None:
