@@ -54,9 +54,7 @@ def outcomes(
     files = {facts.digest: facts for facts in known.values() if isinstance(facts, AdapterFacts)}
     for name in _members_first(mixed):
         adapter, blend = mixed[name]
-        members = {
-            member.adapter_ref.name: found[uids[member.adapter_ref.name]] for member in blend.members
-        }
+        members = {member.adapter_ref.name: found[uids[member.adapter_ref.name]] for member in blend.members}
         still = all(earlier.get(uids[member]) == outcome for member, outcome in members.items())
         if moved is not None and adapter.uid not in moved and still:
             found[adapter.uid] = earlier[adapter.uid]

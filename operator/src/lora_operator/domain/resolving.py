@@ -45,9 +45,7 @@ def questions(snapshot: Snapshot, unknown: Iterable[ObservedAdapter], now: datet
     return tuple(question for question in asked if question is not None)
 
 
-def next_question_at(
-    snapshot: Snapshot, adapters: Mapping[str, ObservedAdapter], now: datetime
-) -> datetime | None:
+def next_question_at(snapshot: Snapshot, adapters: Mapping[str, ObservedAdapter], now: datetime) -> datetime | None:
     """The earliest later moment at which one of these adapters, by UID, is to be asked about again."""
     due = (uid for uid, answered in snapshot.resolutions.items() if answered.retry_at and answered.retry_at > now)
     asked = (facts.current_resolution(adapters[uid], snapshot) for uid in due if uid in adapters)

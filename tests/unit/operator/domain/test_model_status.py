@@ -2,12 +2,13 @@ import pytest
 
 from lora_api.recipes.outcome import Rejected
 from lora_api.v1alpha1.common import Condition
-from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reason
+from lora_api.v1alpha1.conditions import ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import conditions, model_status
 from lora_operator.domain.model_status import Rollout
 from lora_operator.domain.observed import ObservedDeployment, ObservedPod, PodProblem
 from support.builders import NOW, a_deployment, a_model, a_pod
+
 
 def status_of(
     *pods: ObservedPod,
