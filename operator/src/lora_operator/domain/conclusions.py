@@ -55,7 +55,8 @@ def conclude(
     """
     serving = replicas.serving_replicas(snapshot.pods)
     common, said = memo.common_of(snapshot, policy, serving, hands_off=hands_off), memo.said_by(serving)
-    earlier = memo.valid(earlier, common, snapshot.desired)
+    if earlier.common != common:
+        earlier = memo.NOTHING
     adapters = memo.adapters_of(snapshot, earlier)
     same = memo.accepts_alike(earlier, adapters)
     rejections = earlier.rejections if same else acceptance.rejections(snapshot, policy)

@@ -72,11 +72,6 @@ def common_of(snapshot: Snapshot, policy: Policy, serving: tuple[Replica, ...], 
     return Common(policy, None if model is None else (model.meta.uid, model.spec), tuple(pods), hands_off)
 
 
-def valid(memo: Memo, common: Common, desired: Desired | None) -> Memo:
-    """The memo, if it is about a model, pods and a document in force that are still the same; else nothing."""
-    return memo if memo.common == common and memo.document is desired else NOTHING
-
-
 def adapters_of(snapshot: Snapshot, memo: Memo) -> Adapters:
     """The adapters by UID, in the order of the snapshot."""
     if snapshot.adapters is memo.listed:
@@ -117,9 +112,14 @@ def moved(
     if rejections is not memo.rejections:
         either = memo.rejections.keys() | rejections.keys()
         found |= {uid for uid in either if memo.rejections.get(uid) != rejections.get(uid)}
-    if memo.document is not None:
-        # Who has no entry has no name either, whatever pods say of it.
-        owners = memo.document.by_name
-        for before, now in zip(memo.said, said, strict=memo is not NOTHING):
-            found |= {owners[name].uid for name in differing(before, now) if name in owners}
+    concluded, in_force = _entries(memo.document), _entries(snapshot.desired)
+    names = differing(concluded, in_force)
+    if memo is not NOTHING:
+        names = names.union(*map(differing, memo.said, said))
+    # Who has no entry has no name either, whatever pods say of it.
+    found |= {entries[name].uid for entries in (concluded, in_force) for name in names if name in entries}
     return found & adapters.keys()
+
+
+def _entries(document: Desired | None) -> Mapping[str, DesiredAdapter]:
+    return {} if document is None else document.by_name
