@@ -69,6 +69,7 @@ class Passes(RuleBasedStateMachine):
         self.pods = {name: Pod() for name in PODS}
         self.desired: Desired | None = None
         self.stored: Desired | None = None
+        self.written: list[Desired] = []
         self.memo, self.untold = NOTHING, dict[str, datetime]()
         self.plan = Plan(())
         self.births = 0
@@ -174,6 +175,7 @@ class Passes(RuleBasedStateMachine):
             match action:
                 case WriteDesired(document=document):
                     self.desired = self.stored = document
+                    self.written.append(document)
                 case PushDesired(document=document):
                     self.desired = document
                 case WriteAdapterStatus(uid=uid, status=status) if uid in uids:
@@ -183,9 +185,18 @@ class Passes(RuleBasedStateMachine):
                 case _:
                     pass
 
-    @rule(to=st.sampled_from(("stored", "nothing")))
-    def a_document_is_put_back(self, to: str) -> None:
-        self.desired = self.stored = self.stored if to == "stored" else None
+    @rule(back=st.integers(0, 3))
+    def a_document_is_put_back_or_deleted(self, back: int) -> None:
+        self.desired = self.stored = self.written[-back] if 0 < back <= len(self.written) else None
+
+    @rule(name=trained, weight=weights)
+    def an_update_is_undone_behind_the_operator(self, name: str, weight: float) -> None:
+        self.apply(name, weight, None, None)
+        for _ in range(3):
+            self._passes()
+            self.pods_do_all_that_they_are_told()
+        self.the_memo_decides_nothing()
+        self.a_document_is_put_back_or_deleted(2)
 
     @rule(seconds=st.sampled_from((0.2, 2, 60)))
     def time_passes(self, seconds: float) -> None:
