@@ -6,6 +6,7 @@ hypothesis chooses what happens between passes; after each, a plan is made with 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
@@ -93,7 +94,7 @@ class Passes(RuleBasedStateMachine):
         before = self.adapters.get(name)
         self.births += before is None
         uid, generation = (f"uid-{self.births}", 1) if before is None else (before.meta.uid, before.meta.generation + 1)
-        wish = {"weight": weight, "servedName": served}
+        wish: dict[str, Any] = {"weight": weight, "servedName": served}
         if name in BLENDS:
             made = a_blend(name, dict.fromkeys(MEMBERS[name], weight), uid=uid, generation=generation, **wish)
         else:

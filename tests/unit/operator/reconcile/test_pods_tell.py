@@ -362,5 +362,5 @@ async def test_what_is_known_of_a_deleted_adapter_is_forgotten() -> None:
         resolutions.ask(KEY, POD, a_question())
         pod.answers.put_nowait(FOUND)
         await rings.until(lambda: not resolutions.under_way(KEY))
-        resolutions.keep(KEY, ())
+        resolutions.keep(KEY, set())
         assert resolutions.answers(KEY) == {}
