@@ -116,7 +116,8 @@ class Cluster:
             resolutions=dict(self.resolutions),
         )
         decided = plan.make_plan(snapshot, Policy(), self.now, memo=self.memo, untold=self.untold)
-        assert decided == plan.make_plan(snapshot, Policy(), self.now, untold=self.untold), "the memo decides"
+        anew = plan.make_plan(snapshot, Policy(), self.now, untold=self.untold)
+        assert (decided, decided.memo) == (anew, anew.memo), "the memo decides"
         self.memo, self.untold = decided.memo, decided.untold
         if self.new and self.written and self.stored != self.written[-1]:
             uids = {adapter.meta.uid for adapter in snapshot.adapters}
