@@ -26,7 +26,7 @@ test: $(ENVIRONMENT) ## All tests: lint, unit, contract, real sources, API serve
 	@$(PYTHON) -m pytest $(TESTS)
 
 .PHONY: test-fast
-test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract tests; no cluster, about a minute
+test-fast: $(ENVIRONMENT) lint ## Lint, types, import rules, unit and contract tests; no cluster, a minute and a half
 	@$(PYTHON) -m pytest -q -n auto --dist worksteal tests/unit tests/contract -m "not slow"
 
 .PHONY: test-xlora
