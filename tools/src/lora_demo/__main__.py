@@ -93,10 +93,11 @@ def _url(cluster: Cluster, model: str = MODEL) -> str:
 
 
 def _next_steps(console: Console) -> None:
-    body = f'{{"model": "pirate", "messages": [{{"role": "user", "content": "{QUESTION}"}}]}}'
+    body = f'{{"model": "pirate", "temperature": 0, "messages": [{{"role": "user", "content": "{QUESTION}"}}]}}'
     console.print(
         "Use it yourself:\n"
         '  eval "$(make -s demo-env)"                                  # KUBECONFIG and LORA_URL\n'
+        '  export PATH="$PWD/.venv/bin:$PATH"                          # kubectl lora\n'
         f"  kubectl config set-context --current --namespace={NAMESPACE}\n"
         "  kubectl get loramodels,loraadapters -o wide\n"
         f"  curl -s $LORA_URL/chat/completions -H 'Content-Type: application/json' -d {escape(shlex.quote(body))}\n"
