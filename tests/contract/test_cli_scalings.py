@@ -92,6 +92,10 @@ def test_an_id_that_no_pod_knows_is_said_with_how_long_they_are_kept(lora: Shell
     assert "none of the 2 running pods of mixed knows cmpl-9" in lora.fails(
         ErrorCode.NOT_FOUND, "scalings", "mixed", "cmpl-9"
     )
+    del lora.api.pods["mixed-1"]
+    assert "the only running pod of mixed does not know cmpl-9" in lora.fails(
+        ErrorCode.NOT_FOUND, "scalings", "mixed", "cmpl-9"
+    )
 
 
 def test_a_pod_that_has_gone_is_said_only_when_no_other_knows_the_answer(lora: Shell) -> None:

@@ -76,9 +76,14 @@ def _unknown(kube: Kube, model: str, answer_id: str, asked: int, silent: dict[st
         said = "; ".join(f"{name}: {failed}" for name, failed in silent.items())
         message = f"{asked - len(silent)} of {asked} pods of {model} do not know {answer_id}, and {len(silent)} did not say: {said}"
         return Failed(ErrorCode.UNREACHABLE, message, then=describe)
+    nobody = (
+        f"the only running pod of {model} does not know"
+        if asked == 1
+        else f"none of the {asked} running pods of {model} knows"
+    )
     return Failed(
         ErrorCode.NOT_FOUND,
-        f"none of the {asked} running pods of {model} knows {answer_id}. Each keeps the last spec.mixture.scalingsKept of its own "
+        f"{nobody} {answer_id}. Each keeps the last spec.mixture.scalingsKept of its own "
         f"answers, and a pod that ends or restarts forgets them; ask by the `id` of the answer or its X-Request-Id",
         then=f"kubectl lora chat {model} 'Why?' -o json -n {kube.namespace}",
     )

@@ -104,7 +104,7 @@ class Delivery:
         if self.available > self.updated:
             progress += "; an earlier revision is served meanwhile"
         if self.serving_pods < self.desired_pods:
-            progress += f"; only {self.serving_pods} are ready"
+            progress += f"; only {self.serving_pods} {'is' if self.serving_pods == 1 else 'are'} ready"
         return Reason.LOADING, "; ".join(filter(None, (progress, self._words(Reason.LOADING))))
 
     def _words(self, reason: Reason) -> str:
@@ -117,6 +117,8 @@ class Delivery:
     def _no_ready_pods(self) -> tuple[Reason, str]:
         if self.desired_pods == 0:
             return Reason.NO_READY_PODS, "the model is scaled to zero"
+        if self.desired_pods == 1:
+            return Reason.NO_READY_PODS, "the model's only pod is not ready"
         return Reason.NO_READY_PODS, f"none of the model's {self.desired_pods} pods is ready"
 
 

@@ -235,7 +235,7 @@ def test_an_adapter_waits_until_as_many_pods_as_wanted_are_ready() -> None:
     status = status_of(NEW, a_pod_with("a", new=SERVING), a_pod_with("b", ready=False, new=SERVING))
 
     assert ready(status).reason == Reason.LOADING
-    assert ready(status).message == f"1 of 2 pods serve revision {NEW.spec.revision}; only 1 are ready"
+    assert ready(status).message == f"1 of 2 pods serve revision {NEW.spec.revision}; only 1 is ready"
 
 
 def test_more_pods_than_wanted_must_all_serve_it() -> None:
@@ -244,7 +244,10 @@ def test_more_pods_than_wanted_must_all_serve_it() -> None:
     assert ready(status).reason == Reason.LOADING
 
 
-@pytest.mark.parametrize(("replicas", "words"), [(2, "none of the model's 2 pods is ready"), (0, "scaled to zero")])
+@pytest.mark.parametrize(
+    ("replicas", "words"),
+    [(2, "none of the model's 2 pods is ready"), (1, "the model's only pod is not ready"), (0, "scaled to zero")],
+)
 def test_without_a_ready_pod_nothing_is_available(replicas: int, words: str) -> None:
     status = status_of(NEW, replicas=replicas)
 
