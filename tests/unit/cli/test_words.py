@@ -51,6 +51,13 @@ def test_what_is_not_ready_is_told_why_and_what_to_type() -> None:
     assert Line("clients get revision aaaaaaaa meanwhile, from 2 of 2 pods") in lines
 
 
+def test_where_an_update_cannot_be_made_the_pods_that_have_the_old_revision_are_not_told_to_lack_it() -> None:
+    counts = {"pods": {"desired": 2, "available": 2, "updated": 0}}
+    lines = said(a_stored_adapter(ready=("False", "ShapeMismatch"), status=counts))
+    assert Line("clients get revision aaaaaaaa meanwhile, from 2 of 2 pods") in lines
+    assert Line("revision  aaaaaaaa, on 2 of 2 pods") in lines
+
+
 def test_what_no_operator_has_seen_is_sent_to_the_doctor() -> None:
     assert Line("kubectl lora doctor -n team", Tone.COMMAND) in said(a_stored_adapter(seen=False))
 

@@ -49,7 +49,7 @@ def of_adapter(adapter: Adapter, now: datetime, place: Place = CLUSTER) -> Itera
     yield Line(f"made of   {made_of(adapter)}")
     yield Line(f"weight    {number(adapter.spec.weight)}")
     if status.revision is not None:
-        yield Line(f"revision  {status.revision}, on {pods.updated} of {pods.desired} pods")
+        yield Line(f"revision  {status.revision}, on {pods.available} of {pods.desired} pods")
     if status.digest is not None:
         yield Line(f"digest    {status.digest}")
     if status.rank is not None:
