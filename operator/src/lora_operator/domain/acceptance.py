@@ -101,11 +101,12 @@ def source_rejection(source: AdapterSource | None, model: ObservedModel, policy:
         return None
     if source.volume is not None:
         volume = source.volume.name
-        if volume not in {entry.name for entry in model.spec.volumes}:
+        mounted = [entry.name for entry in model.spec.volumes]
+        if volume not in mounted:
             return Rejected(
                 Reason.VOLUME_NOT_MOUNTED,
-                f"the pods do not mount a volume {volume!r}; add an entry with that name to spec.volumes "
-                f"of LoRAModel {model.meta.name} (this restarts its pods, one by one)",
+                f"the pods do not mount a volume {volume!r} (mounted: {', '.join(mounted) or 'none'}); correct the name, or add an "
+                f"entry with that name to spec.volumes of LoRAModel {model.meta.name} (this restarts its pods, one by one)",
             )
         if volume in _forbidden_volumes(model, policy):
             return Rejected(

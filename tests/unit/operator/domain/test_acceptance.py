@@ -84,6 +84,15 @@ def test_a_volume_that_the_model_does_not_mount_is_named_with_what_to_add() -> N
     assert found.reason is Reason.VOLUME_NOT_MOUNTED
     assert "'files'" in found.message
     assert "spec.volumes of LoRAModel smol" in found.message
+    assert "(mounted: none)" in found.message
+
+
+def test_a_misspelt_volume_is_told_with_those_that_are_mounted() -> None:
+    model = a_model(volumes=[*PVC, {"name": "more", "pvc": {"claimName": "more"}}])
+
+    found = rejections(an_adapter(source={"volume": {"name": "flies", "path": "pirate"}}), model=model)["pirate"]
+
+    assert "'flies' (mounted: files, more); correct the name" in found.message
 
 
 def test_a_secret_that_the_model_does_not_mount_is_named_with_what_to_add() -> None:
