@@ -35,13 +35,11 @@ def run() -> None:
     cluster.up()
     installation.install(cluster, (Path(prepared.operator_image), Path(prepared.runtime_image)), progress)
     console.rule("[bold]A model and three adapters", align="left")
-    cluster.kubectl("apply", "-f", "-", stdin=objects.manifest(prepared.model_folder))
-    waiting.until_ready(cluster, console)
+    _apply(cluster, objects.manifest(prepared.model_folder), console)
     story = Story(cluster, _url(cluster), console)
     story.tell()
     console.rule("[bold]A mixture of the four voices, in a pod of its own", align="left")
-    cluster.kubectl("apply", "-f", "-", stdin=objects.mixture(prepared.model_folder))
-    waiting.until_ready(cluster, console)
+    _apply(cluster, objects.mixture(prepared.model_folder), console)
     story.kubectl("get", "loramodels")
     experts.show(_url(cluster, MIXTURE), console)
     console.rule(f"[bold green]Done in {time.monotonic() - began:.0f} s; the cluster stays up", align="left")
@@ -57,8 +55,7 @@ def full_image() -> None:
     with Cluster("full-image", progress=progress) as cluster:
         images = (Path(prepared.operator_image), Path(prepared.runtime_image))
         installation.install(cluster, images, progress, installation.FULL_RUNTIME_IMAGE)
-        cluster.kubectl("apply", "-f", "-", stdin=objects.self_contained(objects.manifest(prepared.model_folder)))
-        waiting.until_ready(cluster, console)
+        _apply(cluster, objects.self_contained(objects.manifest(prepared.model_folder)), console)
         story = Story(cluster, _url(cluster), console)
         for name in ("smol", "pirate", "formal", "polite-pirate"):
             story.ask(name)
@@ -85,6 +82,11 @@ def down() -> None:
     """End the cluster; nothing of it stays but the caches."""
     told = Terminal()
     told.say("the demo is gone" if Cluster(CLUSTER, progress=told).down() else "there is no demo to end")
+
+
+def _apply(cluster: Cluster, manifest: str, console: Console) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=manifest)
+    waiting.until_ready(cluster, console, manifest)
 
 
 def _url(cluster: Cluster, model: str = MODEL) -> str:

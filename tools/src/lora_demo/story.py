@@ -116,16 +116,23 @@ class Story:
             raise StoryError("with the old weight the answer should be the old one")
 
         self._chapter("Add an adapter, remove another")
-        self.kubectl("apply", "-f", "-", stdin=FRENCH)
-        self.ready("french")
-        self.ask("french")
-        self.kubectl("delete", "loraadapter", "french")
-        self.refused("french")
+        self.add_and_remove()
 
         self._chapter("No pod was restarted")
         self.kubectl("get", "pods")
         if self.pods() != before:
             raise StoryError(f"pods and restarts were {before}, and are {self.pods()}")
+
+    def add_and_remove(self) -> None:
+        """Adds the adapter `french` and removes it, unless there is one: the tutorial has users make one of that name."""
+        if self._cluster.kubectl("-n", NAMESPACE, "get", "loraadapter", "french", "--ignore-not-found", "-o", "name"):
+            self._console.print("  not shown: there is a LoRAAdapter french of your own, which stays as it is")
+            return
+        self.kubectl("apply", "-f", "-", stdin=FRENCH)
+        self.ready("french")
+        self.ask("french")
+        self.kubectl("delete", "loraadapter", "french")
+        self.refused("french")
 
     def _chapter(self, title: str) -> None:
         self._console.rule(f"[bold]{escape(title)}", align="left")
