@@ -105,6 +105,18 @@ async def test_a_server_that_is_not_there_is_unreachable(store: ContentStore) ->
     assert "the name no-such-host.invalid cannot be looked up" in refusal.message
 
 
+async def test_a_server_without_tls_is_told_with_how_to_say_so(web: WebServer, store: ContentStore) -> None:
+    port = web.url.rpartition(":")[2]
+    for source in (
+        a_source("oci", reference=f"127.0.0.1:{port}/team/pirate:v1"),
+        a_source("http", url=f"https://127.0.0.1:{port}/pirate"),
+    ):
+        refusal = await refused(store, source)
+        assert (refusal.reason, refusal.retryable) == (Reason.SOURCE_UNREACHABLE, True)
+        assert "does not speak TLS; if it is meant to, correct the port, else set plainHTTP: true" in refusal.message
+        assert "certificate" not in refusal.message
+
+
 @pytest.mark.parametrize("tells_length", [True, False])
 async def test_what_is_too_large_is_stopped(web: WebServer, pirate: Path, tmp_path: Path, tells_length: bool) -> None:
     web.tells_length = tells_length

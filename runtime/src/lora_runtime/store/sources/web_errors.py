@@ -7,6 +7,8 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import Refused, not_fetched
 
 _SHOWN_AT_MOST = 300
+_WITHOUT_TLS = re.compile(r"\[SSL: (WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE)\]")
+"""What OpenSSL calls an answer in plain HTTP, before and since 3.2."""
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>|\"code\":\s*\"([A-Za-z0-9_]{1,64})\"")
 
 
@@ -72,10 +74,15 @@ def explain(answer: Answered, where: str, remedy: str) -> Refused:
 def unreachable(where: str, error: Exception) -> Refused:
     """No answer, or none that ended."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0][:_SHOWN_AT_MOST]
+    advice = "Check the source's host, the network policy, and the server's certificate"
+    if _WITHOUT_TLS.search(line):
+        advice = (
+            "The server does not speak TLS; if it is meant to, correct the port, else set plainHTTP: true in an oci "
+            "source, or write http:// in the endpoint or url of another"
+        )
     return not_fetched(
         Reason.SOURCE_UNREACHABLE,
-        f"{where} cannot be fetched ({type(error).__name__}: {line}); it is tried again. Check the source's host, the "
-        f"network policy, and the server's certificate",
+        f"{where} cannot be fetched ({type(error).__name__}: {line}); it is tried again. {advice}",
         retryable=True,
     )
 
