@@ -110,6 +110,18 @@ def test_an_adapter_is_added_scaled_blended_rolled_back_and_removed(served: Team
     assert lora("status", "-o", "json").data["items"][1:] == []
 
 
+@pytest.mark.parametrize("words", [("scale", "pirate", "1"), ("blend", "mix", "pirate", "formal=2")])
+def test_the_same_wish_again_is_no_edit(team: Team, lora: CommandLine, words: tuple[str, ...]) -> None:
+    team.create(MODEL)
+    lora.does("add", "pirate", "--model", "smol", "--from", "hf://team/pirate")
+
+    def generation() -> int:
+        lora.does(*words)
+        return int(lora("describe", words[1], "-o", "json").data["metadata"]["generation"])
+
+    assert generation() == generation()
+
+
 def test_what_is_refused_ends_with_its_code_the_words_of_the_pod_and_what_to_type(
     served: Team, lora: CommandLine
 ) -> None:

@@ -1,5 +1,8 @@
+import json
+
 import pytest
 
+from lora_api.v1alpha1.adapter import BlendMethod
 from lora_cli.domain import changes
 from support.stored import a_stored_adapter
 
@@ -24,6 +27,13 @@ def test_files_take_the_place_of_a_blend() -> None:
     steps = changes.replacement(blend, "smol", GIVEN | {"weight": 0.3})
     assert {"op": "remove", "path": "/spec/blend"} in steps
     assert {"op": "add", "path": "/spec/weight", "value": 0.3} in steps
+
+
+def test_whole_numbers_are_sent_as_the_api_server_stores_them() -> None:
+    sent: list[object] = [changes.weight(2.0), changes.blend({"a": 1.0, "b": 0.5}, BlendMethod.TIES, 8, 1.0)]
+    sent += changes.replacement(a_stored_adapter(), "smol", GIVEN | {"weight": 3.0})
+    assert ".0" not in json.dumps(sent)
+    assert "0.5" in json.dumps(sent)
 
 
 def test_members_are_words_with_or_without_a_weight() -> None:

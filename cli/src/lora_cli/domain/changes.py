@@ -27,13 +27,14 @@ def written(source: AdapterSource) -> Json:
 
 def weight(value: float) -> Json:
     """A merge patch that changes how strongly an adapter acts."""
-    return {"spec": {"weight": value}}
+    return {"spec": {"weight": _as_stored(value)}}
 
 
 def blend(members: Mapping[str, float], method: BlendMethod, rank: int | None, density: float | None) -> Json:
     """The field spec.blend; as a merge patch it replaces every field of it that can be given."""
-    listed = [{"adapterRef": {"name": name}, "weight": share} for name, share in members.items()]
-    return {"method": method.value, "rank": rank, "density": density, "members": listed}
+    listed = [{"adapterRef": {"name": name}, "weight": _as_stored(share)} for name, share in members.items()]
+    thinned = None if density is None else _as_stored(density)
+    return {"method": method.value, "rank": rank, "density": thinned, "members": listed}
 
 
 def replacement(present: Adapter, model: str, spec: Json) -> list[Json]:
@@ -52,7 +53,8 @@ def steps(present: Adapter, wanted: Json) -> list[Json]:
     made: list[Json] = [{"op": "test", "path": "/metadata/generation", "value": present.meta.generation}]
     for field, value in wanted.items():
         if value is not None:
-            made.append({"op": "add", "path": f"/spec/{field}", "value": value})
+            sent = _as_stored(value) if isinstance(value, float) else value
+            made.append({"op": "add", "path": f"/spec/{field}", "value": sent})
         elif field in there:
             made.append({"op": "remove", "path": f"/spec/{field}"})
     return made
@@ -80,3 +82,8 @@ def shares(words: Iterable[str]) -> dict[str, float]:
             raise ValueError(f"{word!r} names no member, or one that was named before; write pirate=0.7 formal=0.5")
         found[name] = share
     return found
+
+
+def _as_stored(value: float) -> float:
+    """1 for 1.0, between which the API server sees a difference: to send 1.0 again would be an edit, for which to wait."""
+    return int(value) if value.is_integer() else value
