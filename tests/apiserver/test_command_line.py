@@ -216,15 +216,23 @@ def test_a_patch_for_an_object_that_has_changed_is_a_conflict(team: Team, lora: 
     assert failed.value.code is ErrorCode.INVALID
 
 
+def test_in_the_wrong_namespace_a_name_is_sent_to_the_others(lora: CommandLine) -> None:
+    assert f"no LoRAModels in namespace {lora.namespace}" in lora.does("status")
+    missing = lora("describe", "pirate")
+    assert missing.status == NOT_FOUND
+    assert f"LoRAModel pirate in namespace {lora.namespace}" in missing.err
+    assert "kubectl lora status --all-namespaces" in missing.err
+
+
 def test_whoever_watches_sees_each_change(team: Team, lora: CommandLine) -> None:
     team.create(MODEL)
     with lora.watching("status", "--watch") as printed:
         eventually("the model", lambda: "smol" in printed())
-        assert "no LoRAAdapters here" in printed()
+        assert f"no LoRAAdapters in namespace {lora.namespace}" in printed()
         lora.does("add", "pirate", "--model", "smol", "--from", "models/pirate")
         eventually("the adapter", lambda: printed().splitlines()[-1].startswith("pirate"))
         lora.does("rm", "pirate")
-        eventually("its end", lambda: printed().splitlines()[-1] == "no LoRAAdapters here")
+        eventually("its end", lambda: printed().splitlines()[-1] == f"no LoRAAdapters in namespace {lora.namespace}")
 
 
 READER = """

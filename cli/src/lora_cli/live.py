@@ -24,7 +24,7 @@ _Change = tuple[str, str, Json]
 """Plural of the kind, type of event, object."""
 
 
-def follow(objects: ObjectStore, models: Json, adapters: Json, namespace: str | None) -> None:
+def follow(objects: ObjectStore, models: Json, adapters: Json, namespace: str | None, where: str) -> None:
     """Shows each change until it is interrupted; where there is no terminal, the tables once more after each.
 
     Raises:
@@ -32,7 +32,7 @@ def follow(objects: ObjectStore, models: Json, adapters: Json, namespace: str | 
     """
     out, everywhere = output.console(), namespace is not None
     seen = {MODELS: listed(models["items"]), ADAPTERS: listed(adapters["items"])}
-    drawn = _drawn(seen, everywhere=everywhere)
+    drawn = _drawn(seen, where, everywhere=everywhere)
     if not out.is_terminal:
         out.print(drawn)
     with Live(drawn, console=out, auto_refresh=False) if out.is_terminal else nullcontext() as live:
@@ -40,7 +40,7 @@ def follow(objects: ObjectStore, models: Json, adapters: Json, namespace: str | 
             if change is not None:
                 plural, event, stored = change
                 seen[plural] = after(seen[plural], event, stored)
-            drawn = _drawn(seen, everywhere=everywhere)
+            drawn = _drawn(seen, where, everywhere=everywhere)
             if live is not None:
                 live.update(drawn, refresh=True)
             elif change is not None:
@@ -73,8 +73,8 @@ def _listen(
         found.put(failed)
 
 
-def _drawn(seen: Mapping[str, Seen], *, everywhere: bool) -> Group:
+def _drawn(seen: Mapping[str, Seen], where: str, *, everywhere: bool) -> Group:
     now = clock.now()
-    models = tables.models(map(model_of, seen[MODELS].values()), now, everywhere=everywhere)
-    adapters = tables.adapters(map(adapter_of, seen[ADAPTERS].values()), now, everywhere=everywhere)
+    models = tables.models(map(model_of, seen[MODELS].values()), now, where, everywhere=everywhere)
+    adapters = tables.adapters(map(adapter_of, seen[ADAPTERS].values()), now, where, everywhere=everywhere)
     return Group(output.rendered(models), "", output.rendered(adapters))

@@ -155,7 +155,7 @@ class Session:
         raise Failed(
             ErrorCode.NOT_FOUND,
             f"there is neither a LoRAAdapter nor a LoRAModel {name} {self.where}",
-            then=self.typed("status"),
+            then="kubectl lora status --all-namespaces" if isinstance(self.home, Kube) else self.typed("status"),
         )
 
     def serving(self, name: str) -> Serving:

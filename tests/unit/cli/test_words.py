@@ -80,12 +80,17 @@ def test_a_model_is_told_with_its_room() -> None:
 
 
 def test_rows_have_the_columns_and_the_mood_of_the_object() -> None:
-    table = tables.adapters([MISFIT, a_stored_adapter("formal")], NOW, everywhere=True)
+    table = tables.adapters([MISFIT, a_stored_adapter("formal")], NOW, "in any namespace", everywhere=True)
     assert table.columns[0] == "NAMESPACE"
     assert [(row.cells[1], row.mood) for row in table.rows] == [("formal", Mood.GOOD), ("pirate", Mood.BAD)]
     assert table.rows[0].cells == ("team", "formal", "smol", "1", "aaaaaaaa", "2/2", "True", "Serving", "60m")
-    [row] = tables.models([a_stored_model(ready=("False", "ModelLoading"))], NOW).rows
+    [row] = tables.models([a_stored_model(ready=("False", "ModelLoading"))], NOW, "in namespace team").rows
     assert row.mood is Mood.WAITING
+
+
+def test_where_nothing_is_that_place_is_named() -> None:
+    empty = [tables.models([], NOW, "in namespace team"), tables.adapters([], NOW, "in any namespace", everywhere=True)]
+    assert [table.empty for table in empty] == ["no LoRAModels in namespace team", "no LoRAAdapters in any namespace"]
 
 
 def test_memory_is_told_by_size_and_what_waits_on_disk_is_counted() -> None:

@@ -26,16 +26,17 @@ def status(
     """Show models and adapters, and whether every pod serves them."""
     session = Session.of(namespace, context, kubeconfig, server=server, api_key=api_key)
     place = EVERYWHERE if everywhere else None
+    where = "in any namespace" if everywhere else session.where
     models, adapters = (session.objects.list(kind, namespace=place) for kind in (MODELS, ADAPTERS))
     if output_format is not None:
         output.dump({"apiVersion": "v1", "kind": "List", "items": models["items"] + adapters["items"]}, output_format)
     elif watch:
-        follow(session.objects, models, adapters, place)
+        follow(session.objects, models, adapters, place, where)
     else:
         now = clock.now()
         output.show(
-            tables.models(map(model_of, models["items"]), now, everywhere=everywhere),
-            tables.adapters(map(adapter_of, adapters["items"]), now, everywhere=everywhere),
+            tables.models(map(model_of, models["items"]), now, where, everywhere=everywhere),
+            tables.adapters(map(adapter_of, adapters["items"]), now, where, everywhere=everywhere),
         )
 
 

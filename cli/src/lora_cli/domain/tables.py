@@ -41,22 +41,22 @@ MODEL_COLUMNS = ("MODEL", "SOURCE", "PODS", "ADAPTERS", "READY", "REASON", "AGE"
 ADAPTER_COLUMNS = ("ADAPTER", "MODEL", "WEIGHT", "REVISION", "LOADED", "READY", "REASON", "AGE")
 
 
-def models(found: Iterable[Model], now: datetime, *, everywhere: bool = False) -> Table:
-    """A line for each LoRAModel; `everywhere` says in which namespace, too."""
+def models(found: Iterable[Model], now: datetime, where: str, *, everywhere: bool = False) -> Table:
+    """A line for each LoRAModel; `everywhere` says in which namespace, too. `where` was looked, if there is none."""
     rows = tuple(
         Row(_placed(model, model_cells(model, now), everywhere=everywhere), mood_of(model))
         for model in sorted(found, key=lambda model: (model.meta.namespace, model.meta.name))
     )
-    return Table(_columns(MODEL_COLUMNS, everywhere=everywhere), rows, "no LoRAModels here")
+    return Table(_columns(MODEL_COLUMNS, everywhere=everywhere), rows, f"no LoRAModels {where}")
 
 
-def adapters(found: Iterable[Adapter], now: datetime, *, everywhere: bool = False) -> Table:
+def adapters(found: Iterable[Adapter], now: datetime, where: str, *, everywhere: bool = False) -> Table:
     """A line for each LoRAAdapter, by model."""
     rows = tuple(
         Row(_placed(adapter, adapter_cells(adapter, now), everywhere=everywhere), mood_of(adapter))
         for adapter in sorted(found, key=lambda one: (one.meta.namespace, one.model, one.meta.name))
     )
-    return Table(_columns(ADAPTER_COLUMNS, everywhere=everywhere), rows, "no LoRAAdapters here")
+    return Table(_columns(ADAPTER_COLUMNS, everywhere=everywhere), rows, f"no LoRAAdapters {where}")
 
 
 def model_cells(model: Model, now: datetime) -> tuple[str, ...]:
