@@ -11,7 +11,7 @@ from lora_cli.domain.verdicts import Checked
 from lora_cli.errors import Failed
 
 _GGUF_ENDING = ".gguf"
-_INSTALL = "pipx inject lora-operator 'lora-operator[validate]'"
+_INSTALL = "pipx install --force '.[cli,validate]'  # in a checkout of lora-operator"
 
 
 def check(place: Path, base: Path | None, max_rank: int) -> Checked:

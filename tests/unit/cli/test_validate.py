@@ -1,5 +1,6 @@
 """An adapter's files on this machine, held against a base model as a pod would."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.gguf_adapters import write_gguf
 from support.models import tiny_adapter, tiny_base
 from support.stored import a_stored_model
 
+ROOT = Path(__file__).resolve().parents[3]
 SOUND = Checked(rank=8, modules=4, acts=True, trained_on="team/base", architecture="LlamaForCausalLM")
 
 
@@ -26,6 +28,18 @@ def test_an_adapter_that_fits_is_known_by_the_files_of_both(base: Path, tmp_path
     assert (found.rank, found.modules, found.acts) == (8, 4, True)
     assert found.architecture == "LlamaForCausalLM"
     assert check(adapter, None, 64).architecture is None
+
+
+def test_where_the_checks_are_not_installed_the_command_is_that_of_the_how_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lora_runtime.adapters.base", None)
+    with pytest.raises(Failed, match="the checks are not installed here") as failed:
+        check(tmp_path, None, 64)
+    assert failed.value.then is not None
+    command, _, where = failed.value.then.partition("  # ")
+    assert f"`{command}`" in (ROOT / "docs" / "how-to" / "kubectl-lora.md").read_text()
+    assert where == "in a checkout of lora-operator"
 
 
 def test_a_gguf_file_is_held_against_its_base_and_cannot_be_without(base: Path, tmp_path: Path) -> None:
