@@ -92,6 +92,7 @@ def test_helm_finds_nothing_to_complain_about(values: Values) -> None:
         ({"allowHostPath": "yes"}, "allowHostPath"),
         ({"egress": {"hosts": []}}, "hosts"),
         ({"egress": {"allowedHosts": ["https://files.example.com"]}}, "egress/allowedHosts/0"),
+        ({"egress": {"allowedHosts": ["minio.storage.svc:9000"]}}, "egress/allowedHosts/0"),
         ({"egress": {"allowedAddresses": ["files.example.com"]}}, "egress/allowedAddresses/0"),
         ({"certificateHours": 0}, "certificateHours"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name must be set"),

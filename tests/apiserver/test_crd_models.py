@@ -154,6 +154,7 @@ REFUSED = [
             ("no server", [], "at least 1 items"),
             ("a URL", ["https://ghcr.io"], "should match"),
             ("a star inside a name", ["files.*.com"], "should match"),
+            ("a port", ["minio.storage.svc:9000"], "should match"),
             ("an endless name", ["a" * 254], "Too long"),
             ("too many servers", ["ghcr.io"] * 33, "at most 32 items"),
         )

@@ -12,8 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 HostPattern = Annotated[
-    str, Field(min_length=1, max_length=253, pattern=r"^(\*|(\*\.)?[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?)$")
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^(\*|(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,7})$",
+    ),
 ]
+"""A name or an address, which the source may name with any port; a port here would never match."""
 Address = IPv4Address | IPv6Address
 
 _METADATA = tuple(

@@ -28,7 +28,9 @@ FORMS: Mapping[str, str] = MappingProxyType(
         r"^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$": f"letters, digits and . _ -, {_ENDS}",
         r"^[!-~]+$": "visible characters of ASCII, without spaces",
         r"^[a-z0-9][a-z0-9-]*$": "a region's name, as in eu-west-1",
-        r"^(\*|(\*\.)?[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?)$": "a host, *.domain for all of a domain, or *",
+        r"^(\*|(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,7})$": (
+            "a host without a port, *.domain for all of a domain, or *"
+        ),
         sources.SERVER_FORM: "a server's URL, as in https://minio:9000",
         sources.URL_FORM: "a URL, as in https://host/folder, without spaces",
         sources.ARTIFACT_FORM: "an artifact, as in registry/repository:tag or registry/repository@sha256:…",

@@ -19,6 +19,8 @@ from lora_api.egress import DEFAULT, Egress
         (("*.example.com",), "evil-example.com", False),
         (("*",), "anything", True),
         (("10.0.0.1",), "10.0.0.1", True),
+        (("2001:db8::1",), "2001:db8::1", True),
+        (("::1",), "::1", True),
     ],
 )
 def test_a_host_is_allowed_by_its_name(patterns: tuple[str, ...], host: str, allowed: bool) -> None:
@@ -61,6 +63,10 @@ def test_a_network_is_allowed_by_the_administrators_choice_alone() -> None:
     [
         {"allowedHosts": ["https://x"]},
         {"allowedHosts": ["a*.com"]},
+        {"allowedHosts": ["minio.storage.svc:9000"]},
+        {"allowedHosts": ["*.example.com:443"]},
+        {"allowedHosts": ["10.0.0.1:9000"]},
+        {"allowedHosts": ["[::1]:9000"]},
         {"allowedAddresses": ["10.0.0.1/8"]},
         {"other": []},
     ],
