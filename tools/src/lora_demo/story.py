@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from local_cluster.cluster import Cluster
-from lora_demo.place import NAMESPACE
+from lora_api import labels
+from lora_demo.place import MODEL, NAMESPACE
 
 QUESTION = "What is the largest desert?"
 FRENCH = """\
@@ -83,7 +84,10 @@ class Story:
 
     def pods(self) -> dict[str, int]:
         """Names of the model's pods, and how often their containers were restarted."""
-        listed: dict[str, Any] = json.loads(self._cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "json"))
+        chosen = ("-l", f"{labels.MODEL}={MODEL}")
+        listed: dict[str, Any] = json.loads(
+            self._cluster.kubectl("-n", NAMESPACE, "get", "pods", *chosen, "-o", "json")
+        )
         return {
             pod["metadata"]["name"]: sum(c["restartCount"] for c in pod["status"].get("containerStatuses", ()))
             for pod in listed["items"]
