@@ -117,9 +117,10 @@ def test_a_pod_answers_as_peft_does_and_tells_what_was_found(place: Place) -> No
 def test_clients_see_one_model_and_no_adapters(place: Place) -> None:
     pod = place.pod
     assert [card["id"] for card in pod.http.get(f"{pod.runtime.url}/v1/models").json()["data"]] == ["base"]
-    unknown = pod.post("/v1/completions", {"model": "pirate", "prompt": "a", "max_tokens": 1})
-    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "NotFound")
-    assert "Served here: base" in unknown.json()["error"]["message"]
+    for name in ("pirate", ""):
+        unknown = pod.post("/v1/completions", {"model": name, "prompt": "a", "max_tokens": 1})
+        assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "NotFound")
+        assert "Served here: base" in unknown.json()["error"]["message"]
     for extra in ({"lora": {"weight": 2}}, {"prompt_to_adapter_mapping": ["base"]}):
         refused = pod.post("/v1/completions", {"model": "base", "prompt": "a", "max_tokens": 1, **extra})
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "Invalid")

@@ -115,6 +115,15 @@ def test_an_unknown_name_is_404_in_openai_s_shape_and_tells_the_names_that_exist
     assert answer.json()["error"]["message"] == "The model `nobody` does not exist. Served here: base, x."
 
 
+def test_an_empty_name_is_unknown_and_none_at_all_is_the_base(world: World) -> None:
+    answer = world.complete("")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"] == "The model `` does not exist. Served here: base."
+    body = {"prompt": list(PROMPT), "max_tokens": 1}
+    answer = httpx.post(f"{world.runtime.url}/v1/completions", json=body, timeout=60)
+    assert (answer.status_code, answer.json()["model"]) == (200, "base")
+
+
 def test_a_declared_name_that_is_not_served_yet_is_503_with_retry_after(world: World) -> None:
     world.declare(DesiredAdapter(name="soon", uid="s"))
     answer = world.complete("soon")

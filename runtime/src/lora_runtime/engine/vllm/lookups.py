@@ -40,7 +40,8 @@ def observe_lookups(
     @wraps(check_model)
     async def _check_model(self: Any, request: Any) -> Any:
         error = await check_model(self, request)
-        if models.is_hidden(request.model):
+        # To vLLM an empty name is as good as none, which means the base model; here it is an unset variable's.
+        if request.model == "" or models.is_hidden(request.model):
             error = not_found(self, "", "model")
         if error is None:
             if not isinstance(self, GenerateBaseServing):
@@ -57,8 +58,6 @@ def observe_lookups(
                 why = f"The adapter `{request.model}` cannot be loaded now: {failed}."
                 return unavailable(self, why, reason=failed.reason)
             return None
-        if not request.model:
-            return error
         if (lacking := not_ready(request.model)) is not None:
             in_flight.asks(request.model)
             return unavailable(self, lacking.message, reason=lacking.reason)

@@ -9,6 +9,7 @@ from vllm.entrypoints.serve.engine.serving import BaseServing
 from lora_runtime import fields
 from lora_runtime.engine.in_flight import InFlight
 from lora_runtime.engine.vllm import composed, mixed_batch
+from lora_runtime.engine.vllm.refusals import not_found
 from lora_runtime.engine.vllm.served_models import ServedModels
 from lora_runtime.mixing.gate import Gate
 from lora_runtime.observer import UNKNOWN
@@ -30,10 +31,12 @@ def observe_lookups(models: ServedModels, gate: Gate, in_flight: InFlight) -> No
     @wraps(check_model)
     async def _check_model(self: Any, request: Any) -> Any:
         error = await check_model(self, request)
+        # To vLLM an empty name is as good as none, which means the base model; here it is an unset variable's.
+        if request.model == "":
+            error = not_found(self, "", "model")
         if error is not None:
-            if request.model:
-                in_flight.asks(UNKNOWN)
-                error.error.message = f"The model `{request.model}` does not exist. {models.listed()}"
+            in_flight.asks(UNKNOWN)
+            error.error.message = f"The model `{request.model}` does not exist. {models.listed()}"
             return error
         if not isinstance(self, GenerateBaseServing):
             return None
