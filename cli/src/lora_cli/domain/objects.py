@@ -120,5 +120,5 @@ def _too_new(stored: Mapping[str, Any], error: ValidationError) -> Failed:
         ErrorCode.INVALID,
         f"{stored.get('kind', 'the object')} {stored['metadata']['name']} holds what this version does not understand "
         f"({in_words(error)}); the cluster's operator is newer",
-        then="pipx upgrade lora-operator",
+        then="pipx install --force '.[cli]'  # in a checkout of the operator's version",
     )
