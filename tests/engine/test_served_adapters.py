@@ -116,6 +116,7 @@ def test_an_unknown_name_is_404_in_openai_s_shape_and_tells_the_names_that_exist
 
 
 def test_an_empty_name_is_unknown_and_none_at_all_is_the_base(world: World) -> None:
+    world.serve()
     answer = world.complete("")
     assert answer.status_code == 404
     assert answer.json()["error"]["message"] == "The model `` does not exist. Served here: base."
