@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
+from sphinx.highlighting import lexers
 
 project = "lora-operator"
 author = "the lora-operator contributors"
@@ -11,6 +13,7 @@ extensions = ["myst_parser"]
 exclude_patterns = ["README.md"]  # it is the text of the site's first page
 myst_heading_anchors = 4
 highlight_language = "text"
+lexers["mermaid"] = TextLexer()  # drawn where the repository is read; here the numbers have to do
 
 html_theme = "furo"
 html_title = project
