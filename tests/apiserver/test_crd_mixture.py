@@ -15,11 +15,6 @@ TRAINED = mutated(MIXTURE, {"spec.mixture": {"source": SOURCE}})
 FLAGS = "together with mixture, abbreviated or not"
 
 
-@pytest.fixture(scope="module")
-def dry(api_client: client.ApiClient) -> Objects:
-    return Objects(api_client, "default")
-
-
 @pytest.mark.parametrize(
     "manifest",
     [
