@@ -68,7 +68,7 @@ def conclude(
     outcomes = _outcomes(snapshot, adapters, rejections, known, moved, earlier, has_blends=bool(blends))
     moved |= {uid for uid, outcome in outcomes.items() if outcome is not earlier.outcomes.get(uid)}
     outcomes = _after(earlier.outcomes, gone, outcomes)
-    wanted = {u: its.spec.revision for u in moved if isinstance(its := outcomes[u], Wanted)}
+    wanted = {u: found.spec.revision for u in moved if isinstance(found := outcomes[u], Wanted)}
 
     in_order = tuple(compress(adapters.values(), map(moved.__contains__, adapters)))
     entries: Mapping[str, DesiredAdapter] = {}
@@ -78,16 +78,18 @@ def conclude(
         entries = _after(earlier.entries, gone | moved, made)
         document = rollout.next_desired(snapshot.desired, entries.values(), snapshot.pods, mixture)
     fleet = Fleet(serving, 0 if snapshot.model is None else snapshot.model.spec.replicas)
-    statuses = {
-        a.meta.uid: _status(
-            a, snapshot, outcomes[a.meta.uid], known.get(a.meta.uid), entries.get(a.meta.uid), fleet, now
-        )
-        for a in in_order
-    }
-    resting = (a for a in in_order if _rests(a, statuses[a.meta.uid], known.get(a.meta.uid), entries.get(a.meta.uid)))
-    at_rest = {a.meta.uid: conditions.is_true(a.status.conditions, AdapterCondition.READY) for a in resting}
-    found = (a for a in in_order if isinstance(known.get(a.meta.uid), AdapterFacts))
-    polled = {a.meta.uid: a for a in found if polling.interval(a) is not None}
+    statuses: dict[str, LoRAAdapterStatus] = {}
+    at_rest: dict[str, bool] = {}
+    polled: dict[str, ObservedAdapter] = {}
+    for adapter in in_order:
+        uid = adapter.meta.uid
+        its, entry, unheeded = known.get(uid), entries.get(uid), facts.unheeded(adapter, snapshot)
+        status = adapter_status.status_of(adapter, outcomes[uid], its, entry, fleet, now, unheeded=unheeded)
+        statuses[uid] = status
+        if status == adapter.status and _rests(its, entry):
+            at_rest[uid] = conditions.is_true(status.conditions, AdapterCondition.READY)
+        if isinstance(its, AdapterFacts) and polling.interval(adapter) is not None:
+            polled[uid] = adapter
     later = Memo(
         common=common,
         document=document,
@@ -151,25 +153,6 @@ def _outcomes(
     return {uid: old if (old := before.get(uid)) == outcome else outcome for uid, outcome in found.items()}
 
 
-def _status(
-    adapter: ObservedAdapter,
-    snapshot: Snapshot,
-    outcome: Outcome,
-    known: AdapterFacts | Blocked | None,
-    entry: DesiredAdapter | None,
-    fleet: Fleet,
-    now: datetime,
-) -> LoRAAdapterStatus:
-    unheeded = facts.unheeded(adapter, snapshot)
-    return adapter_status.status_of(adapter, outcome, known, entry, fleet, now, unheeded=unheeded)
-
-
-def _rests(
-    adapter: ObservedAdapter,
-    status: LoRAAdapterStatus,
-    known: AdapterFacts | Blocked | None,
-    entry: DesiredAdapter | None,
-) -> bool:
-    """Whether the status is as it is stored, and will be at any later time: nothing is prepared, and no pod is being asked."""
-    waits = isinstance(known, Blocked) or (entry is not None and entry.prepare is not None)
-    return not waits and status == adapter.status
+def _rests(known: AdapterFacts | Blocked | None, entry: DesiredAdapter | None) -> bool:
+    """Whether the same will be concluded at any later time: nothing is prepared, and no pod is being asked."""
+    return not isinstance(known, Blocked) and (entry is None or entry.prepare is None)
