@@ -1,8 +1,9 @@
 """`python -m lora_operator`."""
 
-import asyncio
 import logging
 import sys
+
+import uvloop
 
 from lora_operator import app, config, logs
 from lora_operator.bootstrap import NotReady
@@ -27,7 +28,7 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format)
     try:
-        asyncio.run(app.run(settings))
+        uvloop.run(app.run(settings))
     except (NotReady, KubeError, LeadershipLost) as error:
         _logger.error("%s", error)
         return 1

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import uvloop
 from prometheus_client import REGISTRY
 
 from lora_runtime.adapters.base import BaseModel
@@ -107,7 +108,7 @@ def start(settings: Settings, declared: Declared | None = None) -> Core:
 
 def _run(settings: Settings, declared: Declared | None, started: "Future[Core]") -> None:
     try:
-        asyncio.run(_main(settings, declared, started))
+        uvloop.run(_main(settings, declared, started))
     except BaseException as error:
         if not started.done():
             started.set_exception(error)

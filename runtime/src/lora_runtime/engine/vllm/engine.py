@@ -78,6 +78,8 @@ class VllmEngine:
         _forget_who_runs(client)
         self.leases = Leases(client, self.models, self._known, in_flight, self._tiers)
         self._measured = memory.WorkerMemory.unknown()
+        self._warm = False
+        """Whether the engine has answered with any adapter."""
 
     async def measure(self) -> None:
         """Asks the engine once what its slots take; before anything else is asked of this object."""
@@ -151,13 +153,18 @@ class VllmEngine:
         if before is not None or not self._tiers.full:
             try:
                 async with self._tiers.own(adapter):
-                    # One token, so that the first client does not pay for a slot and cold kernels.
-                    await self._generate(adapter, {"prompt_token_ids": [0]}, max_tokens=1, detokenize=False)
+                    await self._warm_up(adapter)
             except Exception as error:
                 await self._tiers.remove(adapter)
                 raise LoadFailed(str(error) or type(error).__name__) from error
         self._known[adapter.engine_name] = adapter
         return adapter
+
+    async def _warm_up(self, adapter: LoadedAdapter) -> None:
+        """One token with the first adapter, whose first client would pay for cold kernels; they are those of any other."""
+        if not self._warm:
+            await self._generate(adapter, {"prompt_token_ids": [0]}, max_tokens=1, detokenize=False)
+            self._warm = True
 
     async def _publish(self, adapter: LoadedAdapter) -> None:
         self.models.publish(adapter)
