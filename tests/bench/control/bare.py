@@ -5,26 +5,32 @@ a floor for every controller here, and says how much of the operator's time is t
 """
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from random import Random
 
 import httpx
+import urllib3
 from kubernetes import client, watch
+from kubernetes.aio import client as aio
+from kubernetes.aio.config import new_client_from_config
 
 from bench.control.changes import Change, Kind
 from bench.control.node import MODEL, NAMESPACE, Json, Node
-from bench.control.observer import Observer, any_moment
+from bench.control.observer import any_moment
 from bench.control.results import Observed
 from bench.control.settings import Settings
 from bench.served.recipes import PURE
 from bench.served.reference import Prompt, References
 from lora_api import labels
 
+_LOADED = "Loaded new LoRA adapter: name '{}'"
+"""What vLLM prints when a name is served."""
 _READY_SECONDS = 300.0
 _PATIENCE_SECONDS = 60.0
 _COMMAND = ["python3", "-m", "vllm.entrypoints.launchers.api_server.entry", f"--model=/volumes/models/{MODEL}",
@@ -32,16 +38,16 @@ _COMMAND = ["python3", "-m", "vllm.entrypoints.launchers.api_server.entry", f"--
 
 
 @contextmanager
-def bare_pods(node: Node) -> Iterator[Mapping[str, str]]:
-    """Pods like the model's, in their place, with plain vLLM; addresses by name."""
+def bare_pods(node: Node) -> Iterator[Sequence[client.V1Pod]]:
+    """Pods like the model's, in their place, with plain vLLM."""
     core = client.CoreV1Api(node.api)
-    [first, *_] = [core.read_namespaced_pod(name, NAMESPACE) for name in node.pods]
+    [first, *_] = node.pods.values()
     _scale(node, 0)
     names = [f"bare-{number}" for number in range(len(node.pods))]
     for name in names:
         core.create_namespaced_pod(NAMESPACE, _bare(client.ApiClient().sanitize_for_serialization(first), name))
     try:
-        yield {name: _address(core, name) for name in names}
+        yield [_ready(core, name) for name in names]
     finally:
         for name in names:
             core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
@@ -71,12 +77,12 @@ def _bare(pod: Json, name: str) -> Json:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
-def _address(core: client.CoreV1Api, name: str) -> str:
+def _ready(core: client.CoreV1Api, name: str) -> client.V1Pod:
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         pod = core.read_namespaced_pod(name, NAMESPACE)
         if any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions or ()):
-            return str(pod.status.pod_ip)
+            return pod
         time.sleep(0.5)
     raise AssertionError(f"pod {name} is not ready: {core.read_namespaced_pod_log(name, NAMESPACE)[-2000:]}")
 
@@ -95,12 +101,14 @@ class BareController:
         core = client.CoreV1Api(self._api)
         begun = core.list_namespaced_config_map(NAMESPACE).metadata.resource_version
         stream = watch.Watch().stream(core.list_namespaced_config_map, NAMESPACE, resource_version=begun)
-        for event in stream:
-            found = event["object"]
-            if event["type"] == "ADDED" and "lora_path" in (found.data or {}):
-                body = {"lora_name": found.metadata.name, **found.data}
-                for server in self._servers:
-                    self._threads.submit(server.post, "/v1/load_lora_adapter", json=body)
+        # Until the cluster ends, and its API server with it.
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            for event in stream:
+                found = event["object"]
+                if event["type"] == "ADDED" and "lora_path" in (found.data or {}):
+                    body = {"lora_name": found.metadata.name, **found.data}
+                    for server in self._servers:
+                        self._threads.submit(server.post, "/v1/load_lora_adapter", json=body)
 
     def unload(self, name: str) -> None:
         """From every server."""
@@ -109,12 +117,24 @@ class BareController:
 
 
 async def run_bare(
-    node: Node, addresses: Mapping[str, str], settings: Settings, prompts: Sequence[Prompt], references: References
+    node: Node, pods: Sequence[client.V1Pod], settings: Settings, prompts: Sequence[Prompt], references: References
 ) -> list[Observed]:
     """Creations as those of the operator are, one after the other."""
-    core, random = client.CoreV1Api(node.api), Random(settings.seed)
-    controller = BareController(node.api, list(addresses.values()))
-    observers = [Observer(pod, ip, settings.pause_seconds) for pod, ip in addresses.items()]
+    async with await new_client_from_config(str(node.cluster.kubeconfig)) as api:
+        return await _run(node, aio.CoreV1Api(api), pods, settings, prompts, references)
+
+
+async def _run(
+    node: Node,
+    core: aio.CoreV1Api,
+    pods: Sequence[client.V1Pod],
+    settings: Settings,
+    prompts: Sequence[Prompt],
+    references: References,
+) -> list[Observed]:
+    random = Random(settings.seed)
+    controller = BareController(node.api, [pod.status.pod_ip for pod in pods])
+    observers = node.observers(pods, settings.pause_seconds)
     found = []
     for number in range(settings.creations):
         change = Change(Kind.BARE, None, PURE[number % len(PURE)], random.randrange(len(prompts)))
@@ -124,12 +144,12 @@ async def run_bare(
         wanted = references[change.after][change.prompt].tokens
         for observer in observers:
             await observer.warm_up(name, prompt)
-        until = time.monotonic() + _PATIENCE_SECONDS
+        until, says = time.monotonic() + _PATIENCE_SECONDS, _LOADED.format(name)
         async with asyncio.TaskGroup() as group:
-            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until)) for o in observers}
+            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until, says)) for o in observers}
             await any_moment(random)
             asked, asked_at = time.monotonic(), time.time()
-            made = await asyncio.to_thread(core.create_namespaced_config_map, NAMESPACE, manifest)
+            made = await core.create_namespaced_config_map(NAMESPACE, manifest)
         which = (made.metadata.uid, 0)
         found.append(
             Observed(change, which, asked, asked_at, None, {pod: task.result() for pod, task in tasks.items()})

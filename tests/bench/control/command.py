@@ -15,7 +15,7 @@ from bench.control.flips import Flips
 from bench.control.node import running
 from bench.control.page import document, page
 from bench.control.results import judge, key_figures
-from bench.control.run import Run
+from bench.control.run import make_changes
 from bench.control.settings import PROMPT_TOKENS, REPLICAS, TOKENS, settings
 from bench.report import documents
 from bench.report.session import OutOption, QuickOption, SeedOption, Session
@@ -47,11 +47,11 @@ def control(
             session.tell("both pods are ready")
             # What was made before stays: while the collector looked through it again, nothing would be observed.
             gc.freeze()
-            observed = asyncio.run(Run(node, wanted, prompts, answers)(session.tell))
+            observed = asyncio.run(make_changes(node, wanted, prompts, answers, session.tell))
             traces, flips = node.collector.traces(), Flips(node.logs())
             session.tell("plain vLLM in their place")
-            with bare_pods(node) as addresses:
-                observed += asyncio.run(run_bare(node, addresses, wanted, prompts, answers))
+            with bare_pods(node) as pods:
+                observed += asyncio.run(run_bare(node, pods, wanted, prompts, answers))
     judged = [judge(each, traces.get(each.which), answers, flips) for each in observed]
     key = key_figures(judged, REPLICAS)
     bad = bool(key["wrong"] or key["never"])

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 
 from kubernetes import client, config
 
+from bench.control.observer import Observer
+from bench.control.printed import Printed
 from bench.control.settings import REPLICAS
 from bench.control.traces import Collector, collecting
 from e2e.conftest import borrowing_the_environment, image, open_to_all
@@ -36,10 +38,22 @@ class Node:
 
     cluster: Cluster
     api: client.ApiClient
-    pods: dict[str, str]
-    """Address by name."""
+    pods: dict[str, client.V1Pod]
+    """By name."""
     collector: Collector
     """Has the operator's traces."""
+
+    def observers(self, pods: Iterable[client.V1Pod], pause_seconds: float) -> list[Observer]:
+        """One for each pod."""
+        return [
+            Observer(
+                pod.metadata.name,
+                pod.status.pod_ip,
+                Printed.of(self.cluster.pod_logs, NAMESPACE, pod.metadata.name, pod.metadata.uid),
+                pause_seconds,
+            )
+            for pod in pods
+        ]
 
     def logs(self) -> dict[str, str]:
         """What each pod has logged, by its name."""
@@ -88,13 +102,13 @@ def running(volumes: Path, progress: Progress) -> Iterator[Node]:
             yield Node(cluster, api, _pods(api), collector)
 
 
-def _pods(api: client.ApiClient) -> dict[str, str]:
+def _pods(api: client.ApiClient) -> dict[str, client.V1Pod]:
     core = client.CoreV1Api(api)
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         listed = core.list_namespaced_pod(NAMESPACE, label_selector=f"{labels.MODEL}={MODEL}").items
         if len(listed) == REPLICAS:
-            return {pod.metadata.name: pod.status.pod_ip for pod in listed}
+            return {pod.metadata.name: pod for pod in listed}
         time.sleep(0.5)
     raise AssertionError(f"there are not {REPLICAS} pods: {[pod.metadata.name for pod in listed]}")
 

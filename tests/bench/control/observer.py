@@ -1,4 +1,4 @@
-"""Asks one pod over and over which revision answers, as a client would."""
+"""Asks one pod which revision answers: over and over, as a client would, and at once when the pod says that it is another."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ from random import Random
 
 import aiohttp
 
+from bench.control.printed import Printed
 from bench.control.settings import TOKENS
 from bench.served.reference import Prompt
 
@@ -34,15 +35,17 @@ class Sighting:
 class Observer:
     """One pod's serving port."""
 
-    def __init__(self, pod: str, ip: str, pause_seconds: float) -> None:
-        """Takes the pod's name and address, and how long to rest between two questions."""
+    def __init__(self, pod: str, ip: str, printed: Printed, pause_seconds: float) -> None:
+        """Takes the pod's name, address and log, and how long to rest between two questions."""
         self.pod = pod
+        self._printed = printed
         self._pause = pause_seconds
         # Takes less of the machine than httpx does, and so from what is measured.
         self._http = aiohttp.ClientSession(f"http://{ip}:8000", timeout=_ANSWER_SECONDS)
 
     async def close(self) -> None:
-        """Closes its connection."""
+        """Closes its connections."""
+        self._printed.close()
         await self._http.close()
 
     async def ask(self, name: str, prompt: Prompt) -> Sighting:
@@ -61,14 +64,28 @@ class Observer:
         for _ in range(_WARM_UP):
             await self.ask(name, prompt)
 
-    async def watch(self, name: str, prompt: Prompt, wanted: Sequence[int], until: float) -> list[Sighting]:
-        """Every answer until the wanted one has come a few times in a row, or until a time in monotonic seconds."""
+    async def watch(self, name: str, prompt: Prompt, wanted: Sequence[int], until: float, says: str) -> list[Sighting]:
+        """Every answer until the wanted one has come a few times in a row, or until a time in monotonic seconds.
+
+        Args:
+            name: of the adapter.
+            prompt: what to ask.
+            wanted: the answer's tokens.
+            until: when to give up.
+            says: what the pod prints when it goes over; then it is asked without a rest before.
+        """
+        self._printed.skip()
+        told = asyncio.create_task(self._printed.until(says))
         seen: list[Sighting] = []
         new = 0
         while new < _ENOUGH_NEW and time.monotonic() < until:
             seen.append(await self.ask(name, prompt))
             new = new + 1 if seen[-1].tokens == tuple(wanted) else 0
-            await asyncio.sleep(self._pause)
+            if not told.done():
+                await asyncio.wait({told}, timeout=self._pause)
+            elif new:
+                await asyncio.sleep(self._pause)
+        told.cancel()
         return seen
 
 

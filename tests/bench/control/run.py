@@ -1,18 +1,21 @@
 """Changes custom resources one by one, and watches every pod meanwhile."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
+import urllib3
 from kubernetes import client, watch
+from kubernetes.aio import client as aio
+from kubernetes.aio.config import new_client_from_config
 
 from bench.control.changes import FIRST, Change, Kind, plan
 from bench.control.node import MODEL, NAMESPACE, Json, Node
-from bench.control.observer import Observer, any_moment
+from bench.control.observer import any_moment
 from bench.control.results import Observed
 from bench.control.settings import Settings
 from bench.served.recipes import Recipe
@@ -20,6 +23,9 @@ from bench.served.reference import Prompt, References
 from lora_api import labels
 
 NAME = "edited"
+SERVING = "serving adapter={} "
+"""What a pod of ours prints when it goes over to another revision of a name."""
+_WHERE = (labels.GROUP, labels.VERSION, NAMESPACE, "loraadapters")
 _PATIENCE_SECONDS = 60.0
 
 Tell = Callable[[str], None]
@@ -38,16 +44,18 @@ class Readiness:
 
     def _follow(self) -> None:
         custom = client.CustomObjectsApi(self.api)
-        while True:
-            stream = watch.Watch().stream(
-                custom.list_namespaced_custom_object, labels.GROUP, labels.VERSION, NAMESPACE, "loraadapters"
-            )
-            for event in stream:
-                stored = event["object"]
-                for condition in (stored.get("status") or {}).get("conditions", ()):
-                    if (condition["type"], condition["status"]) == ("Ready", "True"):
-                        key = (stored["metadata"]["uid"], condition["observedGeneration"])
-                        self.seen.setdefault(key, time.monotonic())
+        # Until the cluster ends, and its API server with it.
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            while True:
+                self._note_all(custom)
+
+    def _note_all(self, custom: client.CustomObjectsApi) -> None:
+        for event in watch.Watch().stream(custom.list_namespaced_custom_object, *_WHERE):
+            stored = event["object"]
+            for condition in (stored.get("status") or {}).get("conditions", ()):
+                if (condition["type"], condition["status"]) == ("Ready", "True"):
+                    key = (stored["metadata"]["uid"], condition["observedGeneration"])
+                    self.seen.setdefault(key, time.monotonic())
 
     async def of(self, stored: Json) -> float | None:
         """When this very generation was Ready; None when it is not for long."""
@@ -58,23 +66,37 @@ class Readiness:
         return self.seen.get(key)
 
 
+async def make_changes(
+    node: Node, settings: Settings, prompts: Sequence[Prompt], references: References, tell: Tell
+) -> list[Observed]:
+    """All changes, in order, on the node with its pods ready; `references` are PEFT's answers to the prompts."""
+    async with await new_client_from_config(str(node.cluster.kubeconfig)) as api:
+        return await Run(node, aio.CustomObjectsApi(api), settings, prompts, references)(tell)
+
+
 class Run:
     """One user, one adapter that is edited, and an observer for each pod."""
 
-    def __init__(self, node: Node, settings: Settings, prompts: Sequence[Prompt], references: References) -> None:
-        """Takes the node with its pods ready, and what PEFT answers to the prompts."""
+    def __init__(
+        self,
+        node: Node,
+        custom: aio.CustomObjectsApi,
+        settings: Settings,
+        prompts: Sequence[Prompt],
+        references: References,
+    ) -> None:
+        """See `make_changes`. What changes and who observes share one thread: none waits for another one's interpreter."""
         self._node = node
+        self._custom = custom
         self._settings = settings
         self._prompts = prompts
         self._references = references
-        self._custom = client.CustomObjectsApi(node.api)
         self._ready = Readiness(node.api)
-        self._observers: list[Observer] = []
+        self._observers = node.observers(node.pods.values(), settings.pause_seconds)
         self._random = Random(settings.seed)
 
     async def __call__(self, tell: Tell) -> list[Observed]:
         """All changes, in order."""
-        self._observers = [Observer(pod, ip, self._settings.pause_seconds) for pod, ip in self._node.pods.items()]
         changes = list(plan(self._settings, self._references, Random(self._settings.seed)))
         await self._ready.of(await self._create(NAME, FIRST))
         found = []
@@ -93,9 +115,9 @@ class Run:
         prompt, wanted = self._prompts[change.prompt], self._references[change.after][change.prompt].tokens
         for observer in self._observers:
             await observer.warm_up(name, prompt)
-        until = time.monotonic() + _PATIENCE_SECONDS
+        until, says = time.monotonic() + _PATIENCE_SECONDS, SERVING.format(name)
         async with asyncio.TaskGroup() as group:
-            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until)) for o in self._observers}
+            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until, says)) for o in self._observers}
             await any_moment(self._random)
             asked, asked_at = time.monotonic(), time.time()
             with self._node.standing_still(self._observers[-1].pod if change.kind is Kind.SLOW else None):
@@ -104,7 +126,7 @@ class Run:
                     await asyncio.sleep(self._settings.slow_seconds)
         ready = await self._ready.of(stored)
         if change.before is None:
-            await asyncio.to_thread(self._delete, name)
+            await self._custom.delete_namespaced_custom_object(*_WHERE, name)
         which = (stored["metadata"]["uid"], stored["metadata"]["generation"])
         return Observed(change, which, asked, asked_at, ready, {pod: task.result() for pod, task in tasks.items()})
 
@@ -115,18 +137,13 @@ class Run:
             "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {"modelRef": {"name": MODEL}, **_spec(wanted)},
         }
-        return await self._call(self._custom.create_namespaced_custom_object, manifest)
-
-    async def _edit(self, change: Change) -> Json:
-        return await self._call(self._custom.patch_namespaced_custom_object, NAME, {"spec": _spec(change.after)})
-
-    async def _call(self, method: Callable[..., Any], *arguments: Any) -> Json:
-        where = (labels.GROUP, labels.VERSION, NAMESPACE, "loraadapters")
-        stored: Json = await asyncio.to_thread(method, *where, *arguments)
+        stored: Json = await self._custom.create_namespaced_custom_object(*_WHERE, manifest)
         return stored
 
-    def _delete(self, name: str) -> None:
-        self._custom.delete_namespaced_custom_object(labels.GROUP, labels.VERSION, NAMESPACE, "loraadapters", name)
+    async def _edit(self, change: Change) -> Json:
+        edit = {"spec": _spec(change.after)}
+        stored: Json = await self._custom.patch_namespaced_custom_object(*_WHERE, NAME, edit)
+        return stored
 
 
 def _spec(wanted: Recipe) -> Json:

@@ -183,6 +183,11 @@ class Cluster:
         return self._layout().logs
 
     @property
+    def pod_logs(self) -> Path:
+        """Folder of the containers' logs, as the kubelet keeps them."""
+        return self._layout().pod_logs
+
+    @property
     def audit_log(self) -> Path:
         """What the API server was asked, a JSON object a line (with `audit=True`)."""
         return self._layout().audit_log

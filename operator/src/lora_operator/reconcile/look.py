@@ -6,11 +6,12 @@ from typing import Any
 
 from lora_api import labels
 from lora_operator.clients import resources
-from lora_operator.clients.kube import Kube, KubeError, Resource
+from lora_operator.clients.kube import Kube, KubeError
 from lora_operator.clients.runtime_admin import PodAddress
 from lora_operator.domain import render
 from lora_operator.domain.observed import (
     ModelKey,
+    ObservedModel,
     ObservedPod,
     Snapshot,
     Unreachable,
@@ -60,14 +61,16 @@ class Look:
             KubeError: the API server does not answer or refuses; then nothing is known and nothing may be decided.
         """
         model, observed_adapters, pods, deployment, seen = await _all(
-            self._object(resources.MODELS, key),
+            self._lately.read(key, resources.MODELS, lambda: self._model_of(key)),
             self._adapters.of(key),
             self._lately.read(key, resources.PODS, lambda: self._pods_of(key)),
-            self._object(resources.DEPLOYMENTS, key),
+            self._lately.read(
+                key, resources.DEPLOYMENTS, lambda: self._kube.get(resources.DEPLOYMENTS, key.namespace, key.name)
+            ),
             self._children(key),
         )
         self._resolutions.keep(key, self._adapters.uids(key))
-        if model is None or "deletionTimestamp" in model["metadata"]:
+        if model is None:
             self._inventories.watch(key, ())
             self._applied.forget(key)
             self._lately.doubt(key)
@@ -76,20 +79,18 @@ class Look:
                 self._adapters.forget(key)
             return Snapshot(key=key, model=None, adapters=observed_adapters)
 
-        meta = reading.read_meta(model)
         children = {**seen.objects, f"{resources.DEPLOYMENTS.kind}/{key.name}": deployment}
         children = {child: stored for child, stored in children.items() if stored is not None}
-        owners = {child: reading.foreign_owner(stored, meta) for child, stored in children.items()}
+        owners = {child: reading.foreign_owner(stored, model.meta) for child, stored in children.items()}
         conflicting = {child: owner for child, owner in owners.items() if owner is not None}
         if conflicting:
             self._applied.forget(key)
         own = {child: stored for child, stored in children.items() if child not in conflicting}
-        observed = reading.read_model(model)
         return Snapshot(
             key=key,
-            model=observed,
+            model=model,
             adapters=observed_adapters,
-            experts=await self._experts.of(key, observed),
+            experts=await self._experts.of(key, model),
             pods=self._pods(key, pods),
             deployment=reading.read_deployment(deployment) if deployment is not None and not conflicting else None,
             desired=seen.desired if not conflicting else None,
@@ -104,12 +105,12 @@ class Look:
             conflicting=conflicting,
         )
 
-    async def _object(self, resource: Resource, key: ModelKey) -> Object | None:
-        """The object that has the model's name."""
-        found: Object | None = await self._lately.read(
-            key, resource, lambda: self._kube.get(resource, key.namespace, key.name)
-        )
-        return found
+    async def _model_of(self, key: ModelKey) -> ObservedModel | None:
+        """None also when it is being deleted."""
+        stored = await self._kube.get(resources.MODELS, key.namespace, key.name)
+        if stored is None or "deletionTimestamp" in stored["metadata"]:
+            return None
+        return reading.read_model(stored)
 
     async def _pods_of(self, key: ModelKey) -> list[dict[str, Any]]:
         kind = resources.PODS.kind

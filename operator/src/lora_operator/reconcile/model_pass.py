@@ -11,7 +11,7 @@ from lora_operator.clients.metrics import Metrics, PassOutcome, PassStage
 from lora_operator.domain import acceptance, mixtures, plan, render
 from lora_operator.domain.actions import Plan
 from lora_operator.domain.changes import Pass
-from lora_operator.domain.observed import ModelKey, Snapshot
+from lora_operator.domain.observed import ModelKey, ObservedModel, Snapshot
 from lora_operator.reconcile.act import Act
 from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.changes import Changes
@@ -20,6 +20,13 @@ from lora_operator.reconcile.queue import TryAgain
 
 _CONFLICT_SECONDS = 3.0
 """Other people's objects are not watched, so a name that they hold is tried again after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    model: ObservedModel
+    mark: str | None
+    children: tuple[render.Manifest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class ModelPass:
     config: render.RenderConfig
     last: dict[ModelKey, Plan] = field(default_factory=dict)
     """The last plan of each model that exists: what it handed over, and what it did not tell yet."""
+    rendered: dict[ModelKey, _Rendered] = field(default_factory=dict)
+    """The children of each model that exists, as they were rendered last."""
 
     async def __call__(self, key: ModelKey) -> float | None:
         """One pass.
@@ -78,13 +87,14 @@ class ModelPass:
         model, last = snapshot.model, self.last.get(snapshot.key, Plan(()))
         if model is None:
             self.certificates.forget(snapshot.key)
+            self.rendered.pop(snapshot.key, None)
             return plan.make_plan(snapshot, self.policy, now, memo=last.memo, steady=steady)
         certificate = self.certificates.due(snapshot.key, model.meta.uid, now)
         children: tuple[render.Manifest, ...] = ()
         render_error = None
         try:
             mark = mixtures.template_mark(snapshot, mixtures.outcome_of(snapshot, self.policy))
-            children = render.children(model, self.config, mark)
+            children = self._children(snapshot.key, model, mark)
         except render.RenderError as error:
             render_error = str(error)
         return plan.make_plan(
@@ -98,6 +108,13 @@ class ModelPass:
             untold=last.untold,
             steady=steady,
         )
+
+    def _children(self, key: ModelKey, model: ObservedModel, mark: str | None) -> tuple[render.Manifest, ...]:
+        """Rendered anew only where the model was read anew: it takes as long as all other deciding."""
+        rendered = self.rendered.get(key)
+        if rendered is None or rendered.model is not model or rendered.mark != mark:
+            rendered = self.rendered[key] = _Rendered(model, mark, render.children(model, self.config, mark))
+        return rendered.children
 
     def _due_in(self, snapshot: Snapshot, decided: Plan) -> float | None:
         due = []
