@@ -26,6 +26,11 @@ def value(series: Series, name: str, **labels: str) -> float:
     return series.get((name, frozenset(labels.items())), 0.0)
 
 
+def tokens_made(world: World) -> float:
+    """By the engine, for clients or for the runtime itself."""
+    return sum(count for (name, _), count in scrape(world).items() if name == "vllm:generation_tokens_total")
+
+
 def engine_memory(world: World) -> EngineMemory:
     answer = httpx.get(f"{world.runtime.admin_url}/v1/memory", timeout=20).raise_for_status()
     return EngineMemory.model_validate_json(answer.content)
@@ -100,6 +105,16 @@ def test_requests_and_tokens_are_counted_exactly_by_adapter(world: World) -> Non
     assert any(name.startswith("vllm:") for name, _ in after), "vLLM's own are beside them"
     assert not any("lora_requests_info" in name for name, _ in after), "a series for each batch there ever was"
     assert not any("@" in value for _, labels in after for _, value in labels), "names of the engine"
+
+
+def test_an_engine_that_has_answered_with_an_adapter_is_not_asked_to_warm_up_for_another_one(world: World) -> None:
+    world.serve(x=world.spec(("a", 1.0)))
+    world.complete("x")
+    before = tokens_made(world)
+
+    world.serve(x=world.spec(("b", 0.4)), y=world.spec(("a", 0.3)))
+
+    assert tokens_made(world) == before
 
 
 def test_a_client_that_leaves_is_counted_as_aborted(world: World) -> None:

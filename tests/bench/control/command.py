@@ -16,7 +16,7 @@ from bench.control.node import running
 from bench.control.page import document, page
 from bench.control.results import judge, key_figures
 from bench.control.run import make_changes
-from bench.control.settings import PROMPT_TOKENS, REPLICAS, TOKENS, settings
+from bench.control.settings import PAUSE_SECONDS, PROMPT_TOKENS, REPLICAS, TOKENS, settings
 from bench.report import documents
 from bench.report.session import OutOption, QuickOption, SeedOption, Session
 from bench.served.reference import references
@@ -30,12 +30,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def control(
     quick: QuickOption = False,
     changes: Annotated[int, typer.Option(min=1, help="Of each kind.")] = 60,
+    pause: Annotated[
+        float, typer.Option(min=0, help="Seconds from an answer to the next question, unless the pod goes over.")
+    ] = PAUSE_SECONDS,
     seed: SeedOption = 0,
     out: OutOption = documents.FOLDER,
 ) -> None:
     """Change custom resources one by one; ask every pod meanwhile which revision answers."""
     session = Session("control")
-    wanted = settings(seed=seed, changes=changes, quick=quick)
+    wanted = settings(seed=seed, changes=changes, quick=quick, pause_seconds=pause)
     with tempfile.TemporaryDirectory(prefix="bench-control-", dir="/var/tmp") as name:
         folder = Path(name)
         with session.preparing() as advance:

@@ -27,8 +27,8 @@ MODEL = "base"
 _READY_SECONDS = 300.0
 
 Json = dict[str, Any]
-_OPERATOR: Json = {"requests": {"cpu": "1"}}
-_POD: Json = {"requests": {"cpu": "250m"}}
+_OPERATOR: Json = {"requests": {"cpu": "250m"}}
+_POD: Json = {"requests": {"cpu": "500m"}}
 """The kernel would give a pod that asks for nothing next to nothing while anybody else has work."""
 
 

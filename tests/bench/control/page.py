@@ -13,11 +13,11 @@ def page(
     settings: Settings, judged: Sequence[Judged], key: Mapping[str, Any], machine: Mapping[str, Any], seconds: float
 ) -> str:
     """What a reader needs to know, and to make it again."""
-    head = ("change", "count", "served p50", "served p99", "Ready p50", "split p50", "split p99", "split max",
-            "flipped p50", "flipped p99", "flip split p99")  # fmt: skip
+    head = ("change", "count", "served p50", "served p99", "Ready p50", "flipped p50", "flipped p99",
+            "split p50", "split p99", "split max", "seen split p99")  # fmt: skip
     lines = [
         (row.kind, row.count, *map(_ms, (row.served_p50, row.served_p99, row.ready_p50)),
-         *map(_ms, (row.split_p50, row.split_p99, row.split_max, row.flipped_p50, row.flipped_p99, row.flip_split_p99)))
+         *map(_ms, (row.flipped_p50, row.flipped_p99, row.split_p50, row.split_p99, row.split_max, row.seen_split_p99)))
         for row in rows(judged)
     ]  # fmt: skip
     stages = [(name, _ms(median), _ms(p99)) for name, median, p99 in stage_rows(judged)]
@@ -25,14 +25,13 @@ def page(
         "# From a change of a custom resource to every pod",
         f"`make bench-control` on {machine_lines(machine)} Seed {settings.seed}; {seconds / 60:.0f} minutes; load average "
         f"{machine['load_average']} before the run.",
-        f"**An edited adapter is served by both pods after {key['p50_ms']} ms (p50) and {key['p99_ms']} ms (p99). Two pods "
-        f"answer with different revisions for at most {key['split_p99_ms']} ms (p99).** That is what a client sees who asks, rests and "
-        f"asks again. The pods themselves have gone over to it after {key['flipped_p50_ms']} ms (p50) and {key['flipped_p99_ms']} ms "
-        f"(p99), within {key['flip_split_p99_ms']} ms of each other (p99), and no answer was contrary to that.",
+        f"**An edited adapter is served by both pods after {key['p50_ms']} ms (p50) and {key['p99_ms']} ms (p99). They go over to it "
+        f"within {key['split_p99_ms']} ms of each other (p99).** The former contains the time of an answer; the pods themselves have "
+        f"gone over after {key['flipped_p50_ms']} ms (p50) and {key['flipped_p99_ms']} ms (p99).",
         table(head, lines),
         f"The least that any controller takes here, which checks and reports nothing, is {key['bare_create_p50_ms']} ms for a creation "
         f"(p50; p99 {key['bare_create_p99_ms']} ms); the operator's creations take {key['create_p50_ms']} ms.",
-        f"Answers that were of neither revision, old after new, or errors: {key['wrong']}.",
+        f"Answers that were of neither revision, old after new, against what a pod said, or errors: {key['wrong']}.",
         "## Where the time goes",
         table(("stage", "p50", "p99"), stages) if stages else "No trace was received.",
         _METHOD.format(prompt=PROMPT_TOKENS, tokens=TOKENS, pause=settings.pause_seconds * 1000, slow=settings.slow_seconds),
@@ -54,9 +53,9 @@ def document(
                 "kind": each.change.kind.value,
                 "served_ms": _milli(each.served),
                 "ready_ms": _milli(each.ready),
-                "split_ms": _milli(each.split),
                 "flipped_ms": _milli(each.flipped),
-                "flip_split_ms": _milli(each.flip_split),
+                "split_ms": _milli(each.split),
+                "seen_split_ms": _milli(each.seen_split),
                 "stages_ms": {name: _milli(value) for name, value in each.stages.items()},
             }
             for each in judged
@@ -81,17 +80,19 @@ _METHOD = """## How it was measured
 - A single node with a real API server, kubelet and containerd; the operator from its image with its chart; two pods with vLLM on
   CPU and a two-layer Llama. All of it shares the machine's cores. Files are on a volume of the pods; each weight is a revision
   whose tensors every pod computes, checks and loads anew.
-- Each pod with vLLM asks for a quarter of a core and the operator for one, so that none starves beside the others.
+- Each pod with vLLM asks for half a core and the operator for a quarter, so that none starves beside the others.
 - A client asks each pod over and over for {tokens} tokens of the adapter after {prompt} of a prompt, {pause:.0f} ms after its last
-  answer, and changes one custom resource at any moment of that. Each change uses a prompt to which the old and the new revision
-  answer differently, by PEFT in float32.
-- *Served* is the time from just before the request to the API server, to the end of the first new answer of the last pod. *Ready*
-  is the time until a watch tells `Ready=True` for the new generation. *Split* runs from the begin of the first new answer of any
-  pod to the end of the first new answer of the last pod, so that it contains one answer's time.
+  answer, and changes one custom resource at any moment of that. When a pod prints that it goes over, it is asked without a rest: the
+  questions are work for the same cores, so that with shorter rests the client slows down what it measures (`--pause`). Each change
+  uses a prompt to which the old and the new revision answer differently, by PEFT in float32.
+- *Served* is the time from just before the request to the API server, to the end of the first new answer of the last pod: it
+  contains the rest of an old answer, if one is under way, and a new answer. *Ready* is the time until a watch tells `Ready=True`
+  for the new generation.
 - *Flipped* is the time until each pod has gone over to the new revision, by its own log, to which no answer may be contrary: an
-  old one that was asked for later, or a new one that came earlier, counts as wrong. *Served* contains in addition what the client
-  takes to notice: the rest of an old answer, its pause, and a new answer. *Flip split* runs from the begin of the first pod's
-  flip to the end of the last one's.
+  old one that was asked for later, or a new one that came earlier, counts as wrong. *Split* is how long two pods may answer with
+  different revisions: from the begin of the first pod's flip to the end of the last one's. *Seen split* is what answers alone can
+  say of that, from the begin of the first new answer of any pod to the end of the first new answer of the last one, which contains
+  an answer's time.
 - *create, bare* is what the machine itself takes: plain vLLM in two such pods, and a controller that watches and at once tells both to
   load a folder. It resolves, checks, scales, agrees upon and reports nothing, and cannot edit at all: vLLM's `load_inplace` reads the
   files again at every step from then on. Read the other rows beside it.

@@ -39,16 +39,16 @@ class Judged:
     change: Change
     served: float
     """Seconds from the request to the end of the first new answer of the last pod; NaN when it never came."""
-    split: float
-    """Seconds in which pods may have answered with different revisions: from the begin of the first new answer of any
-    pod, to the end of the first new answer of the last one."""
+    seen_split: float
+    """Seconds from the begin of the first new answer of any pod to the end of the first new answer of the last one."""
     ready: float
     stages: Mapping[str, float]
     """Seconds: from the request to the event, and then what the operator's trace says."""
     flipped: float
     """Seconds from the request until each pod has logged that it serves it; NaN when one did not."""
-    flip_split: float
-    """Seconds from the begin of the first pod's flip to the end of the last one's."""
+    split: float
+    """Seconds in which pods may have answered with different revisions: from the begin of the first pod's flip to the end of
+    the last one's."""
     wrong: int
     """Answers that are of neither revision, an old one after a new one, an error for a name that was served, or against what
     the pod has logged."""
@@ -73,11 +73,11 @@ def judge(observed: Observed, trace: Trace | None, references: References, flips
     return Judged(
         change=change,
         served=last - observed.asked if whole else float("nan"),
-        split=last - min(sighting.started for sighting in found) if whole else float("nan"),
+        seen_split=last - min(sighting.started for sighting in found) if whole else float("nan"),
         ready=float("nan") if observed.ready is None else observed.ready - observed.asked,
         stages={} if trace is None else {"request": trace.begun - observed.asked_at, **trace.stages},
         flipped=ended - observed.asked_at if told else float("nan"),
-        flip_split=ended - begun if told else float("nan"),
+        split=ended - begun if told else float("nan"),
         wrong=wrong,
     )
 
@@ -109,12 +109,12 @@ class Row:
     served_p50: float
     served_p99: float
     ready_p50: float
+    flipped_p50: float
+    flipped_p99: float
     split_p50: float
     split_p99: float
     split_max: float
-    flipped_p50: float
-    flipped_p99: float
-    flip_split_p99: float
+    seen_split_p99: float
 
 
 def rows(judged: Sequence[Judged]) -> list[Row]:
@@ -143,9 +143,9 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
         "p50_ms": _ms(edit.served_p50),
         "p99_ms": _ms(edit.served_p99),
         "split_p99_ms": _ms(edit.split_p99),
+        "seen_split_p99_ms": _ms(edit.seen_split_p99),
         "flipped_p50_ms": _ms(edit.flipped_p50),
         "flipped_p99_ms": _ms(edit.flipped_p99),
-        "flip_split_p99_ms": _ms(edit.flip_split_p99),
         "stages": {name: _ms(median) for name, median, _ in stage_rows(judged)},
         "create_p50_ms": None if create is None else _ms(create.served_p50),
         "bare_create_p50_ms": None if bare is None else _ms(bare.served_p50),
@@ -157,20 +157,20 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
 
 
 def _row(kind: str, group: Sequence[Judged]) -> Row:
-    names = ("served", "split", "ready", "flipped", "flip_split")
-    served, split, ready, flipped, flip_split = (np.array([getattr(j, name) for j in group]) for name in names)
+    names = ("served", "ready", "flipped", "split", "seen_split")
+    served, ready, flipped, split, seen_split = (np.array([getattr(j, name) for j in group]) for name in names)
     return Row(
         kind=kind,
         count=len(group),
         served_p50=MEDIAN(served),
         served_p99=P99(served),
         ready_p50=MEDIAN(ready),
+        flipped_p50=MEDIAN(flipped),
+        flipped_p99=P99(flipped),
         split_p50=MEDIAN(split),
         split_p99=P99(split),
         split_max=float(split.max()),
-        flipped_p50=MEDIAN(flipped),
-        flipped_p99=P99(flipped),
-        flip_split_p99=P99(flip_split),
+        seen_split_p99=P99(seen_split),
     )
 
 

@@ -52,7 +52,7 @@ def test_it_is_served_when_the_last_pod_has_answered_with_it() -> None:
     judged = judge(observed(a=seen(1, 2, 2), b=seen(1, 1, 1, 2)), None, REFERENCES)
 
     assert judged.served == pytest.approx(0.4)
-    assert judged.split == pytest.approx(0.3)
+    assert judged.seen_split == pytest.approx(0.3)
     assert judged.ready == pytest.approx(0.5)
     assert judged.wrong == 0
 
@@ -88,7 +88,7 @@ def test_it_has_flipped_when_the_last_pod_says_so() -> None:
     judged = judge(observed(a=seen(1, 2), b=seen(1, 2)), traced(), REFERENCES, flips)
 
     assert judged.flipped == pytest.approx(0.121)
-    assert judged.flip_split == pytest.approx(0.024)
+    assert judged.split == pytest.approx(0.024)
     assert judged.wrong == 0
 
 
