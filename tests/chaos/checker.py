@@ -104,7 +104,9 @@ class Checker:
             if held is not None:
                 yield "lost", f"it was served, is wanted, and is not served any more; wanted is {wanted.content}"
             return
-        if not served & set(wanted.ever):
+        told = moment.operating and pod.connected
+        # Who could not be told of another object yet answers with what the one before it wanted.
+        if not served & set(wanted.ever) and (told or not served):
             yield "wrong", f"it serves {_words(served)}, which nobody ever wanted of this object"
         elif (
             held is not None
@@ -113,8 +115,7 @@ class Checker:
             and wanted.content not in served
             # Who has just changed his mind may be served what he wanted before for a moment.
             and moment.at - wanted.since > self.bound_seconds
-            and moment.operating
-            and pod.connected
+            and told
         ):
             yield "lost", f"it served what is wanted, {wanted.content}, and went on to {_words(served)}"
 

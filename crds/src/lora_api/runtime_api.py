@@ -161,7 +161,7 @@ class DesiredAdapter(WireModel):
     serve: RevisionSpec | None = None
     """Serve this as soon as it is loaded, in place of what is served now."""
     prepare: RevisionSpec | None = None
-    """Load this, warm and invisible, until it becomes `serve`."""
+    """Load this, invisible to clients, until it becomes `serve`."""
 
     @cached_property
     def written(self) -> bytes:
@@ -295,7 +295,7 @@ class RevisionState(StrEnum):
     FETCHING = "Fetching"
     LOADING = "Loading"
     PREPARED = "Prepared"
-    """In the engine, warm, and invisible to clients."""
+    """In the engine, and invisible to clients."""
     SERVING = "Serving"
     DRAINING = "Draining"
     """Replaced; requests that began on it are ending."""
@@ -327,6 +327,9 @@ class AdapterReport(WireModel):
     """One served name in one pod."""
 
     name: str
+    uid: str | None = None
+    """Of the LoRAAdapter that what is in service belongs to: one that was created anew is another. None where nothing is in
+    service, or the runtime is of a version that does not tell."""
     revisions: Annotated[tuple[RevisionReport, ...], _Quick] = ()
 
     @property

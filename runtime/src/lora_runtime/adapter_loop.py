@@ -103,7 +103,9 @@ class AdapterLoop:
 
     def report(self) -> AdapterReport:
         """What is here."""
-        return AdapterReport(name=self.name, revisions=tuple(held.report() for held in self._held))
+        return AdapterReport(
+            name=self.name, uid=self._uid or None, revisions=tuple(held.report() for held in self._held)
+        )
 
     @property
     def arrived(self) -> frozenset[tuple[str, RevisionState]]:

@@ -99,8 +99,12 @@ def test_what_nobody_ever_wanted_of_this_object_is_wrong() -> None:
     assert verdicts(a_moment(0.0), a_moment(0.1, a_pod(FOREIGN), wish=a_wish(since=0.0))) == ["wrong"]
 
 
+def test_a_pod_that_cannot_be_told_of_a_new_object_may_answer_with_the_one_before() -> None:
+    assert verdicts(a_moment(0.0), a_moment(0.1, a_pod(FOREIGN, connected=False), wish=a_wish(since=0.0))) == []
+
+
 def test_an_answer_of_nothing_known_is_wrong() -> None:
-    nothing_known = replace(POD, served={"a": frozenset()})
+    nothing_known = replace(POD, served={"a": frozenset()}, connected=False)
     assert verdicts(a_moment(0.0), a_moment(0.1, nothing_known, wish=a_wish(since=0.0))) == ["wrong"]
 
 

@@ -130,7 +130,7 @@ class Pod:
             desired_sequence=None if document is None else document.sequence,
             desired_etag=None if document is None else document.etag,
             adapters=tuple(
-                AdapterReport(name=served_name, revisions=tuple(_reports(name)))
+                AdapterReport(name=served_name, uid=name.uid or None, revisions=tuple(_reports(name)))
                 for served_name, name in sorted(self.names.items())
             ),
         )

@@ -110,6 +110,23 @@ async def test_a_pod_begins_with_the_mounted_document_before_its_engine_is_there
     await pod.serving(V1)
 
 
+async def test_it_says_which_object_what_is_in_service_belongs_to(pod: Pod) -> None:
+    async def until_told(serving: str | None, uid: str | None) -> None:
+        def holds() -> bool:
+            found = pod.service.inventory().adapter("a")
+            return found is not None and (found.serving, found.uid) == (serving, uid)
+
+        await pod.until(holds)
+
+    pod.service.attach_engine(pod.engine)
+    for sequence, uid in enumerate(("first", "anew"), start=1):
+        entry = DesiredAdapter(name="a", uid=uid, serve=V1)
+        await pod.service.put(Desired(sequence=sequence, adapters=(entry,)))
+        await until_told(V1.revision, uid)
+    await pod.service.put(a_document(3, None))
+    await until_told(None, None)
+
+
 @pytest.mark.parametrize("mounted", [4, 9], ids=["the mounted one lags", "the mounted one is newer"])
 async def test_a_restarted_container_takes_the_newer_of_the_mounted_and_the_kept_document(
     pod: Pod, mounted: int

@@ -68,7 +68,7 @@ def status_of(
         rank=files.rank,
         kept_energy=_kept_energy(adapter, entry, fleet),
         size_bytes=files.size_bytes,
-        memory=None if entry is None else memory.of_adapter(adapter.served_name, fleet.replicas),
+        memory=None if entry is None else memory.of_adapter(adapter.served_name, adapter.meta.uid, fleet.replicas),
         pods=PodCounts(desired=fleet.desired_pods, updated=delivered.updated, available=delivered.available),
         failures=delivered.failures(),
         history=past,
@@ -94,14 +94,14 @@ def _delivery(
     fleet: Fleet,
     now: datetime,
 ) -> Delivery:
-    name = adapter.served_name
+    name, uid = adapter.served_name, adapter.meta.uid
     wanted = outcome.spec.revision if isinstance(outcome, Wanted) and entry is not None else None
-    served = [] if entry is None else [replica.serving(name) for replica in fleet.replicas]
+    served = [] if entry is None else [replica.serving(name, uid) for replica in fleet.replicas]
     # a name's earlier owner may still be served under it for a moment: that is not this object being available
     own = {past.revision for past in history}
     if entry is not None and entry.serve is not None:
         own.add(entry.serve.revision)
-    found = (delivery.obstacle(replica, name, wanted) for replica in fleet.replicas) if wanted else ()
+    found = (delivery.obstacle(replica, name, uid, wanted) for replica in fleet.replicas) if wanted else ()
     return Delivery(
         wanted=wanted,
         held_at=None if entry is None else held_at(adapter, entry, history),

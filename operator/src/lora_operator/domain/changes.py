@@ -110,7 +110,7 @@ def advanced(change: Change, one: Pass) -> Change | None:
     if wanted is None:
         return change
     replicas = one.replicas
-    serving = bool(replicas) and all(replica.serving(adapter.served_name) == wanted for replica in replicas)
+    serving = bool(replicas) and all(replica.serving(adapter.served_name, change.uid) == wanted for replica in replicas)
     if change.revision != wanted:
         if serving:
             return None

@@ -122,7 +122,7 @@ class Delivery:
         return Reason.NO_READY_PODS, f"none of the model's {self.desired_pods} pods is ready"
 
 
-def obstacle(replica: Replica, served_name: str, wanted: str) -> Obstacle | None:
+def obstacle(replica: Replica, served_name: str, uid: str, wanted: str) -> Obstacle | None:
     """Why a serving pod does not serve the wanted revision; None when it does."""
     if isinstance(replica.said, Unreachable):
         message = f"pod {replica.name} does not answer: {replica.said.message}"
@@ -131,9 +131,9 @@ def obstacle(replica: Replica, served_name: str, wanted: str) -> Obstacle | None
     in_service_but = report is not None and report.state is RevisionState.SERVING and report.reason is not None
     if report is not None and report.reason is not None and (in_service_but or report.reason is Reason.VERIFY_FAILED):
         return Obstacle(replica.name, report.reason, report.reason, f"pod {replica.name}: {report.message}")
-    if replica.serving(served_name) == wanted:
+    if replica.serving(served_name, uid) == wanted:
         return None
-    if report is None:
+    if report is None or report.state is RevisionState.SERVING:
         return Obstacle(replica.name, Reason.LOADING, Reason.LOADING, f"pod {replica.name} has not begun")
     if report.state is RevisionState.FAILED:
         cause = report.reason or Reason.LOAD_FAILED

@@ -8,7 +8,7 @@ from lora_operator.domain.observed import ObservedPod
 from lora_operator.domain.replicas import Replica, serving_replicas
 
 
-def of_adapter(served_name: str, replicas: Sequence[Replica]) -> AdapterMemory | None:
+def of_adapter(served_name: str, uid: str, replicas: Sequence[Replica]) -> AdapterMemory | None:
     """What the revision that is served under a name takes in a pod; None while no pod serves it.
 
     Of several pods the one where it takes most: they differ while an update goes from pod to pod.
@@ -17,7 +17,7 @@ def of_adapter(served_name: str, replicas: Sequence[Replica]) -> AdapterMemory |
     host: list[int] = []
     slot: list[int] = []
     for replica in replicas:
-        revision = replica.serving(served_name)
+        revision = replica.serving(served_name, uid)
         report = None if revision is None else replica.report(served_name, revision)
         if report is None:
             continue

@@ -21,10 +21,13 @@ class Replica:
     capacity: Capacity | None = None
     """Room in its engine; None when it does not answer."""
 
-    def serving(self, served_name: str) -> str | None:
-        """The revision that it serves under a name; None also when it does not answer."""
+    def serving(self, served_name: str, uid: str) -> str | None:
+        """The revision of this very LoRAAdapter that it serves under a name; None also when it does not answer.
+
+        Of an earlier object of the name, the pod takes even the same revision out of service before it has the new one's.
+        """
         report = None if isinstance(self.said, Unreachable) else self.said.get(served_name)
-        return None if report is None else report.serving
+        return None if report is None or report.uid not in (None, uid) else report.serving
 
     def report(self, served_name: str, revision: str) -> RevisionReport | None:
         """How far it is with one revision of a name; None also when it does not answer."""

@@ -104,7 +104,7 @@ def _entry(
     asked = old.prepare is not None and _is_asked_for(old.prepare, wanted)
     have = [
         (asked and knows and _has_in_engine(replica, entry.name, wanted))
-        or (knows_more and replica.serving(entry.name) == wanted.revision)
+        or (knows_more and replica.serving(entry.name, entry.uid) == wanted.revision)
         for replica, knows, knows_more in zip(replicas, heard, ahead, strict=True)
     ]
     # without a pod to try it, the good one stays the one that pods begin with

@@ -167,6 +167,17 @@ def test_a_name_whose_earlier_owner_is_still_served_does_not_make_the_new_object
     assert in_words(status)["Available"] == "False Loading"
 
 
+def test_the_very_revision_of_a_name_s_earlier_owner_does_not_make_the_new_object_ready() -> None:
+    """A pod takes it out of service first: who was told Ready would be refused in between."""
+    report = a_report("pirate", **{f"r_{NEW.spec.revision}": SERVING})
+    earlier, own = (report.model_copy(update={"uid": uid}) for uid in ("uid-earlier", "uid-pirate"))
+
+    status = status_of(NEW, a_pod("a", inventory=an_inventory(earlier)), a_pod("b", inventory=an_inventory(own)))
+
+    assert in_words(status)["Ready"] == "False Loading"
+    assert (status.pods.updated, status.pods.available) == (1, 1)
+
+
 def test_the_loser_of_a_name_conflict_is_not_available_although_the_name_is_served() -> None:
     status = status_of(Rejected(Reason.NAME_CONFLICT, "older wins"), a_pod_with("a", old=SERVING), entry=None)
 

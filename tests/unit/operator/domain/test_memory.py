@@ -19,7 +19,7 @@ def serving(
 
 
 def of_pirate(*pods: ObservedPod) -> AdapterMemory | None:
-    return memory.of_adapter("pirate", serving_replicas(pods))
+    return memory.of_adapter("pirate", "uid-pirate", serving_replicas(pods))
 
 
 def test_an_adapter_takes_what_a_pod_that_serves_it_says() -> None:
