@@ -3,10 +3,11 @@
 The file that JUMP_FILE names holds by how many seconds it is wrong.
 """
 
-import asyncio
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
+
+import uvloop
 
 from lora_operator import app, config, logs
 from lora_operator.clients.clock import SystemClock
@@ -26,4 +27,4 @@ class JumpingClock(SystemClock):
 if __name__ == "__main__":
     settings = config.load()
     logs.configure(settings.log_level, settings.log_format)
-    asyncio.run(app.run(settings, JumpingClock(Path(os.environ["JUMP_FILE"]))))
+    uvloop.run(app.run(settings, JumpingClock(Path(os.environ["JUMP_FILE"]))))

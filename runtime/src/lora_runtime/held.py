@@ -57,7 +57,7 @@ class Held:
         self.note = published.note
 
     def prepared(self, loaded: LoadedAdapter, host_bytes: int) -> None:
-        """It is in the engine, warm and invisible."""
+        """It is in the engine, and invisible."""
         self.state, self.loaded, self.host_bytes = RevisionState.PREPARED, loaded, host_bytes
         self.reason, self.message, self.tries, self.retry_at = None, "", 0, 0.0
 

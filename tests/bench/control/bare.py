@@ -146,8 +146,8 @@ async def _run(
             await observer.warm_up(name, prompt)
         until, says = time.monotonic() + _PATIENCE_SECONDS, _LOADED.format(name)
         async with asyncio.TaskGroup() as group:
-            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until, says)) for o in observers}
-            await any_moment(random)
+            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until, says, random)) for o in observers}
+            await any_moment(random, settings.pause_seconds)
             asked, asked_at = time.monotonic(), time.time()
             made = await core.create_namespaced_config_map(NAMESPACE, manifest)
         which = (made.metadata.uid, 0)

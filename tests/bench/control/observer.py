@@ -18,8 +18,7 @@ _OK = 200
 _ENOUGH_NEW = 3
 """So many answers in a row must be of the new revision."""
 _WARM_UP = 3
-_ROUND_SECONDS = 0.05
-"""A question, its answer and the pause: changes that all came at its begin would all find the engines at the same work."""
+_ANSWER_TAKES_SECONDS = 0.012
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,9 @@ class Observer:
         for _ in range(_WARM_UP):
             await self.ask(name, prompt)
 
-    async def watch(self, name: str, prompt: Prompt, wanted: Sequence[int], until: float, says: str) -> list[Sighting]:
+    async def watch(
+        self, name: str, prompt: Prompt, wanted: Sequence[int], until: float, says: str, random: Random
+    ) -> list[Sighting]:
         """Every answer until the wanted one has come a few times in a row, or until a time in monotonic seconds.
 
         Args:
@@ -73,22 +74,29 @@ class Observer:
             wanted: the answer's tokens.
             until: when to give up.
             says: what the pod prints when it goes over; then it is asked without a rest before.
+            random: chooses when to begin, so that pods are not asked in step.
         """
         self._printed.skip()
         told = asyncio.create_task(self._printed.until(says))
         seen: list[Sighting] = []
         new = 0
-        while new < _ENOUGH_NEW and time.monotonic() < until:
-            seen.append(await self.ask(name, prompt))
-            new = new + 1 if seen[-1].tokens == tuple(wanted) else 0
-            if not told.done():
-                await asyncio.wait({told}, timeout=self._pause)
-            elif new:
-                await asyncio.sleep(self._pause)
-        told.cancel()
+        try:
+            await any_moment(random, self._pause)
+            while new < _ENOUGH_NEW and time.monotonic() < until:
+                seen.append(await self.ask(name, prompt))
+                new = new + 1 if seen[-1].tokens == tuple(wanted) else 0
+                if not told.done():
+                    await asyncio.wait({told}, timeout=self._pause)
+                elif new:
+                    await asyncio.sleep(self._pause)
+        finally:
+            told.cancel()
         return seen
 
 
-async def any_moment(random: Random) -> None:
-    """Waits for one of the observers' rounds, in which a change is to come."""
-    await asyncio.sleep(random.uniform(0, _ROUND_SECONDS))
+async def any_moment(random: Random, pause_seconds: float) -> None:
+    """Waits for some part of a round: a question, its answer and the pause.
+
+    Changes that all came at the same moment of it would all find the engines at the same work.
+    """
+    await asyncio.sleep(random.uniform(0, _ANSWER_TAKES_SECONDS + pause_seconds))

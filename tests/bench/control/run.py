@@ -85,7 +85,7 @@ class Run:
         prompts: Sequence[Prompt],
         references: References,
     ) -> None:
-        """See `make_changes`. What changes and who observes share one thread: none waits for another one's interpreter."""
+        """See `make_changes`."""
         self._node = node
         self._custom = custom
         self._settings = settings
@@ -117,8 +117,11 @@ class Run:
             await observer.warm_up(name, prompt)
         until, says = time.monotonic() + _PATIENCE_SECONDS, SERVING.format(name)
         async with asyncio.TaskGroup() as group:
-            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until, says)) for o in self._observers}
-            await any_moment(self._random)
+            tasks = {
+                o.pod: group.create_task(o.watch(name, prompt, wanted, until, says, self._random))
+                for o in self._observers
+            }
+            await any_moment(self._random, self._settings.pause_seconds)
             asked, asked_at = time.monotonic(), time.time()
             with self._node.standing_still(self._observers[-1].pod if change.kind is Kind.SLOW else None):
                 stored = await (self._edit(change) if change.before is not None else self._create(name, change.after))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from chaos.wishes import Content
@@ -101,7 +102,7 @@ def run(place: Place) -> None:
     with place.log.open("ab", buffering=0) as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
-    asyncio.run(_serve(place))
+    uvloop.run(_serve(place))
 
 
 async def _serve(place: Place) -> None:

@@ -181,7 +181,7 @@ _CHANGES = Row(
             "Time that revisions take, 95 of 100",
             (Query(_quantile(0.95, "lora_runtime_swap_seconds", "stage", _OPERATOR), "{{stage}}"),),
             "s",
-            about="prepare: fetch, check, load, warm up; flip: the name answers with it; drain: the one before is gone.",
+            about="prepare: fetch, check, load; flip: the name answers with it; drain: the one before is gone.",
         ),
         Panel(
             "Revisions that began to serve",

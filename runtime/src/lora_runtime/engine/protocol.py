@@ -69,7 +69,7 @@ class Engine(Protocol):
         ...
 
     async def load(self, served_name: str, revision: str, path: Path) -> LoadedAdapter:
-        """Takes an adapter under a name that no client can ask for, loaded and warm if there is room for it.
+        """Takes an adapter under a name that no client can ask for, loaded if there is room for it.
 
         If there is not, it waits on disk, and is loaded for the first request that wants it; unless the name is served
         already, for which room is made.

@@ -82,7 +82,7 @@ class Tiers:
         self._turn = asyncio.Lock()
         self._own_turn = asyncio.Lock()
         self._own: str | None = None
-        """Engine name of the adapter that is being warmed up."""
+        """Engine name of the adapter that the runtime itself is bringing in."""
         self._left = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -117,7 +117,7 @@ class Tiers:
 
     @asynccontextmanager
     async def own(self, adapter: LoadedAdapter) -> AsyncIterator[None]:
-        """Spans a warm-up with an adapter that is then in the engine; one at a time, and short.
+        """Spans what the runtime itself does with an adapter, which is then in the engine; one at a time, and short.
 
         In a slot that no client gets: a change does not wait for a busy engine's names to end, and no name waits for it.
 

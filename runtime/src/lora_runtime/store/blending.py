@@ -7,6 +7,7 @@ one architecture. Whoever serves never imports PEFT.
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +50,7 @@ class BlendProcess:
     """The process for one blend."""
 
     def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._unwanted = False
 
     def stop(self) -> None:
@@ -70,18 +71,17 @@ class BlendProcess:
             Refused: a value does not fit the precision, the disk is full, or the process was ended.
         """
         job = _Job(spec=spec, files=dict(files), made=made)
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "lora_runtime.store.blending",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        # Not by the loop: uvloop forks this process with all that it has, while no thread of it goes on.
+        self._process = process = subprocess.Popen(  # noqa: ASYNC220  # which takes a millisecond or two
+            [sys.executable, "-m", "lora_runtime.store.blending"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=os.environ | _ENVIRONMENT,
         )
         if self._unwanted:
             process.kill()
-        out, err = await process.communicate(job.model_dump_json().encode())
+        out, err = await asyncio.to_thread(process.communicate, job.model_dump_json().encode())
         if process.returncode == _REFUSED:
             raise Refused(Refusal.model_validate_json(out.splitlines()[-1]))
         if process.returncode != 0:

@@ -78,8 +78,7 @@ class VllmEngine:
         _forget_who_runs(client)
         self.leases = Leases(client, self.models, self._known, in_flight, self._tiers)
         self._measured = memory.WorkerMemory.unknown()
-        self._warm = False
-        """Whether the engine has answered with any adapter."""
+        self._warmed_up = False
 
     async def measure(self) -> None:
         """Asks the engine once what its slots take; before anything else is asked of this object."""
@@ -162,9 +161,9 @@ class VllmEngine:
 
     async def _warm_up(self, adapter: LoadedAdapter) -> None:
         """One token with the first adapter, whose first client would pay for cold kernels; they are those of any other."""
-        if not self._warm:
+        if not self._warmed_up:
             await self._generate(adapter, {"prompt_token_ids": [0]}, max_tokens=1, detokenize=False)
-            self._warm = True
+            self._warmed_up = True
 
     async def _publish(self, adapter: LoadedAdapter) -> None:
         self.models.publish(adapter)

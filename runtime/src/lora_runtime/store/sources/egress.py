@@ -86,7 +86,8 @@ def _sent_to(address: IPv4Address | IPv6Address, request: httpx.Request) -> http
 
 async def _look_up(host: str, port: int) -> list[IPv4Address | IPv6Address]:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # In a thread of ours: uvloop has a few for all loops of the process, and names that hang would hold up the others.
+        found = await asyncio.to_thread(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise httpx.ConnectError(f"the name {host} cannot be looked up: {error}") from error
     return list(dict.fromkeys(ip_address(str(entry[4][0]).partition(_ZONE)[0]) for entry in found))
