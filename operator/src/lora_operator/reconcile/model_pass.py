@@ -60,7 +60,8 @@ class ModelPass:
             self.metrics.standings.saw(snapshot)
             looked = self.clock.steady()
             with self._timed(PassStage.DECIDE):
-                decided = self._decide(snapshot, self.clock.now(), looked)
+                now = self.clock.now()
+                decided = self._decide(snapshot, now, looked)
             if snapshot.model is not None or snapshot.adapters:
                 self.last[key] = replace(decided, actions=())
             else:
@@ -73,7 +74,7 @@ class ModelPass:
             raise TryAgain(str(error)) from error
         finally:
             self.metrics.passes.labels(outcome.value).observe((self.clock.steady() - started).total_seconds())
-        return self._due_in(snapshot, decided)
+        return self._due_in(snapshot, decided, now)
 
     @contextmanager
     def _timed(self, stage: PassStage) -> Iterator[None]:
@@ -116,12 +117,14 @@ class ModelPass:
             rendered = self.rendered[key] = _Rendered(model, mark, render.children(model, self.config, mark))
         return rendered.children
 
-    def _due_in(self, snapshot: Snapshot, decided: Plan) -> float | None:
+    def _due_in(self, snapshot: Snapshot, decided: Plan, now: datetime) -> float | None:
+        """In how many seconds the next pass is due, after one that decided at the moment `now`."""
         due = []
         if decided.look_again_at is not None:
             due.append((decided.look_again_at - self.clock.steady()).total_seconds())
         renewal = self.certificates.renew_at(snapshot.key)
-        if renewal is not None and renewal > self.clock.now():
+        # What was not due when it was decided may be by now: no event will tell.
+        if renewal is not None and renewal > now:
             due.append((renewal - self.clock.now()).total_seconds())
         if snapshot.conflicting:
             due.append(_CONFLICT_SECONDS)
