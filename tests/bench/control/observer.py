@@ -81,7 +81,7 @@ class Observer:
         seen: list[Sighting] = []
         new = 0
         try:
-            await any_moment(random, self._pause)
+            await asyncio.wait({told}, timeout=_part_of_a_round(random, self._pause))
             while new < _ENOUGH_NEW and time.monotonic() < until:
                 seen.append(await self.ask(name, prompt))
                 new = new + 1 if seen[-1].tokens == tuple(wanted) else 0
@@ -95,8 +95,13 @@ class Observer:
 
 
 async def any_moment(random: Random, pause_seconds: float) -> None:
-    """Waits for some part of a round: a question, its answer and the pause.
+    """Waits for some part of a round.
 
     Changes that all came at the same moment of it would all find the engines at the same work.
     """
-    await asyncio.sleep(random.uniform(0, _ANSWER_TAKES_SECONDS + pause_seconds))
+    await asyncio.sleep(_part_of_a_round(random, pause_seconds))
+
+
+def _part_of_a_round(random: Random, pause_seconds: float) -> float:
+    """Seconds, of a question, its answer and the pause."""
+    return random.uniform(0, _ANSWER_TAKES_SECONDS + pause_seconds)
