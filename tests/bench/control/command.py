@@ -16,7 +16,7 @@ from bench.control.node import running
 from bench.control.page import document, page
 from bench.control.results import judge, key_figures
 from bench.control.run import make_changes
-from bench.control.settings import PAUSE_SECONDS, PROMPT_TOKENS, REPLICAS, TOKENS, settings
+from bench.control.settings import LAYERS, PAUSE_SECONDS, PROMPT_TOKENS, REPLICAS, TOKENS, settings
 from bench.report import documents
 from bench.report.session import OutOption, QuickOption, SeedOption, Session
 from bench.served.reference import references
@@ -42,7 +42,7 @@ def control(
     with tempfile.TemporaryDirectory(prefix="bench-control-", dir="/var/tmp") as name:
         folder = Path(name)
         with session.preparing() as advance:
-            world = build(folder, Model.TINY, TOKENS, advance)
+            world = build(folder, Model.TINY, TOKENS, advance, tiny_layers=LAYERS)
             base = world.volumes / "models" / "base"
             prompts = [prompt[:PROMPT_TOKENS] for prompt in world.prompts]
             answers = references(base, world.adapters, POOL, prompts, TOKENS, advance)

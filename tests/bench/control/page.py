@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.control.results import Judged, rows, stage_rows
-from bench.control.settings import PROMPT_TOKENS, TOKENS, Settings
+from bench.control.settings import LAYERS, PROMPT_TOKENS, TOKENS, Settings
 from bench.report.documents import machine_lines, rounded, table
 
 
@@ -34,7 +34,13 @@ def page(
         f"Answers that were of neither revision, old after new, against what a pod said, or errors: {key['wrong']}.",
         "## Where the time goes",
         table(("stage", "p50", "p99"), stages) if stages else "No trace was received.",
-        _METHOD.format(prompt=PROMPT_TOKENS, tokens=TOKENS, pause=settings.pause_seconds * 1000, slow=settings.slow_seconds),
+        _METHOD.format(
+            layers=LAYERS,
+            prompt=PROMPT_TOKENS,
+            tokens=TOKENS,
+            pause=settings.pause_seconds * 1000,
+            slow=settings.slow_seconds,
+        ),
     ])  # fmt: skip
 
 
@@ -78,10 +84,10 @@ def _rounded(value: object) -> object:
 _METHOD = """## How it was measured
 
 - A single node with a real API server, kubelet and containerd; the operator from its image with its chart; two pods with vLLM on
-  CPU and a two-layer Llama. All of it shares the machine's cores. Files are on a volume of the pods; each weight is a revision
-  whose tensors every pod computes, checks and loads anew.
+  CPU and a Llama of {layers} layer: all of it shares the machine's cores, and what answers take is taken from what is measured.
+  Files are on a volume of the pods; each weight is a revision whose tensors every pod computes, checks and loads anew.
 - Each pod with vLLM asks for half a core and the operator for a quarter, so that none starves beside the others.
-- A client asks each pod over and over for {tokens} tokens of the adapter after {prompt} of a prompt, {pause:.0f} ms after its last
+- A client asks each pod over and over for {tokens} token of the adapter after {prompt} of a prompt, {pause:.0f} ms after its last
   answer, and changes one custom resource at any moment of that. When a pod prints that it goes over, it is asked without a rest: the
   questions are work for the same cores, so that with shorter rests the client slows down what it measures (`--pause`). Each change
   uses a prompt to which the old and the new revision answer differently, by PEFT in float32.

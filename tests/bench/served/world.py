@@ -22,7 +22,7 @@ from lora_runtime.store.digest import digest_of
 from support.models import chat_prompt, tiny_adapter, tiny_base
 
 BASE_NAME = "base"
-_TINY_PROMPTS, _TINY_LENGTH = 32, 24
+_TINY_PROMPTS, _TINY_LENGTH, _TINY_LAYERS = 32, 24, 2
 
 
 class Model(StrEnum):
@@ -31,7 +31,7 @@ class Model(StrEnum):
     SMOLLM2 = "smollm2"
     """SmolLM2-135M-Instruct with the four trained adapters of the examples."""
     TINY = "tiny"
-    """A seeded two-layer Llama with four seeded adapters: for quick runs, its times mean nothing."""
+    """A seeded Llama of two layers with four seeded adapters: for quick runs, its times mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,14 @@ class World:
         return AdapterSource(volume=VolumeSource(name="adapters", path=name))
 
 
-def build(folder: Path, model: Model, max_tokens: int, advance: Callable[[], None]) -> World:
+def build(
+    folder: Path, model: Model, max_tokens: int, advance: Callable[[], None], *, tiny_layers: int = _TINY_LAYERS
+) -> World:
     """Puts the model and its adapters into `folder`; `advance` is called after each recipe's answers are known."""
     volumes = folder / "volumes"
     base = volumes / "models" / BASE_NAME
     if model is Model.TINY:
-        tiny_base(base)
+        tiny_base(base, num_hidden_layers=tiny_layers)
         for seed, name in enumerate(ADAPTERS, start=1):
             tiny_adapter(volumes / "adapters" / name, base, seed=seed)
         random = Random(0)

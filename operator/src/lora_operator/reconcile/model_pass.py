@@ -1,6 +1,6 @@
 """One pass over one LoRAModel: look, decide, act."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,11 +11,9 @@ from lora_operator.clients.metrics import Metrics, PassOutcome, PassStage
 from lora_operator.domain import acceptance, mixtures, plan, render
 from lora_operator.domain.actions import Plan
 from lora_operator.domain.changes import Pass
-from lora_operator.domain.observed import ModelKey, ObservedModel, Snapshot
-from lora_operator.reconcile.act import Act
+from lora_operator.domain.observed import ModelKey, ObjectMeta, ObservedModel, Snapshot
 from lora_operator.reconcile.certificates import Certificates
 from lora_operator.reconcile.changes import Changes
-from lora_operator.reconcile.look import Look
 from lora_operator.reconcile.queue import TryAgain
 
 _CONFLICT_SECONDS = 3.0
@@ -33,8 +31,10 @@ class _Rendered:
 class ModelPass:
     """Does a pass; answers in how many seconds the next one is due although nothing rings, or None."""
 
-    look: Look
-    act: Act
+    look: Callable[[ModelKey], Awaitable[Snapshot]]
+    """See Look."""
+    act: Callable[[ModelKey, ObjectMeta | None, Plan], Awaitable[None]]
+    """See Act."""
     certificates: Certificates
     changes: Changes
     clock: Clock
