@@ -13,7 +13,7 @@ from local_cluster import Cluster
 from local_cluster.progress import Silence
 from lora_api import crdgen
 from lora_api.egress import Egress
-from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.v1alpha1.engine import AcceleratorType
 from lora_operator.config import Config
 from plain_install import render
 from support.chart import Manifest, Values, rendered, run_helm, the

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from lora_api.v1alpha1.model import FLAGS_AGAINST_A_MIXTURE
+from lora_api.v1alpha1.engine import FLAGS_AGAINST_A_MIXTURE
 from support.custom_resources import MIXTURE, UNSET, Manifest, Objects, mutated
 
 pytestmark = pytest.mark.apiserver

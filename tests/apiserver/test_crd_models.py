@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from lora_api.v1alpha1.model import OWNED_FLAGS
+from lora_api.v1alpha1.engine import OWNED_FLAGS
 from support.crd_rules import expect_refusal, refused
 from support.custom_resources import MODEL, Manifest, Objects, mutated
 

@@ -64,7 +64,11 @@ REFUSED = [
             "oci": {"reference": OCI},
         }.items()
     ),
-    refused("a bucket with a slash", ADAPTER, {"spec.source": {"s3": {"bucket": "a/b"}}}, "bucket", "should match"),
+    refused("a bucket with a slash", ADAPTER, {"spec.source": {"s3": {"bucket": "a/b"}}}, "bucket", "name alone"),
+    refused("a bucket as a URL", ADAPTER, {"spec.source": {"s3": {"bucket": "s3://a/b"}}}, "bucket", "name alone"),
+    refused(
+        "a GCS bucket as a URL", ADAPTER, {"spec.source": {"gcs": {"bucket": "gs://a"}}}, "bucket", "without a scheme"
+    ),
     refused("a prefix upwards", ADAPTER, {"spec.source": {"s3": S3 | {"prefix": "a/../b"}}}, "prefix", INSIDE),
     refused("a prefix with a gap", ADAPTER, {"spec.source": {"s3": S3 | {"prefix": "a//b"}}}, "prefix", INSIDE),
     refused("an absolute prefix", ADAPTER, {"spec.source": {"gcs": S3 | {"prefix": "/a"}}}, "prefix", INSIDE),
@@ -75,21 +79,28 @@ REFUSED = [
         "an endpoint with a login", ADAPTER, {"spec.source": {"s3": S3 | {"endpoint": "http://a:b@minio"}}}, "endpoint"
     ),
     refused(
-        "a file as a URL", ADAPTER, {"spec.source": {"http": {"url": "file:///etc/passwd"}}}, "url", "should match"
+        "a file as a URL",
+        ADAPTER,
+        {"spec.source": {"http": {"url": "file:///etc/passwd"}}},
+        "url",
+        "as in https://host/folder",
     ),
-    refused(
-        "a URL with a login", ADAPTER, {"spec.source": {"http": {"url": "https://a:b@x/y"}}}, "url", "should match"
-    ),
+    refused("a URL with a login", ADAPTER, {"spec.source": {"http": {"url": "https://a:b@x/y"}}}, "url", "or a login"),
     refused("a URL with a query", ADAPTER, {"spec.source": {"http": {"url": "https://x/y?z"}}}, "url", "without '?'"),
     refused("a short sha256", ADAPTER, {"spec.source": {"http": {"url": "https://x/y", "sha256": "ab"}}}, "sha256"),
     refused("a reference without a registry", ADAPTER, {"spec.source": {"oci": {"reference": "pirate"}}}, "reference"),
     refused("a reference upwards", ADAPTER, {"spec.source": {"oci": {"reference": "x.io/../y"}}}, "reference"),
-    refused("a reference with a scheme", ADAPTER, {"spec.source": {"oci": {"reference": f"oci://{OCI}"}}}, "reference"),
     refused(
-        "a repository with a scheme", ADAPTER, {"spec.source.huggingFace.repo": "https://x/y"}, "repo", "should match"
+        "a reference with a scheme",
+        ADAPTER,
+        {"spec.source": {"oci": {"reference": f"oci://{OCI}"}}},
+        "without a scheme",
     ),
     refused(
-        "a repository out of its folder", ADAPTER, {"spec.source.huggingFace.repo": "../etc"}, "repo", "should match"
+        "a repository with a scheme", ADAPTER, {"spec.source.huggingFace.repo": "https://x/y"}, "repo", "not its URL"
+    ),
+    refused(
+        "a repository out of its folder", ADAPTER, {"spec.source.huggingFace.repo": "../etc"}, "repo", "owner/name"
     ),
     refused("an empty revision", ADAPTER, {"spec.source.huggingFace.revision": ""}, "revision", "at least 1 chars"),
     refused("a revision like a flag", ADAPTER, {"spec.source.huggingFace.revision": "-x"}, "revision", "should match"),

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from local_cluster import Cluster
-from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.v1alpha1.engine import AcceleratorType
 
 pytestmark = pytest.mark.apiserver
 

@@ -26,7 +26,8 @@ from lora_api.runtime_api import (
     ResolveRequest,
     RevisionSpec,
 )  # fmt: skip
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
+from lora_api.v1alpha1.adapter import AdapterSource, Precision, Verify
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.adapters.errors import Refused
 from lora_runtime.engine.fake import FakeEngine

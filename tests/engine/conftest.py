@@ -20,7 +20,8 @@ from lora_api.runtime_api import (
     ResolveState,
     RevisionSpec,
 )  # fmt: skip
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from support.models import greedy, tiny_adapter, tiny_base
 from support.runtime_process import RuntimeProcess, start_runtime

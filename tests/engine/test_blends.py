@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM
 
 from engine.conftest import PROMPT, TOKENS, World
 from lora_api.runtime_api import BlendedPart, Part, Recipe, RevisionSpec
-from lora_api.v1alpha1.adapter import BlendMethod, Precision
+from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from support.models import greedy
 
 PARTS = (("a", 0.9), ("b", 0.6))

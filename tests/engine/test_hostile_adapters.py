@@ -9,7 +9,8 @@ from corpus.every import CORPUS, path_of, write
 from engine.conftest import World
 from engine.test_process import engine_of
 from lora_api.runtime_api import DesiredAdapter, Inventory, Part, ResolveState, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.adapters.layout import files_in
 from lora_runtime.store.digest import digest_of

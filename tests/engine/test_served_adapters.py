@@ -9,7 +9,8 @@ import pytest
 
 from engine.conftest import PROMPT, World, states
 from lora_api.runtime_api import DesiredAdapter, RevisionSpec
-from lora_api.v1alpha1.adapter import BlendMethod, Precision
+from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from support.models import reference_logprobs
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from engine.conftest import World
 from lora_api.runtime_api import Part, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.conditions import Reason
 from support.object_servers import ACCESS_KEY, BUCKET, SECRET_KEY, a_service_account, running_gcs, running_s3
 from support.oci_registry import LOGIN, running_registry

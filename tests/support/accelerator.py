@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lora_api.accelerators import PROFILES
-from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.v1alpha1.engine import AcceleratorType
 from lora_runtime.standalone.built_for import built_for_cpus
 
 CPUS = built_for_cpus()

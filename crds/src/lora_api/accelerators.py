@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.v1alpha1.engine import AcceleratorType
 
 _SEVERAL_WORKERS = re.compile("-tp|-pp|-dp|-pcp|-dcp|--(tensor|pipeline|data|prefill|decode|nnodes)")
 

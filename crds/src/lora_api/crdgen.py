@@ -14,10 +14,11 @@ from typing import Any
 import yaml
 
 from lora_api import labels, reference
-from lora_api.structural import structural, without_defaults
+from lora_api.structural import structural, with_words, without_defaults
 from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_api.v1alpha1.common import cel
 from lora_api.v1alpha1.model import LoRAModel
+from lora_api.wrong_values import PASTED
 
 FOLDERS = (Path("crds"), Path("helm/lora-operator/files/crds"))
 
@@ -143,7 +144,7 @@ def crd(kind: Kind) -> dict[str, Any]:
 
 
 def _object_schema(kind: Kind) -> dict[str, Any]:
-    schema = structural(kind.type.model_json_schema(by_alias=True))
+    schema = with_words(structural(kind.type.model_json_schema(by_alias=True)), PASTED)
     fields = schema["properties"]
     return {
         "type": "object",

@@ -73,9 +73,6 @@ def _meaning(field: Schema, *, needed: bool) -> str:
     default = field.get("default")
     if isinstance(default, str | int | float) and default != "":
         said.append(f"Default: `{json.dumps(default).strip(chr(34)).removesuffix('.0')}`.")
-    low, high = field.get("minimum"), field.get("maximum")
-    if low is not None and high is not None:
-        said.append(f"{'Above' if field.get('exclusiveMinimum') else 'From'} {low:g} to {high:.10g}.")
     if "properties" not in field:
         rules = [rule["message"] for rule in field.get("x-kubernetes-validations", ())]
         said.extend(f"{message[0].upper()}{message[1:]}." for message in rules)

@@ -34,6 +34,30 @@ def without_defaults(schema: Mapping[str, Any]) -> Schema:
     return result
 
 
+def with_words(schema: Mapping[str, Any], forms: Mapping[str, str]) -> Schema:
+    """The same schema, saying in words what people would have to find out else.
+
+    A pattern that is one of `forms` becomes a rule with these words: of a pattern the API server says nothing but the pattern.
+    A description ends with the range of its number, which `kubectl explain` does not show.
+    """
+    result = dict(schema)
+    if (words := forms.get(result.get("pattern", ""))) is not None:
+        rule = {"rule": f"self.matches(r'{result.pop('pattern')}')", "message": f"must be {words}"}
+        result["x-kubernetes-validations"] = [rule, *result.get("x-kubernetes-validations", ())]
+    if "description" in result and "minimum" in result and "maximum" in result:
+        result["description"] += f" {_range(result)}"
+    if "properties" in result:
+        result["properties"] = {name: with_words(field, forms) for name, field in result["properties"].items()}
+    if "items" in result:
+        result["items"] = with_words(result["items"], forms)
+    return result
+
+
+def _range(field: Mapping[str, Any]) -> str:
+    begin = "Above" if field.get("exclusiveMinimum") else "From"
+    return f"{begin} {field['minimum']:g} to {field['maximum']:.10g}."
+
+
 def _rewrite(schema: Mapping[str, Any], defs: Mapping[str, Any], path: str) -> Schema:
     schema = _required_form(_referenced(schema, defs), defs, path)
     result = {key: value for key, value in schema.items() if key not in _DROPPED and not key.startswith("$")}

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lora_api.egress import Egress
-from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.v1alpha1.engine import AcceleratorType
 from lora_api.wrong_values import what
 from lora_operator.clients.certificates import LEAF_LIFETIME
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lora_api.accelerators import PROFILES
-from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.v1alpha1.engine import AcceleratorType
 from lora_api.wrong_values import what
 from lora_runtime import starting, usage
 from lora_runtime.adapters.base import load_base

@@ -9,7 +9,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lora_api.runtime_api import BlendedPart, Part, Recipe, RevisionSpec
-from lora_api.v1alpha1.adapter import BlendMethod, Precision, Weight
+from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.blend import BlendMethod, Weight
 from lora_api.v1alpha1.common import ServedName
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.wire import WireModel

@@ -57,5 +57,5 @@ def control(
                 observed += asyncio.run(run_bare(node, pods, wanted, prompts, answers))
     judged = [judge(each, traces.get(each.which), answers, flips) for each in observed]
     key = key_figures(judged, REPLICAS)
-    bad = bool(key["wrong"] or key["never"] or key["untold"])
+    bad = any(key[count] for count in ("wrong", "never", "unready", "untold"))
     session.end(out, key, partial(document, wanted, judged, key), partial(page, wanted, judged, key), bad=bad)

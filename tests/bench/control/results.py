@@ -153,6 +153,7 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
         "split_slow_max_ms": None if slow is None else _ms(slow.split_max),
         "wrong": sum(each.wrong for each in judged),
         "never": sum(each.served != each.served for each in judged),
+        "unready": sum(each.ready != each.ready for each in judged if each.change.kind is not Kind.BARE),
         "untold": sum(each.split != each.split for each in judged if each.change.kind is not Kind.BARE),
     }
 

@@ -14,7 +14,8 @@ from bench.served.questions import QUESTIONS
 from bench.served.recipes import ADAPTERS, BASE, EVERY, Recipe
 from bench.served.reference import Prompt, References, references
 from lora_api.runtime_api import Part, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_examples.base_model import base_model
 from lora_examples.voices import ADAPTERS as TRAINED

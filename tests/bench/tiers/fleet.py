@@ -7,7 +7,8 @@ from pathlib import Path
 from bench.served.recipes import Recipe
 from bench.served.world import World
 from lora_api.runtime_api import DesiredAdapter, Part, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.store.digest import digest_of
 

@@ -21,7 +21,8 @@ from lora_api.runtime_api import (
     RevisionSpec,
     RevisionState,
 )
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.wire import WireModel
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from lora_api.structural import NotStructural, Schema, structural, without_defaults
+from lora_api.structural import NotStructural, Schema, structural, with_words, without_defaults
 from lora_api.v1alpha1.common import cel
 
 
@@ -119,3 +119,34 @@ def test_a_status_has_no_defaults_at_any_depth() -> None:
         inners: list[Inner] = []
 
     assert "default" not in str(without_defaults(structural(Status.model_json_schema())))
+
+
+def test_a_pattern_that_has_words_is_a_rule_before_the_others_at_any_depth() -> None:
+    class Told(BaseModel):
+        name: Annotated[str, Field(pattern="^a+$", json_schema_extra=cel(("self != 'aa'", "must not be aa")))] = "a"
+        others: list[Annotated[str, Field(pattern="^b$")]] = []
+
+    fields = with_words(structural(Told.model_json_schema()), {"^a+$": "some a's"})["properties"]
+
+    assert "pattern" not in fields["name"]
+    assert fields["name"]["x-kubernetes-validations"] == [
+        {"rule": "self.matches(r'^a+$')", "message": "must be some a's"},
+        {"rule": "self != 'aa'", "message": "must not be aa"},
+    ]
+    assert fields["others"]["items"]["pattern"] == "^b$"
+
+
+def test_a_description_ends_with_the_range_of_its_number() -> None:
+    class Ranged(BaseModel):
+        weight: float = Field(ge=-10, le=10, description="Scales it.")
+        share: float = Field(gt=0, le=1, description="Of all.")
+        count: int = Field(ge=0, description="How many.")
+
+    fields = with_words(structural(Ranged.model_json_schema()), {})["properties"]
+
+    said = {name: field["description"] for name, field in fields.items()}
+    assert said == {
+        "weight": "Scales it. From -10 to 10.",
+        "share": "Of all. Above 0 to 1.",
+        "count": "How many.",
+    }

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
@@ -73,6 +74,12 @@ def test_a_pod_that_never_serves_it_is_not_forgotten() -> None:
 
     assert math.isnan(judged.served)
     assert key_figures([judged], pods=2)["never"] == 1
+
+
+def test_one_that_is_never_said_to_be_ready_is_not_forgotten() -> None:
+    judged = judge(replace(observed(a=seen(1, 2), b=seen(1, 2)), ready=None), None, REFERENCES)
+
+    assert key_figures([judged], pods=2)["unready"] == 1
 
 
 def test_the_stages_begin_with_the_request() -> None:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lora_api.v1alpha1.adapter import BlendMethod
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_cli.domain import changes
 from support.stored import a_stored_adapter
 

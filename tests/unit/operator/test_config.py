@@ -2,7 +2,7 @@
 
 import pytest
 
-from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.v1alpha1.engine import AcceleratorType
 from lora_operator import config
 
 GOOD = {"LORA_OPERATOR_NAMESPACE": "lora-system", "LORA_OPERATOR_IMAGES": '{"CPU": "cpu:1", "Gaudi": "gaudi:1"}'}

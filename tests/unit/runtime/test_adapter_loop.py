@@ -16,7 +16,8 @@ from lora_api.runtime_api import (
     RevisionSpec,
     RevisionState,
 )  # fmt: skip
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_runtime import observer

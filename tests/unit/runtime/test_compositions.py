@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from lora_api.runtime_api import BlendedPart, Part, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.model import Composition

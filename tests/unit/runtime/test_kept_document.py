@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lora_api.runtime_api import Desired, DesiredAdapter, Part, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.kept_document import KeptDocument
 

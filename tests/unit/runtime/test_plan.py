@@ -4,7 +4,8 @@ import math
 import pytest
 
 from lora_api.runtime_api import DesiredAdapter, Part, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_runtime.plan import Discard, Flip, Local, Prepare, Recheck, Rest, Withdraw, next_step
 

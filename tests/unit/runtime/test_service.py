@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lora_api.runtime_api import Desired, DesiredAdapter, Mismatch, Part, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision, Verify
+from lora_api.v1alpha1.adapter import AdapterSource, Precision, Verify
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.engine.fake import FakeEngine

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lora_api.runtime_api import Part, ResolveRequest, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.__main__ import _with_ours

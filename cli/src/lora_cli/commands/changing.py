@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lora_api.v1alpha1.adapter import BlendMethod
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_cli import options, output
 from lora_cli.clients.disk import path_of
 from lora_cli.clients.objects import ADAPTERS

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from lora_api import labels
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, LoRAAdapter
+from lora_api.v1alpha1.adapter import AdapterSource, LoRAAdapter
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_cli.domain.objects import Adapter, Json
 
 _ANY_NAME = "kubectl-lora-"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from lora_api.v1alpha1.adapter import Blend
+from lora_api.v1alpha1.blend import Blend
 from lora_cli.domain.objects import Adapter, Meta, Model
 from lora_cli.domain.places import CLUSTER, Place, Subject
 from lora_cli.domain.sizes import age, number, size

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 
-from lora_api.v1alpha1.adapter import Blend
+from lora_api.v1alpha1.blend import Blend
 from lora_cli.domain import diagnosis, history, rooms, tables
 from lora_cli.domain.objects import Adapter, Json, Model, scalings_kept
 from lora_cli.domain.places import CLUSTER, Place

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from lora_api.v1alpha1.adapter import BlendMethod
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_cli.domain.objects import Json
 
 

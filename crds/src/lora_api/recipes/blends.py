@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lora_api.recipes.outcome import Blocked
 from lora_api.runtime_api import AdapterFacts, BlendedPart, Part, Recipe
-from lora_api.v1alpha1.adapter import Blend, BlendMethod
+from lora_api.v1alpha1.blend import Blend, BlendMethod
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_api.wire import Digest
 

@@ -8,7 +8,8 @@ from lora_api.recipes import blends
 from lora_api.recipes.declared import Declared
 from lora_api.recipes.outcome import Blocked, Outcome, Rejected, Wanted
 from lora_api.runtime_api import AdapterFacts, Part, RevisionSpec
-from lora_api.v1alpha1.adapter import Blend, BlendMethod, LoRAAdapterSpec
+from lora_api.v1alpha1.adapter import LoRAAdapterSpec
+from lora_api.v1alpha1.blend import Blend, BlendMethod
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 
 Known = Mapping[str, AdapterFacts | Blocked]

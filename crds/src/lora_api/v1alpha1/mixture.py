@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from lora_api.v1alpha1 import common
-from lora_api.v1alpha1.adapter import AdapterSource, Weight
+from lora_api.v1alpha1.adapter import AdapterSource
+from lora_api.v1alpha1.blend import Weight
 
 MAX_EXPERTS = 64
 """Of any mixture, trained or of adapters."""

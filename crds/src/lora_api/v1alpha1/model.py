@@ -1,106 +1,17 @@
 """LoRAModel: a base model and the pods that serve it with its adapters."""
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
 from lora_api.egress import HostPattern, is_named
 from lora_api.v1alpha1 import common
+from lora_api.v1alpha1.engine import FLAGS_AGAINST_A_MIXTURE, Accelerator, Engine, forms_of
 from lora_api.v1alpha1.mixture import Mixture, MixtureStatus
+from lora_api.v1alpha1.volumes import Cache, VolumeEntry
 
 _OPEN_OBJECT: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-
-OWNED_FLAGS = (
-    "--enable-lora", "--max-loras", "--max-cpu-loras", "--max-lora-rank", "--lora-modules", "--lora-dtype",
-    "--api-server-count", "--model", "--served-model-name", "--host", "--port", "--uds", "--dtype", "--max-model-len",
-    "--tensor-parallel-size", "-tp", "--no-enable-lora", "--middleware", "--root-path", "--worker-extension-cls", "--config",
-    "--api-key", "--grpc", "--grpc-port",
-)  # fmt: skip
-"""vLLM flags that the operator sets from other fields, or that would undo what it promises."""
-
-
-def _abbreviations(flag: str) -> str:
-    """A pattern for the flag and all its beginnings: vLLM takes `--served-m` for `--served-model-name`."""
-    dashes = len(flag) - len(flag.lstrip("-"))
-    optional = "".join(f"({letter}" for letter in flag[dashes + 1 :]) + ")?" * (len(flag) - dashes - 1)
-    return flag[: dashes + 1] + optional
-
-
-_OWNED = "|".join(map(_abbreviations, OWNED_FLAGS))
-
-FLAGS_AGAINST_A_MIXTURE = (
-    "--pipeline-parallel-size", "-pp", "--speculative-config", "-sc", "--spec-method", "--spec-model", "--spec-tokens",
-    "--quantization", "-q", "--quantization-config", "--kv-transfer-config",
-)  # fmt: skip
-"""vLLM flags for what an X-LoRA's engine refuses at its start."""
-
-_AGAINST_A_MIXTURE = "|".join(map(_abbreviations, FLAGS_AGAINST_A_MIXTURE))
-
-
-class AcceleratorType(StrEnum):
-    """The hardware a pod asks for: picks image, device resource and engine flags."""
-
-    CPU = "CPU"
-    NVIDIA = "NVIDIA"
-    AMD = "AMD"
-    GAUDI = "Gaudi"
-    QAIC = "QAIC"
-    TPU = "TPU"
-
-
-class Accelerator(common.ApiModel):
-    """The hardware each pod asks for."""
-
-    type: AcceleratorType = Field(
-        default=AcceleratorType.CPU,
-        description="Kind of device. It picks the image, the resource that is asked for, and engine flags.",
-    )
-    count: int = Field(default=1, ge=1, le=64, description="How many devices each pod asks for; ignored for CPU.")
-
-
-class EngineDtype(StrEnum):
-    """Element type of the base model's weights and activations."""
-
-    AUTO = "Auto"
-    FLOAT32 = "Float32"
-    BFLOAT16 = "BFloat16"
-    FLOAT16 = "Float16"
-
-
-ExtraArg = Annotated[str, Field(min_length=1, max_length=1024)]
-
-
-class Engine(common.ApiModel):
-    """How vLLM is started. A change restarts the pods, one by one."""
-
-    dtype: EngineDtype = Field(
-        default=EngineDtype.AUTO,
-        description=(
-            "Element type of weights and activations. Auto: Float32 on CPU, vLLM's choice elsewhere. With adapters on NVIDIA and "
-            "AMD, not Float32."
-        ),
-    )
-    max_model_len: int | None = Field(
-        default=None,
-        ge=1,
-        le=10_485_760,
-        description="Longest prompt plus answer, in tokens; the model's own limit when unset.",
-    )
-    tensor_parallel_size: int = Field(default=1, ge=1, le=64, description="Devices that share one copy of the model.")
-    extra_args: tuple[ExtraArg, ...] = Field(
-        default=(),
-        max_length=64,
-        description="Further flags for vLLM, each `--flag=value` or `--flag`.",
-        json_schema_extra=common.cel(
-            (
-                f"!self.exists(arg, arg.replace('_', '-').matches('^({_OWNED})([=.].*)?$'))",
-                "must not set flags that the operator owns (LoRA limits, model, names, ports, keys, dtype, lengths, "
-                "parallelism), abbreviated or not: use the fields of spec",
-            ),
-            ("self.all(arg, arg.startsWith('-'))", "must be flags, each as --flag=value or --flag"),
-        ),
-    )
 
 
 class Composition(common.ApiModel):
@@ -205,53 +116,6 @@ class ReachableFrom(StrEnum):
     """Those alone whom NetworkPolicies of the user's own let in."""
 
 
-class ClaimSource(common.ApiModel):
-    """A PersistentVolumeClaim in the same namespace."""
-
-    claim_name: common.ObjectName = Field(description="Name of the PersistentVolumeClaim.")
-
-
-class HostPathSource(common.ApiModel):
-    """A folder of the node; for local clusters, refused unless the operator allows it."""
-
-    path: str = Field(
-        min_length=1,
-        max_length=1024,
-        description="Absolute path of the folder on the node.",
-        json_schema_extra=common.cel(("self.startsWith('/')", "must be an absolute path")),
-    )
-
-
-class VolumeEntry(common.ApiModel):
-    """A volume that is mounted read-only into the pods."""
-
-    model_config = ConfigDict(
-        json_schema_extra=common.cel(
-            ("[has(self.pvc), has(self.hostPath)].exists_one(set, set)", "exactly one of pvc, hostPath must be set")
-        )
-    )
-
-    name: common.VolumeName = Field(
-        description="Name of the volume, as source.volume.name of an adapter or of this model says it."
-    )
-    pvc: ClaimSource | None = Field(default=None, description="A PersistentVolumeClaim in the same namespace.")
-    host_path: HostPathSource | None = Field(default=None, description="A folder of the node; for local clusters only.")
-
-
-class Cache(common.ApiModel):
-    """The pod's own cache of downloaded files."""
-
-    size_limit: str | None = Field(
-        default=None,
-        max_length=32,
-        pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$",
-        description=(
-            "Size limit of the cache, as a quantity; the node's disk when unset. It must hold the base model (if it is "
-            "downloaded) and what is wanted of the adapters, each also in the form that is served, and a tenth more."
-        ),
-    )
-
-
 class LoRAModelSpec(common.ApiModel):
     """What the user wishes."""
 
@@ -259,7 +123,7 @@ class LoRAModelSpec(common.ApiModel):
         json_schema_extra=common.cel(
             (
                 "!has(self.mixture) || !self.engine.extraArgs.exists(arg, "
-                f"arg.replace('_', '-').matches('^({_AGAINST_A_MIXTURE})([=.].*)?$'))",
+                f"arg.replace('_', '-').matches('^({forms_of(FLAGS_AGAINST_A_MIXTURE)})([=.].*)?$'))",
                 "engine.extraArgs must not ask for pipeline parallelism, speculative decoding, quantization or KV transfer "
                 "together with mixture, abbreviated or not",
             ),

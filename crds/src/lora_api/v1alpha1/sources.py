@@ -8,6 +8,7 @@ from lora_api.v1alpha1 import common
 
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _DIGEST_ENDING = r"(@sha256:[a-f0-9]{64})?"
+BUCKET_FORM = r"^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$"
 SERVER_FORM = rf"^https?://{_HOST}/?$"
 URL_FORM = rf"^https?://{_HOST}(/[!-~]*)?$"
 ARTIFACT_FORM = (
@@ -16,7 +17,7 @@ ARTIFACT_FORM = (
 )
 
 Endpoint = Annotated[str, Field(max_length=512, pattern=SERVER_FORM)]
-Bucket = Annotated[str, Field(min_length=3, max_length=222, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$")]
+Bucket = Annotated[str, Field(min_length=3, max_length=222, pattern=BUCKET_FORM)]
 ETag = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
 Prefix = Annotated[
     str,

@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lora_api.runtime_api import BlendedPart, Part, Recipe, RevisionSpec
-from lora_api.v1alpha1.adapter import BlendMethod, Precision
+from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.conditions import Reason
 from lora_api.wire import Digest
 from lora_runtime.adapters.errors import CONFIG_FILE, TENSORS_FILE, Refused, incompatible

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lora_api.v1alpha1.adapter import BlendMethod
+from lora_api.v1alpha1.blend import BlendMethod
 
 _EXACT_SIDE = 1024
 """Dense matrices up to this many rows or columns are decomposed in full; it takes time with the third power."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from lora_api.v1alpha1.model import OWNED_FLAGS
+from lora_api.v1alpha1.engine import OWNED_FLAGS
 
 _OF_THE_ENGINE = frozenset({"--dtype", "--max-model-len", "--tensor-parallel-size", "-tp"})
 """In a cluster, fields of a LoRAModel say these; here nothing else does."""

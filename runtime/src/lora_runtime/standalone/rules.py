@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from lora_api.v1alpha1.adapter import AdapterSource, Blend, BlendMethod, LoRAAdapterSpec, Verify
+from lora_api.v1alpha1.adapter import AdapterSource, LoRAAdapterSpec, Verify
+from lora_api.v1alpha1.blend import Blend, BlendMethod
 
 _PLACES = ("hugging_face", "volume", "s3", "gcs", "http", "oci")
 _MERGES = (BlendMethod.TIES, BlendMethod.DARE)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lora_api.recipes import revisions
 from lora_api.recipes.outcome import Blocked, Outcome, Wanted
 from lora_api.runtime_api import BlendedPart, Part, Recipe
-from lora_api.v1alpha1.adapter import BlendMethod, Precision
+from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_operator.domain.observed import ObservedAdapter
 from support.builders import a_blend, a_digest, an_adapter, some_facts

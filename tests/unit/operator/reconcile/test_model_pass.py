@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.v1alpha1.engine import AcceleratorType
 from lora_operator.clients.certificates import Authority
 from lora_operator.clients.metrics import Metrics
 from lora_operator.domain import acceptance, render

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from lora_api import labels
-from lora_api.v1alpha1.model import AcceleratorType, LoRAModelSpec, LoRAModelStatus
+from lora_api.v1alpha1.engine import AcceleratorType
+from lora_api.v1alpha1.model import LoRAModelSpec, LoRAModelStatus
 from lora_operator.domain import render
 from lora_operator.domain.observed import ObjectMeta, ObservedModel
 

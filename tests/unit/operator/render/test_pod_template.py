@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from lora_api.egress import DEFAULT, Egress
-from lora_api.v1alpha1.model import AcceleratorType, Composition, LoRAModelSpec, LoRAModelStatus
+from lora_api.v1alpha1.engine import AcceleratorType
+from lora_api.v1alpha1.model import Composition, LoRAModelSpec, LoRAModelStatus
 from lora_operator.domain import render
 from lora_operator.domain.observed import ObjectMeta, ObservedModel
 

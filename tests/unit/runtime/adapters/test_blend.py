@@ -14,7 +14,8 @@ from peft import LoraConfig
 from safetensors.torch import load_file
 
 from lora_api.runtime_api import RevisionSpec
-from lora_api.v1alpha1.adapter import BlendMethod, Precision
+from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_runtime.adapters.base import load_base
 from lora_runtime.adapters.blend import check_fits_float16, publish
 from lora_runtime.adapters.compatibility import validate

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from transformers import AutoConfig
 
 from lora_api.runtime_api import RevisionSpec
-from lora_api.v1alpha1.adapter import BlendMethod, Precision
+from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.base import BaseModel, load_base
 from lora_runtime.adapters.blend import Files, publish

@@ -17,7 +17,8 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoModelForCausalLM
 
 from lora_api.runtime_api import BlendedPart, Recipe, RevisionSpec
-from lora_api.v1alpha1.adapter import BlendMethod, Precision
+from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_runtime.adapters.blend import blend, publish, published_energy
 from lora_runtime.adapters.factors import Factors, merge, svd
 from support.edits import edit_tensors

@@ -14,7 +14,7 @@ from peft import LoraConfig
 
 from corpus.hostile import pair, safetensors_file
 from lora_api.runtime_api import BlendedPart, Recipe
-from lora_api.v1alpha1.adapter import BlendMethod
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_runtime.adapters.base import BaseModel, load_base
 from lora_runtime.adapters.compatibility import check_recipe_rank, validate

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lora_api.accelerators import PROFILES
-from lora_api.v1alpha1.model import OWNED_FLAGS, AcceleratorType
+from lora_api.v1alpha1.engine import OWNED_FLAGS, AcceleratorType
 from lora_runtime import usage
 from lora_runtime.standalone import command, folders, instead_of_a_pod
 from lora_runtime.standalone.command import Command

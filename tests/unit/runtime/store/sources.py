@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lora_api.runtime_api import Part, Refusal, RevisionSpec
-from lora_api.v1alpha1.adapter import AdapterSource, BlendMethod, Precision
+from lora_api.v1alpha1.adapter import AdapterSource, Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import HuggingFaceSource, SecretRef, VolumeSource
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
 from lora_runtime.adapters.inspect import inspect

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lora_api.runtime_api import Part, RevisionSpec
-from lora_api.v1alpha1.adapter import BlendMethod, Precision
+from lora_api.v1alpha1.adapter import Precision
+from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.conditions import Reason
 from lora_runtime.adapters.errors import ADAPTER_FILES, Refused
 from lora_runtime.adapters.inspect import inspect

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lora_api.egress import DEFAULT as DEFAULT_EGRESS
 from lora_api.egress import Egress
-from lora_api.v1alpha1.model import AcceleratorType
+from lora_api.v1alpha1.engine import AcceleratorType
 
 
 @dataclass(frozen=True, slots=True)

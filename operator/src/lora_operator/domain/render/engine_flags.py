@@ -4,7 +4,8 @@ import re
 
 from lora_api.accelerators import PROFILES
 from lora_api.adapter_flags import adapter_flags
-from lora_api.v1alpha1.model import EngineDtype, LoRAModelSpec
+from lora_api.v1alpha1.engine import EngineDtype
+from lora_api.v1alpha1.model import LoRAModelSpec
 
 SERVING_PORT = 8000
 """Of the OpenAI-compatible API, on the Service and on the pods."""
