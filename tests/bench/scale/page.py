@@ -25,7 +25,7 @@ def page(done: Run, key: Mapping[str, Any], machine: Mapping[str, Any], seconds:
         f"One model, ten pods. The last row is the exponent of N in each column (1: linear); over all points, constant costs "
         f"pull it down, so that it is taken from {GROWTH} on.",
         table(("adapters", *_COLUMNS), [*map(_row, points), _exponents(points)]),
-        _chart(points),
+        *_charts(points),
         "## What one change asks for",
         table(("request of the operator", "a change of a weight", "a creation"), list(_requests(points[-1]))),
         _beside_a_slow_one(done, key),
@@ -55,7 +55,9 @@ def document(done: Run, key: Mapping[str, Any], machine: Mapping[str, Any], seco
 _COLUMNS = (
     "cold start, s",
     "burst, s",
+    "idle requests a minute",
     "one change, s",
+    "API writes a change",
     "pod requests a change",
     "bytes a change and pod",
     "memory, MiB",
@@ -70,7 +72,9 @@ def _row(point: Point) -> tuple[object, ...]:
         point.adapters,
         round(point.cold_start_seconds, 1),
         round(point.burst_seconds, 1),
+        round(idle_requests_per_minute(point), 1),
         round(change.median_seconds, 3),
+        round(change.writes, 2),
         round(change.told.requests / change.changes, 1),
         round(_bytes_per_pod(point, change)),
         round(point.rss_mib),
@@ -90,21 +94,30 @@ def _exponents(points: Sequence[Point]) -> tuple[object, ...]:
     return ("exponent", *(rounded(slope, 2) for slope in slopes))
 
 
-def _chart(points: Sequence[Point]) -> str:
-    """A plot that every Markdown viewer of a forge draws."""
+def _charts(points: Sequence[Point]) -> list[str]:
+    """Plots that every Markdown viewer of a forge draws."""
     if len(points) < 2:
-        return ""
-    numbers = ", ".join(str(point.adapters) for point in points)
-    cold = ", ".join(f"{point.cold_start_seconds:.1f}" for point in points)
-    burst = ", ".join(f"{point.burst_seconds:.1f}" for point in points)
-    return (
-        "```mermaid\nxychart-beta\n"
-        '    title "Seconds, over the number of adapters: cold start (first line) and a burst (second)"\n'
-        f"    x-axis [{numbers}]\n"
-        '    y-axis "seconds"\n'
-        f"    line [{cold}]\n"
-        f"    line [{burst}]\n```"
-    )
+        return []
+    numbers = [point.adapters for point in points]
+    cold, burst = [p.cold_start_seconds for p in points], [p.burst_seconds for p in points]
+    idle, writes = [idle_requests_per_minute(p) for p in points], [p.change.writes for p in points if p.change]
+    return [
+        _chart("cold start (first line) and a burst (second)", "seconds", numbers, cold, burst),
+        _chart("the operator's memory", "MiB", numbers, [p.rss_mib for p in points]),
+        _chart("API requests a minute, idle (first line), and API writes of one change (second)", "", numbers, idle, writes),
+    ]
+
+
+def _chart(title: str, unit: str, numbers: Sequence[int], *lines: Sequence[float]) -> str:
+    return "\n".join([
+        "```mermaid",
+        "xychart-beta",
+        f'    title "Over the number of adapters: {title}"',
+        f"    x-axis [{', '.join(map(str, numbers))}]",
+        f'    y-axis "{unit}"',
+        *(f"    line [{', '.join(f'{figure:.1f}' for figure in line)}]" for line in lines),
+        "```",
+    ])  # fmt: skip
 
 
 def _ends(done: Run) -> list[Point]:
