@@ -149,7 +149,8 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str], extension: str)
         *flags,
     ]
     starting.also_while_vllm_starts(entry)
-    entry.main()
+    with starting.with_the_engines_words_last():
+        entry.main()
 
 
 def _with_ours(plugins: str, ours: Sequence[str] = _PLUGINS) -> str:

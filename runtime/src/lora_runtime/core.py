@@ -70,6 +70,8 @@ class Core:
     def end(self) -> None:
         """The main thread, last of all: ends the other one before the interpreter takes away what it works with."""
         _ending.set()
+        # Of requests that are cut off now it would print tracebacks, behind the words with which the process ends.
+        logging.getLogger("uvicorn.error").disabled = True
         self.loop.call_soon_threadsafe(self.loop.stop)
         for thread in threading.enumerate():
             if thread.name == _NAME:

@@ -49,3 +49,16 @@ def test_vllms_own_handler_is_replaced_when_it_has_been_set() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_where_the_engine_could_not_start_no_traceback_comes_behind_its_words() -> None:
+    with (
+        pytest.raises(SystemExit, match="could not start, for the reason above"),
+        starting.with_the_engines_words_last(),
+    ):
+        raise RuntimeError("Engine core initialization failed. See root cause above. Failed core proc(s): {}")
+
+
+def test_what_has_its_cause_in_itself_is_raised_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match="no such device"), starting.with_the_engines_words_last():
+        raise RuntimeError("no such device")
