@@ -5,7 +5,7 @@ Objects live in a namespace per test. The CRDs are those in crds/, as committed.
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,13 +44,25 @@ def dry(api_client: client.ApiClient) -> Objects:
 
 
 @pytest.fixture
-def namespace(api_client: client.ApiClient) -> Iterator[str]:
-    """A namespace for one test."""
-    name = f"test-{uuid.uuid4().hex[:10]}"
+def new_namespace(api_client: client.ApiClient) -> Iterator[Callable[[], str]]:
+    """Makes namespaces for one test."""
     core = client.CoreV1Api(api_client)
-    core.create_namespace({"metadata": {"name": name}})
-    yield name
-    core.delete_namespace(name)
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"test-{uuid.uuid4().hex[:10]}")
+        core.create_namespace({"metadata": {"name": made[-1]}})
+        return made[-1]
+
+    yield make
+    for name in made:
+        core.delete_namespace(name)
+
+
+@pytest.fixture
+def namespace(new_namespace: Callable[[], str]) -> str:
+    """A namespace for one test."""
+    return new_namespace()
 
 
 def _remove_those_of_killed_runs() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local_cluster import Cluster
+from local_cluster import Cluster, ClusterError
 from local_cluster.progress import Silence
 from lora_api import crdgen
 from lora_api.egress import Egress
@@ -191,6 +191,10 @@ def test_its_pods_are_allowed_where_the_restricted_standard_is_enforced(
     for pod in pods:
         pod["metadata"]["namespace"] = operator_namespace
     dry_run(api_server, pods)
+
+    unfit = pods[-1] | {"spec": {"containers": [{"name": "unfit", "image": "x"}]}}
+    with pytest.raises(ClusterError, match="violates PodSecurity"):
+        dry_run(api_server, [unfit])
 
 
 def test_those_that_stand_by_are_kept_apart_and_one_at_a_time_may_be_evicted() -> None:

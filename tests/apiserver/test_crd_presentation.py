@@ -172,6 +172,7 @@ def test_a_model_is_scaled_like_a_deployment(kubectl: Kubectl) -> None:
     [
         ("loraadapter", "One name that clients can put in `model=`"),
         ("la.spec.weight", "Editable live"),
+        ("loraadapter.spec.weight", "From -10 to 10."),
         ("la.spec.blend.members", "A change of a member re-makes the blend"),
         ("loramodel", "A base model and the pods that serve it"),
         ("lm.spec.adapters", "A change restarts the pods, one by one"),

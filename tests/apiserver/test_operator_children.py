@@ -1,12 +1,17 @@
-"""A real API server accepts what is rendered for each kind of accelerator."""
+"""Children on a real API server: it accepts what is rendered for each kind of accelerator, and what others edit is put right."""
 
+import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from local_cluster import Cluster
 from lora_api.v1alpha1.engine import AcceleratorType
+from support.custom_resources import MODEL
+from support.operated import Operator, Team, eventually
 
 pytestmark = pytest.mark.apiserver
 
@@ -25,3 +30,42 @@ def test_the_golden_children_are_accepted_without_a_warning(
         stdin=yaml.safe_dump_all(manifests),
     )  # fmt: skip
     assert applied.count("serverside-applied (server dry run)") == len(manifests) == 4
+
+
+def replaced(field: str, value: Any) -> dict[str, Any]:
+    """One step of a JSON patch."""
+    return {"op": "replace", "path": f"/spec/{field}", "value": value}
+
+
+@pytest.mark.parametrize(
+    ("child", "edit"),
+    [
+        pytest.param("service", [replaced("selector", {"app": "impostor"})], id="clients sent to other pods"),
+        pytest.param("service", [replaced("ports/0/targetPort", 9999)], id="clients sent to another port"),
+        pytest.param("networkpolicy", [replaced("ingress", [{}])], id="everybody let in to the admin port"),
+        pytest.param("networkpolicy", [replaced("podSelector", {"matchLabels": {"app": "x"}})], id="for other pods"),
+        pytest.param("poddisruptionbudget", [replaced("maxUnavailable", "100%")], id="all may be evicted"),
+        pytest.param(
+            "poddisruptionbudget",
+            [{"op": "remove", "path": "/spec/maxUnavailable"}, {"op": "add", "path": "/spec/minAvailable", "value": 9}],
+            id="none may be evicted",
+        ),
+    ],
+)
+def test_what_others_edit_of_a_child_is_put_right_within_seconds(
+    api_server: Cluster, team: Team, operator: Operator, child: str, edit: list[dict[str, Any]]
+) -> None:
+    def kubectl(verb: str, *arguments: str) -> dict[str, Any]:
+        answer = api_server.kubectl("--namespace", team.namespace, verb, child, "smol", *arguments, "--output=json")
+        spec: dict[str, Any] = json.loads(answer)["spec"]
+        return spec
+
+    with operator.running():
+        team.create(MODEL)
+        api_server.kubectl("--namespace", team.namespace, "wait", "--for=create", f"{child}/smol", "--timeout=60s")
+        before = kubectl("get")
+        assert kubectl("patch", "--type=json", "--patch", json.dumps(edit)) != before
+        edited = time.monotonic()
+        eventually("as before", lambda: kubectl("get") == before)
+        assert time.monotonic() - edited < 10, "that was the sweep"
+        team.comes_to("loramodels", "smol", "Accepted", ("True", "Accepted"))

@@ -150,18 +150,27 @@ class Team:
 class Operator:
     """The operator as a process, with the chart's role and nothing more."""
 
-    def __init__(self, cluster: Cluster, namespace: str, folder: Path, pod_name: str = "operator-0") -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        folder: Path,
+        pod_name: str = "operator-0",
+        watches: Sequence[str] = (),
+    ) -> None:
+        """Watches its own namespace, unless others are named."""
         folder.mkdir(exist_ok=True)
         self.log = folder / "operator.log"
         self._ca = folder / "ca"
         self._ca.mkdir()
         self._must_live = True
         self._module = "lora_operator"
+        watched = ",".join(watches) or namespace
         self.environment = os.environ | {
-            "KUBECONFIG": str(_login(cluster, namespace, folder)),
+            "KUBECONFIG": str(_login(cluster, namespace, folder, watched)),
             "LORA_OPERATOR_NAMESPACE": namespace,
             "LORA_OPERATOR_POD_NAME": pod_name,
-            "LORA_OPERATOR_WATCH_NAMESPACES": namespace,
+            "LORA_OPERATOR_WATCH_NAMESPACES": watched,
             "LORA_OPERATOR_IMAGES": '{"CPU": "example.invalid/lora-runtime-cpu:1"}',
             "LORA_OPERATOR_CA_DIR": str(self._ca),
             "LORA_OPERATOR_HEALTH_PORT": str(free_port()),
@@ -213,16 +222,16 @@ def _condition(status: Mapping[str, Any], kind: str) -> tuple[str, str]:
     return next(((c["status"], c["reason"]) for c in conditions if c["type"] == kind), ("", ""))
 
 
-def _login(cluster: Cluster, namespace: str, folder: Path) -> Path:
+def _login(cluster: Cluster, namespace: str, folder: Path, watched: str) -> Path:
     """A kubeconfig of the chart's service account."""
     helm = binaries.ensure(["helm"], cache_root(), Silence())["helm"]
     rendered = subprocess.run(
         [helm, "template", "lora-operator", str(CHART), "--namespace", namespace,
-         "--set", f"watchNamespaces={{{namespace}}}",
+         "--set", f"watchNamespaces={{{watched}}}",
          "--show-only", "templates/rbac.yaml", "--show-only", "templates/serviceaccount.yaml"],
         check=True, capture_output=True, text=True, timeout=60,
     ).stdout  # fmt: skip
-    cluster.kubectl("apply", "--namespace", namespace, "-f", "-", stdin=rendered)
+    cluster.kubectl("apply", "-f", "-", stdin=rendered)
     token = cluster.kubectl("create", "token", "lora-operator", "--namespace", namespace).strip()
     login = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
     login["users"] = [{"name": user["name"], "user": {"token": token}} for user in login["users"]]

@@ -32,6 +32,12 @@ class RecordingKube(Kube):
         metadata = dict(manifest["metadata"]) | {"uid": "stored", "resourceVersion": "7", "generation": 1}
         return {"metadata": metadata, "status": manifest.get("status") or {}}
 
+    async def merge(
+        self, resource: Resource, namespace: str, name: str, patch: Manifest, *, subresource: str | None = None
+    ) -> dict[str, Any]:
+        self._store({"kind": resource.kind, **patch})
+        return {"metadata": {"uid": "stored", "resourceVersion": "6", "generation": 1}}
+
     async def create(self, resource: Resource, manifest: Manifest) -> bool:
         self._store(manifest)
         return True

@@ -152,9 +152,16 @@ class Act:
 
     async def _apply_child(self, key: ModelKey, action: ApplyChild) -> None:
         kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
-        manifest = _over(action.version, action.manifest)
+        resource, version = resources.CHILDREN[kind], action.version
         self.lately.doubt(key, kind)
-        stored = await self.kube.apply(resources.CHILDREN[kind], manifest, field_manager=labels.FIELD_MANAGER)
+        excluded = render.EXCLUDED.get(kind)
+        if version is not None and excluded is not None:
+            # What another hand set in their place; beside it, the API server would refuse the apply for ever.
+            patch = {"metadata": {"resourceVersion": version}, "spec": dict.fromkeys(excluded)}
+            left = await self.kube.merge(resource, key.namespace, name, patch)
+            version = left["metadata"]["resourceVersion"]
+        manifest = _over(version, action.manifest)
+        stored = await self.kube.apply(resource, manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
 
     async def _issue_certificate(self, key: ModelKey, model: ObjectMeta) -> None:

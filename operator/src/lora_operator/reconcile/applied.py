@@ -1,9 +1,11 @@
 """What this process knows of a model's own objects: what it applied, and what it saw there lately."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lora_api import labels
 from lora_api.runtime_api import Desired
 from lora_operator.domain.observed import ModelKey, Refusal
 from lora_operator.reconcile.reading import applied_hash
@@ -33,7 +35,7 @@ class _Known:
     desired: Desired | None = None
     stored: Desired | None = None
     stored_version: str = ""
-    generations: dict[str, tuple[str, int | None]] = field(default_factory=dict)
+    generations: dict[str, tuple[str, int | str]] = field(default_factory=dict)
     refused: dict[str, Refusal] = field(default_factory=dict)
 
 
@@ -134,6 +136,12 @@ class Applied:
         self._models.pop(key, None)
 
 
-def _version(stored: Object) -> tuple[str, int | None]:
-    # Kinds without a generation (Service) are compared by their hash alone.
-    return stored["metadata"]["uid"], stored["metadata"].get("generation")
+def _version(stored: Object) -> tuple[str, int | str]:
+    metadata = stored["metadata"]
+    return metadata["uid"], metadata["generation"] if "generation" in metadata else _ours(metadata)
+
+
+def _ours(metadata: Mapping[str, Any]) -> str:
+    """Of kinds without a generation (Service): the fields that are as they were applied. What others change becomes theirs."""
+    entries = metadata.get("managedFields") or ()
+    return json.dumps([e.get("fieldsV1") for e in entries if e.get("manager") == labels.FIELD_MANAGER], sort_keys=True)

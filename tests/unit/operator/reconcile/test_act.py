@@ -37,6 +37,7 @@ from lora_operator.reconcile.pushes import Pushes
 from lora_operator.reconcile.queue import Backoff, TryAgain
 from lora_operator.reconcile.resolutions import Resolutions
 from support.builders import a_model
+from support.custom_resources import mutated
 from support.recording_kube import RecordingKube
 
 KEY = ModelKey("team", "smol")
@@ -95,6 +96,16 @@ async def test_what_is_written_goes_over_what_it_was_decided_from_and_over_nothi
         replace(STATUS, version="43", news=()),
     )
     assert [manifest["metadata"]["resourceVersion"] for manifest in kube.sent] == ["41", "42", "43"]
+
+
+async def test_what_would_have_an_apply_over_another_hands_edit_refused_is_taken_away_before_it() -> None:
+    kube = RecordingKube()
+    budget = ApplyChild(mutated(SERVICE.manifest, {"kind": "PodDisruptionBudget"}), "edited", version="42")
+    await carry_out(kube, budget)
+    [taken_away, applied] = kube.sent
+    assert taken_away["metadata"] == {"resourceVersion": "42"}
+    assert taken_away["spec"] == {"minAvailable": None}
+    assert applied["metadata"]["resourceVersion"] == "6"
 
 
 async def test_what_is_to_be_new_is_written_only_if_there_is_none() -> None:

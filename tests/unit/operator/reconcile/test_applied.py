@@ -39,6 +39,33 @@ def test_a_child_that_was_made_anew_by_somebody_has_no_hash() -> None:
     assert applied.hash(KEY, CHILD, a_child(uid="theirs")) == ""
 
 
+def a_service(*ours: str) -> dict[str, Any]:
+    """As stored, when these fields are as they were applied."""
+    fields = [
+        {
+            "manager": labels.FIELD_MANAGER,
+            "operation": "Apply",
+            "fieldsV1": {"f:spec": {f"f:{name}": {} for name in ours}},
+        },
+        {"manager": "somebody", "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {}}},
+    ]
+    return {"metadata": {"uid": "u", "annotations": {labels.TEMPLATE_HASH: "abc"}, "managedFields": fields}}
+
+
+def test_a_service_has_no_generation_and_is_edited_when_a_field_of_it_became_somebody_elses() -> None:
+    applied = Applied()
+    applied.note_applied(KEY, "Service/smol", a_service("ports", "selector"))
+    assert applied.hash(KEY, "Service/smol", a_service("selector", "ports")) == "abc"
+    assert applied.hash(KEY, "Service/smol", a_service("ports")) == ""
+
+
+def test_what_others_add_to_a_service_or_to_its_status_is_no_edit_of_what_was_applied() -> None:
+    applied, stored = Applied(), a_service("ports", "selector")
+    applied.note_applied(KEY, "Service/smol", stored)
+    more = [*stored["metadata"]["managedFields"], {"manager": "cloud", "subresource": "status", "fieldsV1": {}}]
+    assert applied.hash(KEY, "Service/smol", {"metadata": stored["metadata"] | {"managedFields": more}}) == "abc"
+
+
 def test_a_refusal_is_known_until_the_child_is_taken() -> None:
     applied = Applied()
     applied.note_refused(KEY, CHILD, Refusal("abc", "no"))

@@ -2,6 +2,7 @@
 
 from lora_operator.domain.render.certificate import CERTIFICATES, admin_host, certificate_manifest
 from lora_operator.domain.render.children import (
+    EXCLUDED,
     Manifest,
     children,
     desired_config_map,
@@ -17,6 +18,7 @@ __all__ = [
     "ADMIN_PORT",
     "CERTIFICATES",
     "CONTAINER",
+    "EXCLUDED",
     "SERVING_PORT",
     "Manifest",
     "RenderConfig",

@@ -16,6 +16,9 @@ from lora_operator.domain.render.pod import ADMIN_PORT, pod_template
 
 Manifest = Mapping[str, Any]
 
+EXCLUDED: Mapping[str, tuple[str, ...]] = {"PodDisruptionBudget": ("minAvailable",)}
+"""By kind: fields that the spec of a child cannot have beside its own, and that an apply does not take away from who set them."""
+
 
 def children(model: ObservedModel, config: RenderConfig, mixture_mark: str | None = None) -> tuple[Manifest, ...]:
     """The model's Service, NetworkPolicy, PodDisruptionBudget and Deployment, each with the hash of what it says.

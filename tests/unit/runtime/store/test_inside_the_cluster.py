@@ -1,0 +1,44 @@
+"""A pod asks no server that is not on the administrator's list, whatever kind of source names it, and looks up no such name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_api.egress import Egress
+from lora_api.v1alpha1.conditions import Reason
+from support.stores import a_source, open_at, refused
+
+LISTED = Egress(allowed_hosts=("*.example.com",))
+INSIDE = ("web.theirs.svc", "web.theirs.svc.cluster.local", "10.96.0.10")
+
+
+@pytest.mark.parametrize("host", INSIDE)
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        pytest.param("s3", {"bucket": "adapters", "endpoint": "http://{host}:9000"}, id="s3"),
+        pytest.param("gcs", {"bucket": "adapters", "endpoint": "http://{host}"}, id="gcs"),
+        pytest.param("http", {"url": "http://{host}:8080/pirate"}, id="http"),
+        pytest.param("oci", {"reference": "{host}:5000/team/pirate:v1", "plainHTTP": True}, id="oci"),
+    ],
+)
+async def test_a_server_inside_the_cluster_is_not_asked_when_there_is_a_list_without_it(
+    tmp_path: Path, kind: str, fields: dict[str, Any], host: str
+) -> None:
+    named = {key: value.format(host=host) if isinstance(value, str) else value for key, value in fields.items()}
+
+    refusal = await refused(open_at(tmp_path, LISTED), a_source(kind, **named))
+
+    assert refusal.reason is Reason.SOURCE_FORBIDDEN
+    assert f"{host} is none of them" in refusal.message
+
+
+async def test_a_bucket_in_front_of_a_listed_name_leads_to_no_other_server(tmp_path: Path) -> None:
+    listed = Egress(allowed_hosts=("svc.cluster.local",))
+    source = a_source("s3", bucket="web.theirs", endpoint="http://svc.cluster.local", pathStyle=False)
+
+    refusal = await refused(open_at(tmp_path, listed), source)
+
+    assert refusal.reason is Reason.SOURCE_FORBIDDEN
+    assert "web.theirs.svc.cluster.local is none of them" in refusal.message
