@@ -57,6 +57,7 @@ VALUES: Mapping[str, Values] = {
         "allowHostAccess": True,
         "egress": {"allowedHosts": ["*.example.com"], "allowedAddresses": ["127.0.0.0/8"]},
         "logLevel": "DEBUG",
+        "tracing": {"endpoint": "http://collector.observability:4318"},
         "podAnnotations": {"a": "b"},
         "podLabels": {"team": "ml"},
         "nodeSelector": {"kubernetes.io/os": "linux"},

@@ -104,7 +104,9 @@ def _charts(points: Sequence[Point]) -> list[str]:
     return [
         _chart("cold start (first line) and a burst (second)", "seconds", numbers, cold, burst),
         _chart("the operator's memory", "MiB", numbers, [p.rss_mib for p in points]),
-        _chart("API requests a minute, idle (first line), and API writes of one change (second)", "", numbers, idle, writes),
+        _chart(
+            "API requests a minute, idle (first line), and API writes of one change (second)", "", numbers, idle, writes
+        ),
     ]
 
 
