@@ -67,8 +67,12 @@ class Observer:
         seen = []
         for (name, stored), answer in zip(pods.items(), answers, strict=True):
             leaving = "deletionTimestamp" in stored["metadata"]
-            boot, served = answer if answer is not None and not leaving else ("", None)
-            seen.append(SeenPod(name, is_ready(stored), boot, served, not excuses.holds(name, now)))
+            connected = not excuses.holds(name, now)
+            if answer is None or leaving:
+                seen.append(SeenPod(name, is_ready(stored), connected=connected))
+            else:
+                told = answer.boot, answer.served, answer.failing
+                seen.append(SeenPod(name, is_ready(stored), *told, connected=connected))
         synced = world.pods.synced and world.adapters.synced
         away = excuses.holds(OPERATOR, now) or excuses.holds(API_SERVER, now)
         return Moment(now, wanted, statuses, tuple(seen), synced and not away)

@@ -53,7 +53,8 @@ _METHOD = """## How it was done
 - An observer of its own asks every pod ten times a second (in a cluster as often as it can be answered) what each name is
   answered with: the record of the engine's routing, or greedy tokens held against PEFT in float32. Statuses come by a watch.
 - *Lie*: `Ready=True` with the current generation while a ready pod answers with something else, counted from the last moment at
-  which it was true. It does not count while the operator, its API server or its way to the pod is away, and for some seconds
+  which it was true. A name that a pod answers with an error is served with nothing; only a pod that cannot be reached, or keeps
+  silent, is not judged. It does not count while the operator, its API server or its way to the pod is away, and for some seconds
   after: 10 s after the API server is back, 5 s after a cut, 3 s after an operator that starts has the Lease, 2 s after a
   pause.
 - *Lost*: a name that was Ready and is wanted, and that the same process of a pod serves no more, or that goes back from what
