@@ -9,13 +9,18 @@ from chaos.checker import BOUND_SECONDS
 from chaos.play import Result
 
 
+def again(mode: str, seed: int, steps: int) -> str:
+    """The command that makes the same steps."""
+    return f'make chaos ARGS="--mode {mode} --seed {seed} --steps {steps}"'
+
+
 def page(result: Result, mode: str, machine: Mapping[str, Any]) -> str:
     """What a reader needs to know, and to make it again."""
     key = result.key_figures()
     rests = sorted(result.rests) or [0.0]
     return "\n\n".join([
         f"# Truth under chaos: {mode}",
-        f"`make chaos ARGS=\"--mode {mode} --seed {result.seed} --steps {result.steps}\"` on {machine_lines(machine)} "
+        f"`{again(mode, result.seed, result.steps)}` on {machine_lines(machine)} "
         f"{result.seconds / 60:.0f} minutes; load average {machine['load_average']} before the run.",
         f"**{key['steps']} steps, {key['kills']} of them kills: {key['false_ready']} times a status said `Ready` for more than "
         f"{BOUND_SECONDS:g} s of what a pod did not serve, {key['lost']} times something wanted was lost, {key['wrong']} times a "

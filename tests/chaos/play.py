@@ -55,8 +55,8 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was found."""
-        return not self.verdicts and not self.unsettled
+        """Whether nothing was found. By itself the operator never ends: it outlasts an API server that is away, see ADR 12."""
+        return not self.verdicts and not self.unsettled and not self.operator_deaths
 
 
 def play(

@@ -18,6 +18,7 @@ from chaos.excuses import OPERATOR, Excuses
 from chaos.model import ModelUser
 from chaos.node import network
 from chaos.node.answers import Answers
+from chaos.node.logs import Logs
 from chaos.node.questions import Questions
 from chaos.sightings import Answered
 from chaos.steps import Kind, Step
@@ -210,6 +211,7 @@ def node(folder: Path, sources: Collection[str], progress: Progress) -> Iterator
         cluster.up()
         installation.install(cluster, (image("operator"), image("runtime-thin")), progress)
         cluster.kubectl("create", "namespace", NAMESPACE)
-        yield cluster, Answers(base, made, prompts)
+        with contextlib.closing(Logs(cluster.pod_logs, folder / "logs")):
+            yield cluster, Answers(base, made, prompts)
     finally:
         cluster.down()
