@@ -27,6 +27,7 @@ def page(result: Result, mode: str, machine: Mapping[str, Any]) -> str:
         f"pod served what nobody had wanted. {key['claims']} times a status was held against a pod's answer; the longest lie "
         f"took {key['longest_lie_s']} s.**",
         table(("what happened", "times"), list(result.kinds.items())),
+        table(("why a status was not `Ready`", "times"), list(result.reasons.items())),
         f"Everything came to rest {len(result.rests)} times, after {rests[len(rests) // 2]:.1f} s (median) and "
         f"{rests[-1]:.1f} s (longest). The operator ended by itself {key['operator_deaths']} times.",
         _METHOD,
@@ -40,6 +41,7 @@ def document(result: Result, machine: Mapping[str, Any]) -> dict[str, Any]:
         "machine": dict(machine),
         "seconds": round(result.seconds, 1),
         "kinds": result.kinds,
+        "reasons": result.reasons,
         "rests_s": [round(seconds, 2) for seconds in result.rests],
         "verdicts": [asdict(verdict) for verdict in result.verdicts],
         "unsettled": result.unsettled,
@@ -54,7 +56,8 @@ _METHOD = """## How it was done
   come ends the run.
 - `stand-ins`: a real API server with its controllers, and the real operator as a process. A pod is a process with the real
   service, planner and admin server over mutual TLS, and an engine that remembers what was published and of what it was made;
-  a player of the kubelet starts it, probes it and writes its status. `cluster`: a real node, with vLLM in two pods.
+  a player of the kubelet starts it, probes it and writes its status. `cluster`: a real node, with vLLM in one or two
+  pods; a store is filled by a file beside it that leaves nothing of the model's `spec.cache.sizeLimit`.
 - An observer of its own asks every pod ten times a second (in a cluster as often as it can be answered) what each name is
   answered with: the record of the engine's routing, or greedy tokens held against PEFT in float32. Statuses come by a watch.
 - *Lie*: `Ready=True` with the current generation while a ready pod answers with something else, counted from the last moment at

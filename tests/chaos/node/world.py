@@ -16,7 +16,7 @@ from chaos import watching
 from chaos.api_server import kill_api_server
 from chaos.excuses import OPERATOR, Excuses
 from chaos.model import ModelUser
-from chaos.node import network
+from chaos.node import network, store
 from chaos.node.answers import Answers
 from chaos.node.logs import Logs
 from chaos.node.questions import Questions
@@ -93,7 +93,7 @@ class Node:
                 kill_api_server(self._cluster, self.excuses)
             case Kind.PAUSE_OPERATOR:
                 self._pause(OPERATOR, self._operator_processes(), step.seconds)
-            case Kind.KILL_ENGINE | Kind.KILL_POD | Kind.PAUSE_POD | Kind.CUT | Kind.SILENCE:
+            case Kind.KILL_ENGINE | Kind.KILL_POD | Kind.PAUSE_POD | Kind.CUT | Kind.SILENCE | Kind.FILL:
                 if names:
                     self._trouble(step, names[step.pod % len(names)])
             case _:
@@ -121,10 +121,20 @@ class Node:
                     self._core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=1)
             case Kind.PAUSE_POD:
                 self._pause(name, pod_processes.of_pod(name), step.seconds)
+            case Kind.FILL:
+                self._fill(name, step.seconds)
             case _:
                 self.excuses.begin(name, "cut")
                 network.block(name, told=step.kind is Kind.CUT)
                 self._timers.later((name, "cut"), step.seconds, lambda: self._mend(name))
+
+    def _fill(self, name: str, seconds: float) -> None:
+        pod = self.pods.objects.get(name)
+        if pod is None:
+            return
+        volume = store.of_pod(self._cluster, pod["metadata"]["uid"])
+        store.fill(volume)
+        self._timers.later((name, "fill"), seconds, lambda: store.empty(volume))
 
     def _mend(self, name: str) -> None:
         network.unblock(name)
@@ -189,6 +199,7 @@ def a_model(folder: Path) -> Json:
             "replicas": 2,
             "engine": {"maxModelLen": 512, "extraArgs": ["--max-num-seqs=16", "--kv-cache-memory-bytes=134217728"]},
             "adapters": {"maxRank": 16, "maxResident": 4, "maxCached": 16},
+            "cache": {"sizeLimit": f"{store.LIMIT_MIB}Mi"},
             "volumes": [{"name": name, "hostPath": {"path": str(folder / name)}} for name in ("models", "adapters")],
             "podTemplate": borrowing_the_environment({"OMP_NUM_THREADS": "1"}),
         },
