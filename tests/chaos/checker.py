@@ -53,7 +53,8 @@ class Checker:
                 self._confirmed.add(wanted.uid)
             for pod in moment.pods:
                 self._judge_claim(moment, wanted, pod)
-                if pod.served is not None and wanted.uid in self._confirmed:
+                # An error tells nothing of what it served: an engine that has just died answers so.
+                if pod.served is not None and wanted.name not in pod.failing and wanted.uid in self._confirmed:
                     self._judge_service(moment, wanted, pod)
         self._last_at = moment.at
 
@@ -77,7 +78,8 @@ class Checker:
         self.longest_lie_seconds = max(self.longest_lie_seconds, seconds)
         if seconds > self.bound_seconds and key not in self._told:
             self._told.add(key)
-            words = f"{wanted.name} is said to be Ready with {wanted.content}; {pod.name} serves {_words(served)}"
+            does = "answers with an error" if wanted.name in pod.failing else f"serves {_words(served)}"
+            words = f"{wanted.name} is said to be Ready with {wanted.content}; {pod.name} {does}"
             self.verdicts.append(Verdict(moment.at, "false ready", words))
 
     def _judge_service(self, moment: Moment, wanted: Wanted, pod: SeenPod) -> None:

@@ -3,7 +3,6 @@
 import json
 import signal
 import sys
-import tempfile
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -15,8 +14,10 @@ from rich.markup import escape
 
 from bench.report import documents
 from bench.report.machine import load_average, machine
+from chaos.evidence import evidence
 from chaos.node.run import play_node
-from chaos.page import document, page
+from chaos.page import again, document, page
+from chaos.play import Result, Tell
 from chaos.stand_ins.run import play_stand_ins
 from local_cluster import Cluster, Mode
 from local_cluster.progress import Terminal
@@ -42,32 +43,34 @@ def chaos(
     mode: Annotated[Stage, typer.Option(help="Where it happens.")] = Stage.STAND_INS,
     seed: Annotated[int, typer.Option(help="The same seed gives the same steps.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="5,000 with stand-ins, 300 in a cluster.")] = None,
-    keep: Annotated[Path | None, typer.Option(help="A folder for the steps and the logs; kept.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Folder for steps and logs; kept whatever is found.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for chaos.json and chaos.md.")] = documents.FOLDER,
 ) -> None:
     """Make chaos, and look whether anybody is told what is not so."""
     # Asked to end, it takes its cluster and its processes with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    found = machine() | {"load_average": load_average()}
+    host = machine() | {"load_average": load_average()}
     began = time.monotonic()
 
     def tell(line: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim]  {escape(line)}")
 
-    with tempfile.TemporaryDirectory(prefix="chaos-", dir="/var/tmp") as name:
-        folder = keep or Path(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        count = steps or _STEPS[mode]
-        if mode is Stage.STAND_INS:
-            fresh = Cluster("chaos", Mode.API_ONLY, progress=Terminal())
-            fresh.down()
-            with fresh as cluster:
-                cluster.kubectl("apply", "--server-side", "-f", str(_CRDS))
-                cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
-                result = play_stand_ins(cluster, folder, seed, count, tell)
-        else:
-            result = play_node(folder, seed, count, tell)
-    documents.write(out, f"chaos-{mode}", document(result, found), page(result, mode.value, found))
+    count = steps or _STEPS[mode]
+    with evidence(keep, again(mode, seed, count), tell) as found:
+        result = _play(mode, found.folder, seed, count, tell)
+        documents.write(out, f"chaos-{mode}", document(result, host), page(result, mode, host))
+        found.good = result.is_good
     typer.echo(json.dumps(result.key_figures()))
     raise typer.Exit(0 if result.is_good else 1)
+
+
+def _play(mode: Stage, folder: Path, seed: int, count: int, tell: Tell) -> Result:
+    if mode is Stage.CLUSTER:
+        return play_node(folder, seed, count, tell)
+    fresh = Cluster("chaos", Mode.API_ONLY, progress=Terminal())
+    fresh.down()
+    with fresh as cluster:
+        cluster.kubectl("apply", "--server-side", "-f", str(_CRDS))
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        return play_stand_ins(cluster, folder, seed, count, tell)

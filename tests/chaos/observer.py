@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from chaos.checker import Checker
@@ -27,6 +28,10 @@ class Observer:
     """The last one."""
     confirmed: set[str] = field(default_factory=set)
     """UIDs of adapters that were Ready since the model was made."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """How often a status began to give which reason for not being Ready."""
+    _given: dict[str, str] = field(default_factory=dict)
+    """By UID: the reason that was given last."""
     _closed: bool = False
 
     async def run(self) -> None:
@@ -41,8 +46,16 @@ class Observer:
             for wanted in moment.adapters.values():
                 if wanted.is_claimed(moment.statuses.get(wanted.name)):
                     self.confirmed.add(wanted.uid)
+            self._note(moment.statuses.values())
             self.moment = moment
             await asyncio.sleep(max(0.01, _EVERY_SECONDS - (time.monotonic() - began)))
+
+    def _note(self, statuses: Iterable[Status]) -> None:
+        for status in statuses:
+            reason = "" if status.ready else status.reason
+            if reason and reason != self._given.get(status.uid):
+                self.reasons[reason] += 1
+            self._given[status.uid] = reason
 
     def close(self) -> None:
         """Ends it after the moment that it is looking at."""
@@ -67,8 +80,12 @@ class Observer:
         seen = []
         for (name, stored), answer in zip(pods.items(), answers, strict=True):
             leaving = "deletionTimestamp" in stored["metadata"]
-            boot, served = answer if answer is not None and not leaving else ("", None)
-            seen.append(SeenPod(name, is_ready(stored), boot, served, not excuses.holds(name, now)))
+            connected = not excuses.holds(name, now)
+            if answer is None or leaving:
+                seen.append(SeenPod(name, is_ready(stored), connected=connected))
+            else:
+                told = answer.boot, answer.served, answer.failing
+                seen.append(SeenPod(name, is_ready(stored), *told, connected=connected))
         synced = world.pods.synced and world.adapters.synced
         away = excuses.holds(OPERATOR, now) or excuses.holds(API_SERVER, now)
         return Moment(now, wanted, statuses, tuple(seen), synced and not away)

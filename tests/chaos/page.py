@@ -9,19 +9,25 @@ from chaos.checker import BOUND_SECONDS
 from chaos.play import Result
 
 
+def again(mode: str, seed: int, steps: int) -> str:
+    """The command that makes the same steps."""
+    return f'make chaos ARGS="--mode {mode} --seed {seed} --steps {steps}"'
+
+
 def page(result: Result, mode: str, machine: Mapping[str, Any]) -> str:
     """What a reader needs to know, and to make it again."""
     key = result.key_figures()
     rests = sorted(result.rests) or [0.0]
     return "\n\n".join([
         f"# Truth under chaos: {mode}",
-        f"`make chaos ARGS=\"--mode {mode} --seed {result.seed} --steps {result.steps}\"` on {machine_lines(machine)} "
+        f"`{again(mode, result.seed, result.steps)}` on {machine_lines(machine)} "
         f"{result.seconds / 60:.0f} minutes; load average {machine['load_average']} before the run.",
         f"**{key['steps']} steps, {key['kills']} of them kills: {key['false_ready']} times a status said `Ready` for more than "
         f"{BOUND_SECONDS:g} s of what a pod did not serve, {key['lost']} times something wanted was lost, {key['wrong']} times a "
         f"pod served what nobody had wanted. {key['claims']} times a status was held against a pod's answer; the longest lie "
         f"took {key['longest_lie_s']} s.**",
         table(("what happened", "times"), list(result.kinds.items())),
+        table(("why a status was not `Ready`", "times"), list(result.reasons.items())),
         f"Everything came to rest {len(result.rests)} times, after {rests[len(rests) // 2]:.1f} s (median) and "
         f"{rests[-1]:.1f} s (longest). The operator ended by itself {key['operator_deaths']} times.",
         _METHOD,
@@ -35,6 +41,7 @@ def document(result: Result, machine: Mapping[str, Any]) -> dict[str, Any]:
         "machine": dict(machine),
         "seconds": round(result.seconds, 1),
         "kinds": result.kinds,
+        "reasons": result.reasons,
         "rests_s": [round(seconds, 2) for seconds in result.rests],
         "verdicts": [asdict(verdict) for verdict in result.verdicts],
         "unsettled": result.unsettled,
@@ -49,11 +56,13 @@ _METHOD = """## How it was done
   come ends the run.
 - `stand-ins`: a real API server with its controllers, and the real operator as a process. A pod is a process with the real
   service, planner and admin server over mutual TLS, and an engine that remembers what was published and of what it was made;
-  a player of the kubelet starts it, probes it and writes its status. `cluster`: a real node, with vLLM in two pods.
+  a player of the kubelet starts it, probes it and writes its status. `cluster`: a real node, with vLLM in one or two
+  pods; a store is filled by a file beside it that leaves nothing of the model's `spec.cache.sizeLimit`.
 - An observer of its own asks every pod ten times a second (in a cluster as often as it can be answered) what each name is
   answered with: the record of the engine's routing, or greedy tokens held against PEFT in float32. Statuses come by a watch.
 - *Lie*: `Ready=True` with the current generation while a ready pod answers with something else, counted from the last moment at
-  which it was true. It does not count while the operator, its API server or its way to the pod is away, and for some seconds
+  which it was true. A name that a pod answers with an error is served with nothing; only a pod that cannot be reached, or keeps
+  silent, is not judged. It does not count while the operator, its API server or its way to the pod is away, and for some seconds
   after: 10 s after the API server is back, 5 s after a cut, 3 s after an operator that starts has the Lease, 2 s after a
   pause.
 - *Lost*: a name that was Ready and is wanted, and that the same process of a pod serves no more, or that goes back from what

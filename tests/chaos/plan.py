@@ -32,20 +32,35 @@ class Scene:
     shortest_seconds: float
     longest_seconds: float
     """Bounds of how long a fault lasts."""
+    certain: tuple[Step, ...] = ()
+    """What chance leaves out of many a short run: one of these between any two rests, in turn."""
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """All that may happen."""
+        return frozenset(self.odds) | {step.kind for step in self.certain}
 
 
 def plan(scene: Scene, seed: int, count: int) -> Iterator[Step]:
     """So many steps; everything comes to rest after some of them, and after the last."""
-    random = Random(seed)
+    random, places = Random(seed), Random(f"places {seed}")
     wishes: dict[str, Wish] = {}
     excluded: frozenset[Kind] = frozenset()
+    due, certain = 0, None
     kinds, odds = list(scene.odds), list(scene.odds.values())
     for number in range(1, count + 1):
-        kind = random.choices(kinds, odds)[0]
-        while kind in excluded:
+        if scene.certain and number % scene.quiet_every == 1:
+            due = number + places.randrange(scene.quiet_every)
+            certain = scene.certain[number // scene.quiet_every % len(scene.certain)]
+            excluded = _foes(certain.kind)
+        if certain is not None and number == due:
+            step = certain
+        else:
             kind = random.choices(kinds, odds)[0]
-        excluded |= _STARTS if kind in _ATTACKS else _ATTACKS if kind in _STARTS else frozenset()
-        step = _step(kind, wishes, scene, random)
+            while kind in excluded:
+                kind = random.choices(kinds, odds)[0]
+            excluded |= _foes(kind)
+            step = _step(kind, wishes, scene, random)
         if step.wish is not None:
             wishes[step.name] = step.wish
         elif step.kind is Kind.DELETE:
@@ -53,6 +68,11 @@ def plan(scene: Scene, seed: int, count: int) -> Iterator[Step]:
         quiet = number % scene.quiet_every == 0 or number == count
         excluded = frozenset() if quiet else excluded
         yield replace(step, pause_seconds=random.choices(list(_PAUSES), list(_PAUSES.values()))[0], quiet=quiet)
+
+
+def _foes(kind: Kind) -> frozenset[Kind]:
+    """What must not happen before the next rest."""
+    return _STARTS if kind in _ATTACKS else _ATTACKS if kind in _STARTS else frozenset()
 
 
 def _step(kind: Kind, wishes: Mapping[str, Wish], scene: Scene, random: Random) -> Step:

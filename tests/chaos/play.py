@@ -26,6 +26,8 @@ class Result:
     steps: int
     seconds: float = 0.0
     kinds: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    """How often a status began to say why its object was not Ready."""
     kills: int = 0
     rests: list[float] = field(default_factory=list)
     claims: int = 0
@@ -55,8 +57,8 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was found."""
-        return not self.verdicts and not self.unsettled
+        """Whether nothing was found. By itself the operator never ends: it outlasts an API server that is away, see ADR 12."""
+        return not self.verdicts and not self.unsettled and not self.operator_deaths
 
 
 def play(
@@ -77,6 +79,7 @@ def play(
     result.steps = driver.done.total()
     result.kinds = {kind.value: number for kind, number in sorted(driver.done.items())}
     result.kills, result.rests = driver.kills, driver.rests
+    result.reasons = dict(sorted(observer.reasons.items()))
     result.claims = checker.claims
     result.longest_lie_seconds, result.verdicts = checker.longest_lie_seconds, checker.verdicts
     result.operator_deaths = world.deaths

@@ -11,6 +11,16 @@ missing is not served."""
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What a pod said about all its names."""
+
+    boot: str
+    """See SeenPod, as for the rest."""
+    served: Served
+    failing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class SeenPod:
     """One pod."""
 
@@ -21,6 +31,8 @@ class SeenPod:
     """Another one after each start of its engine."""
     served: Served | None = None
     """None when it did not answer."""
+    failing: frozenset[str] = frozenset()
+    """Names that it answers with an error: it serves nothing under them that anybody could claim, and tells nothing of before."""
     connected: bool = True
     """Whether the operator has had its connection to it long enough to know."""
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from chaos.excuses import Excuses
 from chaos.model import ModelUser
-from chaos.sightings import Served
+from chaos.sightings import Answered
 from chaos.steps import Step
 from chaos.user import Users
 from chaos.watching import Following
@@ -34,6 +34,6 @@ class World(Protocol):
         """Ends everything that lasts."""
         ...
 
-    async def served(self, pod: str, names: Collection[str]) -> tuple[str, Served] | None:
-        """Asks a pod: which start of its engine this is, and what each name is answered with. None: no answer."""
+    async def served(self, pod: str, names: Collection[str]) -> Answered | None:
+        """Asks a pod. None: no answer."""
         ...

@@ -1,6 +1,5 @@
 """A real node: the operator from its image, two pods with real vLLM, faults in their processes."""
 
-import asyncio
 import contextlib
 import threading
 import time
@@ -17,9 +16,11 @@ from chaos import watching
 from chaos.api_server import kill_api_server
 from chaos.excuses import OPERATOR, Excuses
 from chaos.model import ModelUser
-from chaos.node import network
-from chaos.node.answers import TOKENS, Answers
-from chaos.sightings import Served, Wanted
+from chaos.node import network, store
+from chaos.node.answers import Answers
+from chaos.node.logs import Logs
+from chaos.node.questions import Questions
+from chaos.sightings import Answered
 from chaos.steps import Kind, Step
 from chaos.timers import Timers
 from chaos.user import Users
@@ -49,7 +50,7 @@ class Node:
 
     def __init__(self, cluster: Cluster, api: client.ApiClient, folder: Path, answers: Answers) -> None:
         """Takes a node with the operator installed, and the folder of the volumes."""
-        self._cluster, self._answers = cluster, answers
+        self._cluster = cluster
         self.excuses = Excuses()
         self.owner = ModelUser(api, NAMESPACE, a_model(folder))
         self.users = Users(api, NAMESPACE, self.owner.name, spec_of, answers.learn)
@@ -59,7 +60,8 @@ class Node:
         self._operators = Following(client.CoreV1Api(api).list_namespaced_pod, (OPERATOR_NAMESPACE,), api)
         self._core = client.CoreV1Api(api)
         self._coordination = client.CoordinationV1Api(api)
-        self._http = httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False)
+        http = httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False)
+        self._questions = Questions(http, answers, self.owner.name)
         self._timers = Timers()
         self._closed = threading.Event()
         self._killed: set[str] = set()
@@ -91,7 +93,7 @@ class Node:
                 kill_api_server(self._cluster, self.excuses)
             case Kind.PAUSE_OPERATOR:
                 self._pause(OPERATOR, self._operator_processes(), step.seconds)
-            case Kind.KILL_ENGINE | Kind.KILL_POD | Kind.PAUSE_POD | Kind.CUT | Kind.SILENCE:
+            case Kind.KILL_ENGINE | Kind.KILL_POD | Kind.PAUSE_POD | Kind.CUT | Kind.SILENCE | Kind.FILL:
                 if names:
                     self._trouble(step, names[step.pod % len(names)])
             case _:
@@ -101,33 +103,14 @@ class Node:
         """See World."""
         self._timers.end_all()
 
-    async def served(self, pod: str, names: Collection[str]) -> tuple[str, Served] | None:
+    async def served(self, pod: str, names: Collection[str]) -> Answered | None:
         """See World."""
         status = self.pods.objects.get(pod, {}).get("status") or {}
         ip = status.get("podIP")
-        boot = "".join(each.get("containerID") or "" for each in status.get("containerStatuses") or ())
         if not ip:
             return None
-        wanted = self.users.wanted()
-        try:
-            listed = (await self._http.get(f"http://{ip}:8000/v1/models")).json()
-            there = {card["id"] for card in listed["data"]} - {self.owner.name}
-            found = await asyncio.gather(*(self._ask(ip, name, wanted.get(name)) for name in sorted(there)))
-        except (httpx.HTTPError, ValueError, KeyError):
-            return None
-        return boot, {name: served for name, served in zip(sorted(there), found, strict=True) if served is not None}
-
-    async def _ask(self, ip: str, name: str, wanted: Wanted | None) -> Any:
-        """Which contents the pod's answer may be of; None when it serves nothing under the name."""
-        ever = () if wanted is None else wanted.ever
-        prompt = self._answers.telling(None if wanted is None else wanted.content, ever)
-        body = {"model": name, "prompt": list(self._answers.prompts[prompt]), "max_tokens": TOKENS, "temperature": 0,
-                "ignore_eos": True, "return_token_ids": True}  # fmt: skip
-        answer = await self._http.post(f"http://{ip}:8000/v1/completions", json=body)
-        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.SERVICE_UNAVAILABLE):
-            return None
-        tokens = tuple(answer.raise_for_status().json()["choices"][0]["token_ids"])
-        return self._answers.read(prompt, tokens, ever)
+        boot = "".join(each.get("containerID") or "" for each in status.get("containerStatuses") or ())
+        return await self._questions.ask(f"http://{ip}:8000", boot, self.users.wanted())
 
     def _trouble(self, step: Step, name: str) -> None:
         match step.kind:
@@ -138,10 +121,20 @@ class Node:
                     self._core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=1)
             case Kind.PAUSE_POD:
                 self._pause(name, pod_processes.of_pod(name), step.seconds)
+            case Kind.FILL:
+                self._fill(name, step.seconds)
             case _:
                 self.excuses.begin(name, "cut")
                 network.block(name, told=step.kind is Kind.CUT)
                 self._timers.later((name, "cut"), step.seconds, lambda: self._mend(name))
+
+    def _fill(self, name: str, seconds: float) -> None:
+        pod = self.pods.objects.get(name)
+        if pod is None:
+            return
+        volume = store.of_pod(self._cluster, pod["metadata"]["uid"])
+        store.fill(volume)
+        self._timers.later((name, "fill"), seconds, lambda: store.empty(volume))
 
     def _mend(self, name: str) -> None:
         network.unblock(name)
@@ -206,6 +199,7 @@ def a_model(folder: Path) -> Json:
             "replicas": 2,
             "engine": {"maxModelLen": 512, "extraArgs": ["--max-num-seqs=16", "--kv-cache-memory-bytes=134217728"]},
             "adapters": {"maxRank": 16, "maxResident": 4, "maxCached": 16},
+            "cache": {"sizeLimit": f"{store.LIMIT_MIB}Mi"},
             "volumes": [{"name": name, "hostPath": {"path": str(folder / name)}} for name in ("models", "adapters")],
             "podTemplate": borrowing_the_environment({"OMP_NUM_THREADS": "1"}),
         },
@@ -228,6 +222,7 @@ def node(folder: Path, sources: Collection[str], progress: Progress) -> Iterator
         cluster.up()
         installation.install(cluster, (image("operator"), image("runtime-thin")), progress)
         cluster.kubectl("create", "namespace", NAMESPACE)
-        yield cluster, Answers(base, made, prompts)
+        with contextlib.closing(Logs(cluster.pod_logs, folder / "logs")):
+            yield cluster, Answers(base, made, prompts)
     finally:
         cluster.down()

@@ -17,7 +17,7 @@ from chaos import watching
 from chaos.api_server import kill_api_server
 from chaos.excuses import Excuses
 from chaos.model import ModelUser
-from chaos.sightings import Served
+from chaos.sightings import Answered
 from chaos.stand_ins.kubelet import Kubelet
 from chaos.stand_ins.operator import OperatorProcess
 from chaos.stand_ins.pod import MISSING, TEAM
@@ -104,7 +104,7 @@ class StandIns:
         for name in sorted(self._kubelet.running):
             self._kubelet.tell(name, {"heal": 1.0})
 
-    async def served(self, pod: str, names: Collection[str]) -> tuple[str, Served] | None:
+    async def served(self, pod: str, names: Collection[str]) -> Answered | None:
         """See World."""
         each = self._kubelet.running.get(pod)
         if each is None:
@@ -118,7 +118,7 @@ class StandIns:
             name: frozenset[Any]() if made is None else frozenset([tuple((source, weight) for source, weight in made)])
             for name, made in found["served"].items()
         }
-        return found["boot"], served
+        return Answered(found["boot"], served)
 
     def _delete_pod(self, name: str) -> None:
         core = client.CoreV1Api(self.owner.api)

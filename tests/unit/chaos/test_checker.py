@@ -119,3 +119,17 @@ def test_an_answer_that_several_contents_give_counts_as_the_wanted_one() -> None
 
 def test_an_answer_that_several_contents_give_does_not_show_that_the_wanted_one_was_there() -> None:
     assert verdicts(a_moment(0.0, a_pod(OLD, NEW)), a_moment(0.1, a_pod(OLD))) == []
+
+
+def test_ready_while_a_pod_answers_the_name_with_an_error_is_a_lie_after_the_bound() -> None:
+    failing = a_pod(failing=frozenset("a"))
+    checker = seen(a_moment(0.0), a_moment(1.9, failing), a_moment(2.1, failing))
+    assert [verdict.what for verdict in checker.verdicts] == ["false ready"]
+    assert "answers with an error" in checker.verdicts[0].words
+
+
+def test_an_error_is_no_loss_and_what_was_served_before_it_is_lost_when_it_does_not_come_back() -> None:
+    unready = replace(READY, ready=False)
+    failing = a_moment(0.1, a_pod(failing=frozenset("a")), status=unready)
+    assert verdicts(a_moment(0.0), failing, a_moment(0.2, status=unready)) == []
+    assert verdicts(a_moment(0.0), failing, a_moment(0.2, a_pod(), status=unready)) == ["lost"]
