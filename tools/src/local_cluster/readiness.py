@@ -18,6 +18,7 @@ from local_cluster.processes import Owner
 
 _POLL_SECONDS = 0.1
 _LOG_LINES = 12
+_LOOKS = 10
 _EXEC_SECONDS = 0.5
 
 
@@ -106,11 +107,12 @@ def wait_until(
 def _gone(needs: Collection[str], owner: Owner) -> str | None:
     """A component that is needed and does not run."""
     missing = set(needs)
-    for _ in range(2):
+    for _ in range(_LOOKS):
         missing -= processes.components(processes.owned(owner)).keys()
         if not missing:
             return None
-        # Look again: a process has no environment to be known by while it turns into another program.
+        # Look again: a process has no environment to be known by while it turns into another program, which takes a while
+        # where that is read from a busy disk.
         time.sleep(_EXEC_SECONDS)
     return min(missing)
 
