@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from bench.control.traces import collecting
@@ -15,9 +14,7 @@ pytestmark = pytest.mark.apiserver
 
 def counts(operator: Operator, series: str) -> list[float]:
     """The figures of all series whose name and labels begin so."""
-    url = f"http://127.0.0.1:{operator.environment['LORA_OPERATOR_METRICS_PORT']}/metrics"
-    lines = httpx.get(url, timeout=5, trust_env=False).text.splitlines()
-    return [float(line.rpartition(" ")[2]) for line in lines if line.startswith(series)]
+    return [float(line.rpartition(" ")[2]) for line in operator.metrics() if line.startswith(series)]
 
 
 def test_every_stage_of_a_change_is_in_the_metrics_and_in_one_trace(

@@ -73,10 +73,9 @@ def test_metrics_say_what_the_conditions_say_and_what_was_asked_of_the_api_serve
     team.create(MODEL)
     team.create(ADAPTER)
     team.comes_to("loraadapters", "pirate", "Ready", ("False", "ModelNotAvailable"))
-    url = f"http://127.0.0.1:{operator.environment['LORA_OPERATOR_METRICS_PORT']}/metrics"
 
     def told(*words: str) -> bool:
-        return any(all(word in line for word in words) for line in httpx.get(url, timeout=5).text.splitlines())
+        return any(all(word in line for word in words) for line in operator.metrics())
 
     where = (f'namespace="{team.namespace}"', 'model="smol"')
     eventually(

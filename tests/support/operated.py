@@ -211,6 +211,11 @@ class Operator:
         except httpx.HTTPError:
             return False
 
+    def metrics(self) -> list[str]:
+        """The lines that a scraper gets."""
+        port = self.environment["LORA_OPERATOR_METRICS_PORT"]
+        return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5, trust_env=False).text.splitlines()
+
     def mount_ca(self, secret: Mapping[str, str]) -> None:
         """As the kubelet does for every start but the first."""
         for name, content in secret.items():

@@ -1,6 +1,5 @@
 """What this process knows of a model's own objects: what it applied, and what it saw there lately."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +34,7 @@ class _Known:
     desired: Desired | None = None
     stored: Desired | None = None
     stored_version: str = ""
-    generations: dict[str, tuple[str, int | str]] = field(default_factory=dict)
+    generations: dict[str, tuple[str, object]] = field(default_factory=dict)
     refused: dict[str, Refusal] = field(default_factory=dict)
 
 
@@ -136,12 +135,12 @@ class Applied:
         self._models.pop(key, None)
 
 
-def _version(stored: Object) -> tuple[str, int | str]:
+def _version(stored: Object) -> tuple[str, object]:
     metadata = stored["metadata"]
     return metadata["uid"], metadata["generation"] if "generation" in metadata else _ours(metadata)
 
 
-def _ours(metadata: Mapping[str, Any]) -> str:
+def _ours(metadata: Mapping[str, Any]) -> list[object]:
     """Of kinds without a generation (Service): the fields that are as they were applied. What others change becomes theirs."""
     entries = metadata.get("managedFields") or ()
-    return json.dumps([e.get("fieldsV1") for e in entries if e.get("manager") == labels.FIELD_MANAGER], sort_keys=True)
+    return [entry.get("fieldsV1") for entry in entries if entry.get("manager") == labels.FIELD_MANAGER]
