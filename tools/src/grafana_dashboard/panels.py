@@ -29,6 +29,8 @@ class Panel:
     stacked: bool = False
     columns: tuple[str, ...] = field(default=())
     """Of a table: the labels that are its columns."""
+    good_from: float | None = None
+    """Of a number: red below."""
     bad_from: float | None = None
     """Of a number: red from here on."""
 
@@ -50,8 +52,19 @@ def _quantile(share: float, series: str, by: str, selector: str = _ADAPTER) -> s
     return f"histogram_quantile({share}, {_rate(series + '_bucket', labels, selector)})"
 
 
-def _number(title: str, expr: str, about: str, bad_from: float | None = 1, unit: str = "short") -> Panel:
-    return Panel(title, (Query(expr),), kind="stat", width=4, height=4, about=about, bad_from=bad_from, unit=unit)
+def _number(
+    title: str,
+    expr: str,
+    about: str,
+    *,
+    good_from: float | None = None,
+    bad_from: float | None = 1,
+    unit: str = "short",
+) -> Panel:
+    # A series that nobody has written to yet is none.
+    queries = (Query(f"{expr} or vector(0)"),)
+    colours = {"good_from": good_from, "bad_from": bad_from}
+    return Panel(title, queries, kind="stat", width=4, height=4, about=about, unit=unit, **colours)
 
 
 _NOW = Row(
@@ -59,18 +72,19 @@ _NOW = Row(
     (
         _number(
             "Operators that act",
-            "sum(lora_operator_leader) or vector(0)",
+            "sum(lora_operator_leader)",
             "1 is right. With 0 pods serve on, and no change is applied.",
-            bad_from=None,
+            good_from=1,
+            bad_from=2,
         ),
         _number(
             "Models not Ready",
-            f'count(lora_operator_model_info{{{_OPERATOR}, ready!="True"}}) or vector(0)',
+            f'count(lora_operator_model_info{{{_OPERATOR}, ready!="True"}})',
             "kubectl get loramodels says which and why.",
         ),
         _number(
             "Adapters not Ready",
-            f'sum(lora_operator_adapters{{{_OPERATOR}, ready!="True"}}) or vector(0)',
+            f'sum(lora_operator_adapters{{{_OPERATOR}, ready!="True"}})',
             "kubectl get loraadapters says which and why.",
         ),
         _number(
@@ -81,7 +95,7 @@ _NOW = Row(
         _number(
             "Requests that fail",
             f'sum(rate(lora_runtime_requests_total{{{_ADAPTER}, outcome="failed"}}[$__rate_interval]))'
-            f" / sum(rate(lora_runtime_requests_total{{{_ADAPTER}}}[$__rate_interval]))",
+            f" / (sum(rate(lora_runtime_requests_total{{{_ADAPTER}}}[$__rate_interval])) > 0)",
             "Answers of 5xx, and answers that broke off.",
             bad_from=0.05,
             unit="percentunit",
@@ -136,7 +150,7 @@ _TRAFFIC = Row(
                 Query(_rate("lora_runtime_prompt_tokens_total", "adapter"), "{{adapter}} prompts"),
                 Query(_rate("lora_runtime_generation_tokens_total", "adapter"), "{{adapter}} answers"),
             ),
-            about="Tokens per second.",
+            "si:tok/s",
         ),
         Panel(
             "Time to first token, 99 of 100",
@@ -187,7 +201,7 @@ _CHANGES = Row(
             "Revisions that began to serve",
             (
                 Query(
-                    f'sum by (model, pod) (increase(lora_runtime_swap_seconds_count{{{_OPERATOR}, stage="flip"}}[$__rate_interval]))',
+                    f'round(sum by (pod) (increase(lora_runtime_swap_seconds_count{{{_OPERATOR}, stage="flip"}}[$__rate_interval])))',
                     "{{pod}}",
                 ),
             ),
@@ -197,7 +211,7 @@ _CHANGES = Row(
             "Preparations that failed",
             (
                 Query(
-                    f"sum by (pod, reason) (increase(lora_runtime_failures_total{{{_OPERATOR}}}[$__rate_interval]))",
+                    f"round(sum by (pod, reason) (increase(lora_runtime_failures_total{{{_OPERATOR}}}[$__rate_interval])))",
                     "{{pod}} {{reason}}",
                 ),
             ),
@@ -213,8 +227,9 @@ _CHANGES = Row(
             about="For new revisions, and for requests that ask for an adapter that waits on disk.",
         ),
         Panel(
-            "Loads per second",
+            "How often the engine loads",
             (Query(_rate("lora_runtime_load_seconds_count", "pod", _OPERATOR), "{{pod}}"),),
+            "ops",
             about="Many without changes: more adapters are in use at once than fit; raise adapters.maxCached.",
         ),
         Panel(
@@ -278,34 +293,41 @@ _WORK = Row(
             "Passes",
             (Query(_rate("lora_operator_pass_seconds_count", "outcome", ""), "{{outcome}}"),),
             "ops",
+            width=6,
             stacked=True,
         ),
         Panel(
             "Time of a pass's stages, 99 of 100",
             (Query(_quantile(0.99, "lora_operator_stage_seconds", "stage", ""), "{{stage}}"),),
             "s",
+            width=6,
         ),
-        Panel(
-            "Waiting",
-            (
-                Query("max(lora_operator_oldest_wait_seconds)", "longest, in seconds"),
-                Query("sum(lora_operator_waiting_models)", "models"),
-            ),
-        ),
+        Panel("Longest wait for a pass", (Query("max(lora_operator_oldest_wait_seconds)", "seconds"),), "s", width=6),
+        Panel("Models that wait", (Query("sum(lora_operator_waiting_models)", "models"),), width=6),
         Panel(
             "Actions",
             (Query(_rate("lora_operator_actions_total", "action, outcome", ""), "{{action}} {{outcome}}"),),
             "ops",
+            width=6,
         ),
         Panel(
             "Writes to the API server",
             (Query(_rate("lora_operator_api_requests_total", "kind, code", 'method!="GET"'), "{{kind}} {{code}}"),),
             "ops",
+            width=6,
         ),
         Panel(
             "Requests of the operator to pods",
             (Query(_rate("lora_runtime_admin_requests_total", "path, code", _OPERATOR), "{{path}} {{code}}"),),
             "reqps",
+            width=6,
+        ),
+        Panel(
+            "Memory",
+            (Query("process_resident_memory_bytes and on (namespace, pod) lora_operator_leader", "{{pod}}"),),
+            "bytes",
+            width=6,
+            about="Of each operator pod; the chart's limit is resources.limits.memory.",
         ),
     ),
 )

@@ -105,7 +105,9 @@ def _panel(panel: Panel, number: int, place: Json) -> Json:
 
 
 def _defaults(panel: Panel) -> Json:
-    steps: list[Json] = [{"color": "green", "value": None}]
+    steps: list[Json] = [{"color": "green" if panel.good_from is None else "red", "value": None}]
+    if panel.good_from is not None:
+        steps.append({"color": "green", "value": panel.good_from})
     if panel.bad_from is not None:
         steps.append({"color": "red", "value": panel.bad_from})
     defaults: Json = {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}}
@@ -121,7 +123,7 @@ def _options(panel: Panel) -> Json:
             return {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value", "graphMode": "none"}
         case "timeseries":
             return {
-                "legend": {"displayMode": "list", "placement": "bottom"},
+                "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []},
                 "tooltip": {"mode": "multi", "sort": "desc"},
             }
         case _:

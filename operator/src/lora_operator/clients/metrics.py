@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
 from lora_operator.clients.standings import Standings
 from lora_operator.domain.changes import Change, Stage
@@ -40,6 +40,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.passes = Histogram(
             "lora_operator_pass_seconds",
             "Time of one look-decide-act pass over a LoRAModel, in seconds.",

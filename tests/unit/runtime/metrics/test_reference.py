@@ -70,7 +70,7 @@ def test_the_ports_and_the_limit_are_those_of_the_reference() -> None:
 def test_names_and_units_are_as_prometheus_wants_them() -> None:
     for registry in (series.of_the_runtime(), series.of_the_operator()):
         for family in registry.collect():
-            assert re.fullmatch(r"lora_(runtime|operator)_[a-z_]+", family.name)
+            assert re.fullmatch(r"(lora_(runtime|operator)|process)_[a-z_]+", family.name)
             assert family.type != "histogram" or family.name.endswith("_seconds")
             assert family.documentation.endswith(".")
 
