@@ -11,8 +11,6 @@ from local_cluster.bringup import owner_of
 from local_cluster.layout import Layout, runtime_root
 
 _DEATH_SECONDS = 30.0
-_GRACE_SECONDS = 10.0
-"""Watches are tried again with pauses that grow while the API server is away."""
 
 
 def kill_api_server(cluster: Cluster, excuses: Excuses) -> None:
@@ -23,7 +21,7 @@ def kill_api_server(cluster: Cluster, excuses: Excuses) -> None:
     excuses.begin(API_SERVER, "death")
     kill(processes.components(processes.owned(owner))["kube-apiserver"])
     cluster.up()
-    excuses.end(API_SERVER, "death", time.monotonic(), _GRACE_SECONDS)
+    excuses.end(API_SERVER, "death", time.monotonic())
 
 
 def kill(pid: int) -> None:

@@ -1,10 +1,12 @@
-"""Until when nobody can be held to what he does not know: faults under way, and a while to find out after each."""
+"""Who cannot be held to what he does not know, and until when: faults under way."""
 
 import math
 from dataclasses import dataclass, field
 
 OPERATOR = "operator"
 API_SERVER = "API server"
+REACHED_AGAIN_SECONDS = 2.0
+"""A pod that was cut off is asked again with pauses of up to so long, and cannot be told of another object before."""
 
 
 @dataclass(slots=True)
@@ -17,8 +19,8 @@ class Excuses:
         """A fault begins."""
         self._until[who, what] = math.inf
 
-    def end(self, who: str, what: str, now: float, grace_seconds: float) -> None:
-        """It has ended; what went on meanwhile is to be known after so long."""
+    def end(self, who: str, what: str, now: float, grace_seconds: float = 0.0) -> None:
+        """It has ended; what went on meanwhile is to be known after so long, beside the bound that always holds."""
         self._until[who, what] = now + grace_seconds
 
     def holds(self, who: str, now: float) -> bool:

@@ -62,10 +62,9 @@ _METHOD = """## How it was done
   answered with: the record of the engine's routing, or greedy tokens held against PEFT in float32. Statuses come by a watch.
 - *Lie*: `Ready=True` with the current generation while a ready pod answers with something else, counted from the last moment at
   which it was true. A name that a pod answers with an error is served with nothing; only a pod that cannot be reached, or keeps
-  silent, is not judged. It does not count while the operator, its API server or its way to the pod is away, and for some seconds
-  after: 10 s after the API server is back, 5 s after a cut, 3 s after an operator that starts has the Lease, 2 s after a
-  pause.
+  silent, is not judged; one whose way to the operator is cut is. It does not count while the operator or the API server is away: until
+  an operator that starts has the Lease, one that was paused goes on, and the API server is ready again. From then on, the bound holds.
 - *Lost*: a name that was Ready and is wanted, and that the same process of a pod serves no more, or that goes back from what
-  is wanted to what was wanted earlier.
+  is wanted to what was wanted earlier. Who is cut off from the operator, and for 2 s after, may answer with the object before.
 - An operator that starts while its document is gone or was put back cannot know how a revision that is refused now was made;
   that combination is left out."""

@@ -34,7 +34,7 @@ class SeenPod:
     failing: frozenset[str] = frozenset()
     """Names that it answers with an error: it serves nothing under them that anybody could claim, and tells nothing of before."""
     connected: bool = True
-    """Whether the operator has had its connection to it long enough to know."""
+    """Whether the operator has had its connection to it long enough to tell it anything."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from kubernetes import client
 
 from chaos import watching
 from chaos.api_server import kill_api_server
-from chaos.excuses import OPERATOR, Excuses
+from chaos.excuses import OPERATOR, REACHED_AGAIN_SECONDS, Excuses
 from chaos.model import ModelUser
 from chaos.node import network, store
 from chaos.node.answers import Answers
@@ -37,9 +37,6 @@ from support.models import tiny_adapter, tiny_base
 NAMESPACE = "chaos"
 _LEASE = "lora-operator"
 _ANSWER_SECONDS = 10.0
-_START_GRACE_SECONDS = 3.0
-_CUT_GRACE_SECONDS = 5.0
-_PAUSE_GRACE_SECONDS = 2.0
 _PROMPTS, _LENGTH = 8, 8
 
 Json = dict[str, Any]
@@ -138,12 +135,12 @@ class Node:
 
     def _mend(self, name: str) -> None:
         network.unblock(name)
-        self.excuses.end(name, "cut", time.monotonic(), _CUT_GRACE_SECONDS)
+        self.excuses.end(name, "cut", time.monotonic(), REACHED_AGAIN_SECONDS)
 
     def _pause(self, who: str, paused: list[Any], seconds: float) -> None:
         def resume() -> None:
             pod_processes.resume(paused)
-            self.excuses.end(who, "pause", time.monotonic(), _PAUSE_GRACE_SECONDS)
+            self.excuses.end(who, "pause", time.monotonic())
 
         self.excuses.begin(who, "pause")
         pod_processes.suspend(paused)
@@ -167,7 +164,7 @@ class Node:
         """Ends the excuse of an operator that starts, once it has the Lease of the one that was killed."""
         while not self._closed.wait(0.2):
             if self._lease_holder() in dict(self._operators.objects).keys() - self._killed:
-                self.excuses.end(OPERATOR, "death", time.monotonic(), _START_GRACE_SECONDS)
+                self.excuses.end(OPERATOR, "death", time.monotonic())
                 return
 
     def _lease_holder(self) -> str:

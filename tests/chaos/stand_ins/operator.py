@@ -11,9 +11,6 @@ from chaos.excuses import OPERATOR, Excuses
 from support.operated import Operator
 
 _DEATH, _PAUSE = "death", "pause"
-_START_GRACE_SECONDS = 3.0
-"""An operator that starts has looked at everything so long after it first answers its probe."""
-_RESUME_GRACE_SECONDS = 2.0
 
 
 class OperatorProcess:
@@ -48,7 +45,7 @@ class OperatorProcess:
         """It goes on."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
-        self._excuses.end(OPERATOR, _PAUSE, time.monotonic(), _RESUME_GRACE_SECONDS)
+        self._excuses.end(OPERATOR, _PAUSE, time.monotonic())
 
     def close(self) -> None:
         """Ends it for good."""
@@ -78,7 +75,7 @@ class OperatorProcess:
                     )
             elif not self._well and self._leads():
                 self._well = True
-                self._excuses.end(OPERATOR, _DEATH, time.monotonic(), _START_GRACE_SECONDS)
+                self._excuses.end(OPERATOR, _DEATH, time.monotonic())
 
     def _leads(self) -> bool:
         """Whether it is at work: one that starts waits until the Lease of the one that was killed has run out."""

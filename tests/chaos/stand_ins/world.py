@@ -15,7 +15,7 @@ from kubernetes import client
 
 from chaos import watching
 from chaos.api_server import kill_api_server
-from chaos.excuses import Excuses
+from chaos.excuses import REACHED_AGAIN_SECONDS, Excuses
 from chaos.model import ModelUser
 from chaos.sightings import Answered
 from chaos.stand_ins.kubelet import Kubelet
@@ -31,9 +31,6 @@ from support.custom_resources import MODEL, mutated
 from support.operated import Operator
 
 NETWORK = "127.0.9"
-_CUT_GRACE_SECONDS = 5.0
-"""A pod that was away is asked again with pauses of up to two seconds, and may have to be connected to first."""
-_PAUSE_GRACE_SECONDS = 1.0
 _ANSWER_SECONDS = 0.5
 
 Json = dict[str, Any]
@@ -152,13 +149,13 @@ class StandIns:
         if each is not None:
             each.paused = False
         self._kubelet.signal(name, signal.SIGCONT)
-        self.excuses.end(name, "pause", time.monotonic(), _PAUSE_GRACE_SECONDS)
+        self.excuses.end(name, "pause", time.monotonic())
 
     def _mend(self, name: str) -> None:
         each = self._kubelet.running.get(name)
         if each is not None:
             self.on_loop(each.way.open())
-        self.excuses.end(name, "cut", time.monotonic(), _CUT_GRACE_SECONDS)
+        self.excuses.end(name, "cut", time.monotonic(), REACHED_AGAIN_SECONDS)
 
     @staticmethod
     def _mount_ca(operator: Operator, api: client.ApiClient, namespace: str) -> None:

@@ -56,11 +56,15 @@ def test_who_does_not_say_so_now_does_not_lie(moment: Moment) -> None:
 
 @pytest.mark.parametrize(
     "pod",
-    [replace(a_pod(OLD), ready=False), replace(a_pod(OLD), connected=False), replace(POD, served=None)],
-    ids=["no requests reach it", "the operator does not reach it", "it does not answer"],
+    [replace(a_pod(OLD), ready=False), replace(POD, served=None)],
+    ids=["no requests reach it", "it does not answer"],
 )
-def test_nothing_is_said_about_a_pod_that_is_not_ready_or_cannot_be_reached(pod: SeenPod) -> None:
+def test_nothing_is_said_about_a_pod_that_is_not_ready_or_does_not_answer(pod: SeenPod) -> None:
     assert verdicts(*(a_moment(float(at), pod) for at in range(9))) == []
+
+
+def test_ready_about_a_pod_that_the_operator_does_not_reach_is_a_lie_like_any_other() -> None:
+    assert verdicts(a_moment(0.0), a_moment(5.0, a_pod(OLD, boot="boot-2", connected=False))) == ["false ready"]
 
 
 def test_a_ready_pod_without_the_name_makes_ready_a_lie() -> None:
