@@ -63,8 +63,9 @@ def _number(
 ) -> Panel:
     # A series that nobody has written to yet is none.
     queries = (Query(f"{expr} or vector(0)"),)
-    colours = {"good_from": good_from, "bad_from": bad_from}
-    return Panel(title, queries, kind="stat", width=4, height=4, about=about, unit=unit, **colours)
+    return Panel(
+        title, queries, unit, kind="stat", width=4, height=4, about=about, good_from=good_from, bad_from=bad_from
+    )
 
 
 _NOW = Row(
