@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from lora_operator.clients import resources
 from lora_operator.clients.kube import Kube, KubeError
 from lora_operator.domain.observed import ModelKey
+from lora_operator.reconcile import reading
 from lora_operator.reconcile.adapters import Adapters
 
 _logger = logging.getLogger(__name__)
@@ -83,6 +84,6 @@ async def all_models(kube: Kube, namespaces: Sequence[str], adapters: Adapters) 
         newest = adapters.newest
         listing = await kube.list(resources.ADAPTERS, namespace)
         for adapter in listing.items:
-            found.add(ModelKey(adapter["metadata"]["namespace"], adapter["spec"]["modelRef"]["name"]))
+            found.add(reading.model_of(adapter))
         found |= adapters.hold_against(listing, namespace, newest)
     return found
