@@ -21,8 +21,6 @@ _GRAVEST_FIRST = (
     Reason.POD_FAILED,
 )
 
-_REASONS = frozenset(reason.value for reason in Reason)
-
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
@@ -139,11 +137,7 @@ def _gravest_problem(pods: tuple[ObservedPod, ...]) -> tuple[Reason, str] | None
     def gravity(reason: Reason) -> int:
         return _GRAVEST_FIRST.index(reason) if reason in _GRAVEST_FIRST else len(_GRAVEST_FIRST)
 
-    pod, problem = min(ill, key=lambda pair: (gravity(_reason(pair[1].reason)), pair[0].name))
+    pod, problem = min(ill, key=lambda pair: (gravity(pair[1].reason), pair[0].name))
     same = sum(other.reason == problem.reason for _, other in ill)
     others = f" (and {same - 1} more)" if same > 1 else ""
-    return _reason(problem.reason), f"pod {pod.name}{others}: {problem.message}"
-
-
-def _reason(text: str) -> Reason:
-    return Reason(text) if text in _REASONS else Reason.POD_FAILED
+    return problem.reason, f"pod {pod.name}{others}: {problem.message}"
