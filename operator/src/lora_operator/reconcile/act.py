@@ -189,7 +189,7 @@ class Act:
             return
         namespace = key.namespace
         for one in news:
-            await self.events.post(one.kind, namespace, one.name, one.uid, one.type, one.reason, one.message)
+            await self.events.post(namespace, one)
             _logger.info("%s %s %s/%s: %s", one.reason, one.kind, namespace, one.name, one.message)
 
     async def _write_status(self, key: ModelKey, resource: Resource, seen: Mapping[str, str], status: ApiModel) -> bool:
@@ -232,7 +232,8 @@ class Act:
             # The next look finds it, and the status tells it.
             refusal = Refusal(metadata["annotations"][labels.TEMPLATE_HASH], message)
             self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)
-        await self.events.post("LoRAModel", key.namespace, key.name, model.uid, "Warning", "ChildRefused", message)
+        news = Announcement("LoRAModel", key.name, model.uid, "Warning", "ChildRefused", message)
+        await self.events.post(key.namespace, news)
 
 
 def _over(version: str | None, manifest: Manifest) -> Manifest:
