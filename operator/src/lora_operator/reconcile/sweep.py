@@ -38,11 +38,11 @@ async def sweep_for_ever(
             continue
         for key in keys:
             ring(key)
-        doubted = await _doubted(kube, namespaces, adapters, ring, rest)
+        doubted = await _rest_until_doubted(kube, namespaces, adapters, ring, rest)
         rest = _SURE_SECONDS if doubted else min(_SURER * rest, _EVERY_SECONDS)
 
 
-async def _doubted(
+async def _rest_until_doubted(
     kube: Kube, namespaces: Sequence[str], adapters: Adapters, ring: Callable[[ModelKey], None], rest: float
 ) -> bool:
     """Waits for the next sweep; True when something may be left over, before `rest` seconds are over.
