@@ -10,7 +10,7 @@ from lora_api.v1alpha1.conditions import ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus, ModelSummary
 from lora_operator.domain import conditions, memory, mixture_status, render
 from lora_operator.domain.conditions import Verdict
-from lora_operator.domain.mixture_status import Delivery
+from lora_operator.domain.mixture_status import MixtureDelivery
 from lora_operator.domain.observed import ObservedDeployment, ObservedModel, ObservedPod
 
 _GRAVEST_FIRST = (
@@ -35,7 +35,7 @@ class Rollout:
     adapters: int = 0
     """LoRAAdapters that name the model."""
     ready_adapters: int = 0
-    mixture: Delivery | None = None
+    mixture: MixtureDelivery | None = None
     """Of an X-LoRA."""
 
 
