@@ -68,7 +68,7 @@ class Observer:
         statuses = self._statuses()
         before = world.users.wanted()
         pods = dict(world.pods.objects)
-        answers = await asyncio.gather(*(world.served(name, before) for name in pods))
+        answers = await asyncio.gather(*(world.served(name) for name in pods))
         # What is being written just now is not judged this time; the rest may be served what is wanted by now.
         after = world.users.wanted()
         wanted = {

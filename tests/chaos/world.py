@@ -1,6 +1,5 @@
 """What the driver and the observer need of a place where chaos is made."""
 
-from collections.abc import Collection
 from typing import Protocol
 
 from chaos.excuses import Excuses
@@ -34,6 +33,6 @@ class World(Protocol):
         """Ends everything that lasts."""
         ...
 
-    async def served(self, pod: str, names: Collection[str]) -> Answered | None:
+    async def served(self, pod: str) -> Answered | None:
         """Asks a pod. None: no answer."""
         ...

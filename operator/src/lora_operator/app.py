@@ -143,8 +143,8 @@ async def _run(
         # What was imported stays: to look through it takes the collector more time than a pass.
         gc.freeze()
         _logger.info("watching %s", ", ".join(config.watch_namespaces) or "all namespaces")
-        bell = Doorbell(queue, freshness, lately, adapters, experts, lambda: leader.leads)
-        await _kopf(config, kube, bell, changes, stop)
+        bell = Doorbell(queue, freshness, lately, adapters, experts, changes, lambda: leader.leads)
+        await _kopf(config, kube, bell, stop)
         stop()
         if traces is not None:
             await asyncio.to_thread(traces.close)
@@ -158,7 +158,7 @@ def _cause(failures: ExceptionGroup[Exception]) -> Exception:
     return cause
 
 
-async def _kopf(config: Config, kube: Kube, bell: Doorbell, changes: Changes, stop: lifecycle.Stop) -> None:
+async def _kopf(config: Config, kube: Kube, bell: Doorbell, stop: lifecycle.Stop) -> None:
     """Runs the doorbells until SIGTERM."""
 
     async def log_in() -> kopf.ConnectionInfo:
@@ -174,7 +174,7 @@ async def _kopf(config: Config, kube: Kube, bell: Doorbell, changes: Changes, st
         )
 
     registry = kopf.OperatorRegistry()
-    doorbells.register(registry, bell, changes)
+    doorbells.register(registry, bell)
     probes.register(registry, bell)
     lifecycle.register(registry, log_in, stop)
     await kopf.operator(

@@ -1,5 +1,6 @@
 """The Markdown page and the JSON of the control benchmark. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -70,7 +71,7 @@ def document(
 
 
 def _ms(seconds: float) -> str:
-    return "" if seconds != seconds else f"{seconds * 1000:.0f} ms"
+    return "" if math.isnan(seconds) else f"{seconds * 1000:.0f} ms"
 
 
 def _milli(seconds: float) -> float | None:

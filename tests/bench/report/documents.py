@@ -1,6 +1,7 @@
 """Writes the results of a benchmark: JSON for programs, a Markdown page for people."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def machine_lines(found: Mapping[str, Any]) -> str:
 
 def rounded(value: float, digits: int = 3) -> float | None:
     """For JSON, which has no NaN."""
-    return None if value != value else round(value, digits)
+    return None if math.isnan(value) else round(value, digits)
 
 
 def _cell(value: object) -> str:

@@ -133,22 +133,18 @@ def _words(point: Point) -> str:
 
 def _limits(done: Run) -> list[tuple[object, ...]]:
     ends = _ends(done)
-
-    def row(what: str, limit: str, figures: Sequence[object]) -> tuple[object, ...]:
-        return (what, limit, *figures)
-
     changes = [cost for point in ends if (cost := point.change) is not None]
     creations = [cost for point in ends if (cost := point.create) is not None]
     idles = [(point, idle) for point in ends if (idle := point.idle) is not None]
     return [
-        row("cold start to steady, s", "60", [round(p.cold_start_seconds, 1) for p in ends]),
-        row(f"{ends[0].burst} created at once to Ready, s", "15", [round(p.burst_seconds, 1) for p in ends]),
-        row("API requests a minute, idle", "≈ 0", [round(idle_requests_per_minute(p), 1) for p, _ in idles]),
-        row("long polls a minute and pod, idle", "", [round(_polls(p, i), 1) for p, i in idles]),
-        row("API writes of one change, without the Lease's renewals", "3", [round(c.writes, 2) for c in changes]),
-        row("API writes of one creation", "", [round(c.writes, 2) for c in creations]),
-        row("requests to pods of one change", "O(pods)", [round(c.told.requests / c.changes, 1) for c in changes]),
-        row("memory of the operator at most, MiB", "500", [round(p.rss_mib) for p in ends]),
+        ("cold start to steady, s", "60", *(round(p.cold_start_seconds, 1) for p in ends)),
+        (f"{ends[0].burst} created at once to Ready, s", "15", *(round(p.burst_seconds, 1) for p in ends)),
+        ("API requests a minute, idle", "≈ 0", *(round(idle_requests_per_minute(p), 1) for p, _ in idles)),
+        ("long polls a minute and pod, idle", "", *(round(_polls(p, i), 1) for p, i in idles)),
+        ("API writes of one change, without the Lease's renewals", "3", *(round(c.writes, 2) for c in changes)),
+        ("API writes of one creation", "", *(round(c.writes, 2) for c in creations)),
+        ("requests to pods of one change", "O(pods)", *(round(c.told.requests / c.changes, 1) for c in changes)),
+        ("memory of the operator at most, MiB", "500", *(round(p.rss_mib) for p in ends)),
     ]
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import multiprocessing
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,17 +10,13 @@ from typing import Any, Self
 
 from lora_api.runtime_api import RevisionSpec
 from lora_operator.domain import render
+from lora_runtime.http.asgi import App, Message, Receive, Scope, Send
 from lora_runtime.store.versions import Published
 from lora_runtime.workshop import Progress
 from support.stand_in import EverySourceExists, StandIn
 
 SLOW = "team/slow"
 """The source whose revisions take long to make."""
-
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-Receive = Callable[[], Awaitable[Message]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _START_SECONDS = 60
 
@@ -74,7 +69,7 @@ class _Counting:
     def __init__(self, app: App, counts: Any) -> None:
         self._app, self._counts = app, counts
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

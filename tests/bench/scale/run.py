@@ -139,7 +139,7 @@ class _Runner:
         # What was edited while no operator ran is what a steady one has carried out.
         edited: dict[str, int] = {}
         for index in range(world.shape.models):
-            edited |= await world.change(f"a-{index:05}")
+            edited |= await world.change(_nth(index))
         began = time.monotonic()
         async with world.operated():
             point.cold_start_seconds = await world.board.until_ready(edited) - began

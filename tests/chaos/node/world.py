@@ -100,7 +100,7 @@ class Node:
         """See World."""
         self._timers.end_all()
 
-    async def served(self, pod: str, names: Collection[str]) -> Answered | None:
+    async def served(self, pod: str) -> Answered | None:
         """See World."""
         status = self.pods.objects.get(pod, {}).get("status") or {}
         ip = status.get("podIP")

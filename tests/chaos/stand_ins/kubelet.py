@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPException
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -52,10 +52,8 @@ class Running:
     ready: bool | None = None
     """What its status says."""
     answered_at: float = 0.0
-    restarts: int = 0
     mounted_at: float = 0.0
     paused: bool = False
-    events: list[str] = field(default_factory=list)
 
 
 class Kubelet:
@@ -159,7 +157,6 @@ class Kubelet:
             self._mount(each)
         if each.process is None or not each.process.is_alive():
             if each.process is not None:
-                each.restarts += 1
                 self._report(each, ready=False)
             process = _CONTEXT.Process(target=pod_process.run, args=(each.place,), daemon=True)
             process.start()

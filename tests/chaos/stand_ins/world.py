@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ class StandIns:
         for name in sorted(self._kubelet.running):
             self._kubelet.tell(name, {"heal": 1.0})
 
-    async def served(self, pod: str, names: Collection[str]) -> Answered | None:
+    async def served(self, pod: str) -> Answered | None:
         """See World."""
         each = self._kubelet.running.get(pod)
         if each is None:

@@ -163,19 +163,9 @@ class Cluster:
         return str(self._plan().outside)
 
     @property
-    def node_address(self) -> str:
-        """The node's address: NodePorts and hostPorts answer here."""
-        return str(self._plan().node)
-
-    @property
     def pod_cidr(self) -> str:
         """The pods' address range, reachable from this machine."""
         return str(self._plan().pods)
-
-    @property
-    def service_cidr(self) -> str:
-        """The Services' address range, reachable from this machine."""
-        return str(self._plan().services)
 
     @property
     def logs(self) -> Path:

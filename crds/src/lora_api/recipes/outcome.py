@@ -1,4 +1,4 @@
-"""What the operator concludes about one LoRAAdapter's wish."""
+"""What is concluded about one LoRAAdapter's wish, by the operator or by a runtime without one."""
 
 from dataclasses import dataclass
 

@@ -3,12 +3,13 @@
 import hashlib
 import logging
 from collections import OrderedDict
-from typing import Literal
 
 from lora_api import labels
 from lora_operator.clients import resources
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.kube import Kube, KubeError
+from lora_operator.clients.moments import micro_time
+from lora_operator.domain.actions import Announcement
 
 _logger = logging.getLogger(__name__)
 
@@ -26,21 +27,12 @@ class Events:
         self._instance = instance
         self._counts: OrderedDict[str, int] = OrderedDict()
 
-    async def post(
-        self,
-        kind: str,
-        namespace: str,
-        name: str,
-        uid: str,
-        kind_of_event: Literal["Normal", "Warning"],
-        reason: str,
-        message: str,
-    ) -> None:
+    async def post(self, namespace: str, news: Announcement) -> None:
         """Tells the user of one transition."""
-        identity = hashlib.sha256("\n".join((uid, kind_of_event, reason, message)).encode()).hexdigest()[:16]
+        what = "\n".join((news.uid, news.type, news.reason, news.message))
         # Event names are object names too: the longest object name leaves no room for a suffix.
-        event = f"{name[:200]}.{identity}"
-        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        event = f"{news.name[:200]}.{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+        now = micro_time(self._clock.now())
         manifest = {
             "apiVersion": resources.EVENTS.api_version,
             "kind": resources.EVENTS.kind,
@@ -49,15 +41,15 @@ class Events:
             "reportingController": f"{labels.GROUP}/operator",
             "reportingInstance": self._instance[:128],
             "action": "Reconcile",
-            "type": kind_of_event,
-            "reason": reason[:128],
-            "note": _note(message),
+            "type": news.type,
+            "reason": news.reason[:128],
+            "note": _note(news.message),
             "regarding": {
                 "apiVersion": labels.API_VERSION,
-                "kind": kind,
+                "kind": news.kind,
                 "namespace": namespace,
-                "name": name,
-                "uid": uid,
+                "name": news.name,
+                "uid": news.uid,
             },
         }
         try:
@@ -65,7 +57,7 @@ class Events:
                 series = {"count": self._again(event), "lastObservedTime": now}
                 await self._kube.merge(resources.EVENTS, namespace, event, {"series": series})
         except KubeError as error:
-            _logger.warning("the event %s on %s %s/%s is lost: %s", reason, kind, namespace, name, error)
+            _logger.warning("the event %s on %s %s/%s is lost: %s", news.reason, news.kind, namespace, news.name, error)
 
     def _again(self, event: str) -> int:
         count = self._counts.pop(event, 1) + 1

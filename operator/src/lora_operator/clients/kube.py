@@ -1,4 +1,4 @@
-"""The Kubernetes API, as plain JSON: get, list, create, server-side apply."""
+"""The Kubernetes API, as plain JSON: get, list, watch, create, merge patch, server-side apply."""
 
 import asyncio
 import copy

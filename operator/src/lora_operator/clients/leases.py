@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
 from typing import Any
 
 from lora_api import labels
@@ -72,11 +71,6 @@ class Leases:
         except TimeoutError as error:
             raise KubeError(0, f"no answer from the API server within {seconds:.1f} s") from error
         self._version = stored["metadata"]["resourceVersion"]
-
-
-def micro_time(moment: datetime) -> str:
-    """A moment as a Lease has it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _read(spec: dict[str, Any]) -> Lease:

@@ -76,7 +76,7 @@ class ResolveSource:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A Kubernetes Event on the user's object. No action of its own: it tells of a status, once that is stored."""
+    """A Kubernetes Event on the user's object. No action of its own: it tells of one that is done, or is refused."""
 
     kind: Literal["LoRAModel", "LoRAAdapter"]
     name: str

@@ -179,13 +179,13 @@ def _steps(outcome: Outcome, unheeded: str) -> Iterator[Verdict]:
         AdapterCondition.COMPATIBLE: (Reason.VALIDATED, "the files fit the base model and its limits"),
     }
     stopped_at: AdapterCondition | None = None
-    for kind, (reason, message) in passed.items():
+    for kind in conditions.STEPS:
         if stopped_at is not None:
             yield Verdict(kind, ConditionStatus.UNKNOWN, Reason.PENDING, f"{stopped_at} comes first")
             continue
         stopped = _stopped(kind, outcome)
         if stopped is None:
-            yield Verdict(kind, ConditionStatus.TRUE, reason, message)
+            yield Verdict(kind, ConditionStatus.TRUE, *passed[kind])
         else:
             stopped_at = kind
             yield stopped

@@ -10,15 +10,12 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
-from lora_api.runtime_api import RevisionState
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
-from lora_api.v1alpha1.common import ConditionStatus
 from lora_api.v1alpha1.conditions import AdapterCondition
+from lora_operator.domain import conditions
 from lora_operator.domain.actions import Plan, WriteAdapterStatus
 from lora_operator.domain.observed import ModelKey, ObservedAdapter, Snapshot
 from lora_operator.domain.replicas import Replica, serving_replicas
-
-_IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
 
 
 class Stage(StrEnum):
@@ -117,7 +114,7 @@ def advanced(change: Change, one: Pass) -> Change | None:
         return replace(change, revision=wanted, known=one.looked, told=one.acted, loaded=None, flipped=None)
     if not replicas:
         return change
-    if all(_in_engine(replica, adapter, wanted) for replica in replicas):
+    if all(replica.has_in_engine(adapter.served_name, wanted) for replica in replicas):
         change = replace(change, loaded=change.loaded or one.looked)
     if serving:
         change = replace(change, flipped=change.flipped or one.looked)
@@ -126,17 +123,7 @@ def advanced(change: Change, one: Pass) -> Change | None:
     return change
 
 
-def _in_engine(replica: Replica, adapter: ObservedAdapter, revision: str) -> bool:
-    report = replica.report(adapter.served_name, revision)
-    return report is not None and report.state in _IN_ENGINE
-
-
 def _is_ready(adapter: ObservedAdapter, one: Pass) -> bool:
     """Whether the status, as it is after the pass, says Ready of this generation."""
     status = one.written.get(adapter.meta.uid, adapter.status)
-    return any(
-        c.type == AdapterCondition.READY
-        and c.status == ConditionStatus.TRUE.value
-        and c.observed_generation == adapter.meta.generation
-        for c in status.conditions
-    )
+    return conditions.is_true_of(status.conditions, AdapterCondition.READY, adapter.meta.generation)

@@ -10,6 +10,9 @@ from lora_api.v1alpha1.conditions import AdapterCondition, ModelCondition, Reaso
 MAX_MESSAGE = 32768
 """Longest message of a condition, in characters."""
 
+STEPS = (AdapterCondition.ACCEPTED, AdapterCondition.FETCHED, AdapterCondition.COMPATIBLE)
+"""What a LoRAAdapter passes, in this order, before a pod may load it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -49,6 +52,12 @@ def is_true(conditions: tuple[Condition, ...], kind: AdapterCondition | ModelCon
         if condition.type == kind:
             return condition.status == ConditionStatus.TRUE.value
     return False
+
+
+def is_true_of(conditions: tuple[Condition, ...], kind: AdapterCondition | ModelCondition, generation: int) -> bool:
+    """Whether the condition of one type is there, and holds of this very generation."""
+    found = find(conditions, kind)
+    return found is not None and found.status == ConditionStatus.TRUE.value and found.observed_generation == generation
 
 
 def cut(message: str, length: int) -> str:

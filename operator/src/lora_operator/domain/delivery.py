@@ -128,8 +128,11 @@ def obstacle(replica: Replica, served_name: str, uid: str, wanted: str) -> Obsta
         message = f"pod {replica.name} does not answer: {replica.said.message}"
         return Obstacle(replica.name, Reason.POD_UNREACHABLE, Reason.POD_UNREACHABLE, message)
     report = replica.report(served_name, wanted)
-    in_service_but = report is not None and report.state is RevisionState.SERVING and report.reason is not None
-    if report is not None and report.reason is not None and (in_service_but or report.reason is Reason.VERIFY_FAILED):
+    if (
+        report is not None
+        and report.reason is not None
+        and (report.state is RevisionState.SERVING or report.reason is Reason.VERIFY_FAILED)
+    ):
         return Obstacle(replica.name, report.reason, report.reason, f"pod {replica.name}: {report.message}")
     if replica.serving(served_name, uid) == wanted:
         return None

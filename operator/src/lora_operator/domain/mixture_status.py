@@ -18,7 +18,7 @@ _SOUND = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class MixtureDelivery:
     """One mixture as the pods report it, against the one that is wanted."""
 
     model: ObservedModel

@@ -10,7 +10,7 @@ from lora_api.v1alpha1.conditions import ModelCondition, Reason
 from lora_api.v1alpha1.model import LoRAModelStatus, ModelSummary
 from lora_operator.domain import conditions, memory, mixture_status, render
 from lora_operator.domain.conditions import Verdict
-from lora_operator.domain.mixture_status import Delivery
+from lora_operator.domain.mixture_status import MixtureDelivery
 from lora_operator.domain.observed import ObservedDeployment, ObservedModel, ObservedPod
 
 _GRAVEST_FIRST = (
@@ -20,8 +20,6 @@ _GRAVEST_FIRST = (
     Reason.UNSCHEDULABLE,
     Reason.POD_FAILED,
 )
-
-_REASONS = frozenset(reason.value for reason in Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Rollout:
     adapters: int = 0
     """LoRAAdapters that name the model."""
     ready_adapters: int = 0
-    mixture: Delivery | None = None
+    mixture: MixtureDelivery | None = None
     """Of an X-LoRA."""
 
 
@@ -139,11 +137,7 @@ def _gravest_problem(pods: tuple[ObservedPod, ...]) -> tuple[Reason, str] | None
     def gravity(reason: Reason) -> int:
         return _GRAVEST_FIRST.index(reason) if reason in _GRAVEST_FIRST else len(_GRAVEST_FIRST)
 
-    pod, problem = min(ill, key=lambda pair: (gravity(_reason(pair[1].reason)), pair[0].name))
+    pod, problem = min(ill, key=lambda pair: (gravity(pair[1].reason), pair[0].name))
     same = sum(other.reason == problem.reason for _, other in ill)
     others = f" (and {same - 1} more)" if same > 1 else ""
-    return _reason(problem.reason), f"pod {pod.name}{others}: {problem.message}"
-
-
-def _reason(text: str) -> Reason:
-    return Reason(text) if text in _REASONS else Reason.POD_FAILED
+    return problem.reason, f"pod {pod.name}{others}: {problem.message}"

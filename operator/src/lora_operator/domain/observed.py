@@ -6,6 +6,7 @@ from datetime import datetime
 
 from lora_api.runtime_api import Desired, Inventory, ResolveResponse
 from lora_api.v1alpha1.adapter import LoRAAdapterSpec, LoRAAdapterStatus
+from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.model import LoRAModelSpec, LoRAModelStatus
 
 
@@ -89,8 +90,7 @@ class Unreachable:
 class PodProblem:
     """Why Kubernetes cannot run a pod, in the kubelet's and scheduler's words."""
 
-    reason: str
-    """A value of `lora_api.v1alpha1.conditions.Reason`."""
+    reason: Reason
     message: str
 
 

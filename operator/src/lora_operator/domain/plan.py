@@ -39,7 +39,7 @@ from lora_operator.domain.actions import (
 )
 from lora_operator.domain.conclusions import Conclusions, conclude
 from lora_operator.domain.memo import NOTHING, Memo
-from lora_operator.domain.mixture_status import Delivery
+from lora_operator.domain.mixture_status import MixtureDelivery
 from lora_operator.domain.observed import ObservedAdapter, Snapshot, Unreachable
 
 Manifest = Mapping[str, Any]
@@ -252,10 +252,12 @@ def _told_now(
     return told, waiting
 
 
-def _delivery(snapshot: Snapshot, outcome: mixtures.Outcome | None, wanted: MixtureSpec | None) -> Delivery | None:
+def _delivery(
+    snapshot: Snapshot, outcome: mixtures.Outcome | None, wanted: MixtureSpec | None
+) -> MixtureDelivery | None:
     if snapshot.model is None or outcome is None:
         return None
-    return Delivery(snapshot.model, outcome, wanted, snapshot.pods)
+    return MixtureDelivery(snapshot.model, outcome, wanted, snapshot.pods)
 
 
 def _model_status(
@@ -264,7 +266,7 @@ def _model_status(
     applied: tuple[ApplyChild, ...],
     counted: tuple[int, int],
     now: datetime,
-    mixture: Delivery | None,
+    mixture: MixtureDelivery | None,
 ) -> LoRAModelStatus | None:
     if snapshot.model is None:
         return None

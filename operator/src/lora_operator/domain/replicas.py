@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lora_api.runtime_api import AdapterReport, Capacity, RevisionReport
+from lora_api.runtime_api import AdapterReport, Capacity, RevisionReport, RevisionState
 from lora_operator.domain.observed import ObservedPod, Unreachable
+
+_IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Replica:
         """How far it is with one revision of a name; None also when it does not answer."""
         report = None if isinstance(self.said, Unreachable) else self.said.get(served_name)
         return None if report is None else report.report(revision)
+
+    def has_in_engine(self, served_name: str, revision: str) -> bool:
+        """Whether its engine has one revision of a name, in service or ready for it; False when it does not answer."""
+        report = self.report(served_name, revision)
+        return report is not None and report.state in _IN_ENGINE
 
 
 def serving_replicas(pods: tuple[ObservedPod, ...]) -> tuple[Replica, ...]:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from lora_api.differing import differing
 from lora_api.mixture_api import MixtureSpec
 from lora_api.recipes.outcome import Outcome, Rejected, Wanted
-from lora_api.runtime_api import Desired, DesiredAdapter, RevisionSpec, RevisionState
+from lora_api.runtime_api import Desired, DesiredAdapter, RevisionSpec
 from lora_api.v1alpha1.adapter import UpdateStrategy
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain.observed import ObservedAdapter, ObservedPod, Unreachable
@@ -20,7 +20,6 @@ _name = attrgetter("name")
 
 _SAID = 10
 """So many changes of a document are said in words."""
-_IN_ENGINE = frozenset({RevisionState.PREPARED, RevisionState.SERVING})
 
 _NAMELESS = frozenset({Reason.NAME_CONFLICT, Reason.MODEL_IS_MIXTURE})
 """Adapters that are rejected for one of these are not so much as declared to the pods."""
@@ -103,7 +102,7 @@ def _entry(
     # a report counts only if it was asked for: one about an earlier, given up attempt may be stale
     asked = old.prepare is not None and _is_asked_for(old.prepare, wanted)
     have = [
-        (asked and knows and _has_in_engine(replica, entry.name, wanted))
+        (asked and knows and replica.has_in_engine(entry.name, wanted.revision))
         or (knows_more and replica.serving(entry.name, entry.uid) == wanted.revision)
         for replica, knows, knows_more in zip(replicas, heard, ahead, strict=True)
     ]
@@ -120,11 +119,6 @@ def _is_asked_for(prepared: RevisionSpec, wanted: RevisionSpec) -> bool:
 
 def _serve(entry: DesiredAdapter, revision: RevisionSpec) -> DesiredAdapter:
     return entry.model_copy(update={"serve": revision, "prepare": None})
-
-
-def _has_in_engine(replica: Replica, name: str, wanted: RevisionSpec) -> bool:
-    report = replica.report(name, wanted.revision)
-    return report is not None and report.state in _IN_ENGINE
 
 
 def _newest_sequence(previous: Desired | None, pods: tuple[ObservedPod, ...]) -> int:

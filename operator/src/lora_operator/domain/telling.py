@@ -22,12 +22,7 @@ _ON_THE_WAY = frozenset({Reason.FETCHING, Reason.LOADING, Reason.MEMBER_NOT_READ
 def may_wait(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> bool:
     """Whether the stored status of an adapter, which is not `new`, may stand for a moment."""
     old = adapter.status
-    claimed = conditions.find(old.conditions, AdapterCondition.READY)
-    if (
-        claimed is not None
-        and claimed.status == ConditionStatus.TRUE.value
-        and claimed.observed_generation == adapter.meta.generation
-    ):
+    if conditions.is_true_of(old.conditions, AdapterCondition.READY, adapter.meta.generation):
         return False
     was_available = conditions.is_true(old.conditions, AdapterCondition.AVAILABLE)
     if was_available and not conditions.is_true(new.conditions, AdapterCondition.AVAILABLE):
@@ -35,8 +30,7 @@ def may_wait(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> bool:
     ready = conditions.find(new.conditions, AdapterCondition.READY)
     if ready is None or ready.reason not in _ON_THE_WAY or new.failures:
         return False
-    steps = (AdapterCondition.ACCEPTED, AdapterCondition.FETCHED, AdapterCondition.COMPATIBLE)
-    found = (conditions.find(new.conditions, step) for step in steps)
+    found = (conditions.find(new.conditions, step) for step in conditions.STEPS)
     return not any(step is not None and step.status == ConditionStatus.FALSE.value for step in found)
 
 

@@ -11,8 +11,6 @@ from lora_operator.domain import conditions
 from lora_operator.domain.actions import Announcement
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel
 
-_STEPS = (AdapterCondition.ACCEPTED, AdapterCondition.FETCHED, AdapterCondition.COMPATIBLE)
-
 _OBSTACLES = {
     Reason.LOAD_FAILED: "AdapterLoadFailed",
     Reason.OUT_OF_MEMORY: "AdapterOutOfMemory",
@@ -59,7 +57,7 @@ def _adapter_news(old: LoRAAdapterStatus, new: LoRAAdapterStatus) -> _News:
     is_ready = conditions.is_true(new.conditions, AdapterCondition.READY)
     if ready is not None and is_ready and not (was_ready and old.revision == new.revision):
         yield "Normal", "AdapterServed", ready.message
-    for step in _STEPS:
+    for step in conditions.STEPS:
         refused = _newly_false(old.conditions, new.conditions, step)
         if refused is not None:
             available = conditions.is_true(new.conditions, AdapterCondition.AVAILABLE)

@@ -44,10 +44,6 @@ _AT_ONCE = 16
 """Actions of one stage that are under way together."""
 
 
-class _PodAway(Exception):
-    """A pod could not be told. Whether it is reachable is for its poll to find out."""
-
-
 def _stage(action: Action) -> type | str:
     """Actions of one stage are independent of each other; reports to the user are one stage."""
     return "report" if isinstance(action, WriteModelStatus | WriteAdapterStatus) else type(action)
@@ -101,8 +97,8 @@ class Act:
         """Why it failed, or None."""
         outcome = ActionOutcome.FAILED
         try:
-            await self._do(key, model, action)
-            outcome = ActionOutcome.OK
+            failure = await self._do(key, model, action)
+            outcome = ActionOutcome.OK if failure is None else ActionOutcome.FAILED
         except KubeError as error:
             # Things are not as they were read, or whether they were written is not known.
             self.applied.doubt(key)
@@ -110,13 +106,12 @@ class Act:
             if isinstance(action, ApplyChild) and error.is_refusal and model is not None:
                 await self._complain(key, model, action, error)
             return str(error)
-        except _PodAway as away:
-            return str(away)
         finally:
             self.metrics.actions.labels(type(action).__name__, outcome.value).inc()
-        return None
+        return failure
 
-    async def _do(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> None:
+    async def _do(self, key: ModelKey, model: ObjectMeta | None, action: Action) -> str | None:
+        """Why a pod was not told, or None."""
         match action:
             case ApplyChild():
                 await self._apply_child(key, action)
@@ -133,7 +128,9 @@ class Act:
                     )
                     self.applied.note_stored(key, document, stored)
             case PushDesired():
-                await self._push(key, action)
+                failure = await self._push(key, action)
+                if failure is not None:
+                    return failure
             case ResolveSource(pod=pod, ip=ip):
                 self.resolutions.ask(key, address_of(key, pod, ip), action)
             case WriteModelStatus(status=status, news=news):
@@ -146,9 +143,10 @@ class Act:
             case _:
                 assert_never(action)
         if isinstance(action, IssueCertificate) and action.again:
-            return
+            return None
         if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
             _logger.info("%s %s: %s", type(action).__name__, key, action.why)
+        return None
 
     async def _apply_child(self, key: ModelKey, action: ApplyChild) -> None:
         kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
@@ -173,11 +171,10 @@ class Act:
         await self.kube.apply(resources.SECRETS, manifest, field_manager=manager, metadata_only=True)
         self.certificates.note_written(key, model, leaf, now)
 
-    async def _push(self, key: ModelKey, action: PushDesired) -> None:
+    async def _push(self, key: ModelKey, action: PushDesired) -> str | None:
+        """Why the pod was not told, or None. Whether it is reachable is for its poll to find out."""
         self.applied.note_told(key, action.document)
-        failure = await self.pushes.push(key, address_of(key, action.pod, action.ip), action)
-        if failure is not None:
-            raise _PodAway(failure)
+        return await self.pushes.push(key, address_of(key, action.pod, action.ip), action)
 
     async def _report(
         self,
@@ -192,7 +189,7 @@ class Act:
             return
         namespace = key.namespace
         for one in news:
-            await self.events.post(one.kind, namespace, one.name, one.uid, one.type, one.reason, one.message)
+            await self.events.post(namespace, one)
             _logger.info("%s %s %s/%s: %s", one.reason, one.kind, namespace, one.name, one.message)
 
     async def _write_status(self, key: ModelKey, resource: Resource, seen: Mapping[str, str], status: ApiModel) -> bool:
@@ -235,7 +232,8 @@ class Act:
             # The next look finds it, and the status tells it.
             refusal = Refusal(metadata["annotations"][labels.TEMPLATE_HASH], message)
             self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)
-        await self.events.post("LoRAModel", key.namespace, key.name, model.uid, "Warning", "ChildRefused", message)
+        news = Announcement("LoRAModel", key.name, model.uid, "Warning", "ChildRefused", message)
+        await self.events.post(key.namespace, news)
 
 
 def _over(version: str | None, manifest: Manifest) -> Manifest:

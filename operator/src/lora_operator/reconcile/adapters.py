@@ -85,7 +85,7 @@ class Adapters:
             stored: the object.
             kind: of the event, as the API server says it; None for one of a list from which a watch begins.
         """
-        key, uid = _key(stored), stored["metadata"]["uid"]
+        key, uid = reading.model_of(stored), stored["metadata"]["uid"]
         anew = kind is None and uid in self._heard
         if anew:
             # A watch has begun anew: what was deleted in between, it does not tell. What it does tell must not be taken together
@@ -128,7 +128,7 @@ class Adapters:
             return known
         by_model: dict[ModelKey, list[Object]] = {}
         for stored in listing.items:
-            by_model.setdefault(_key(stored), []).append(stored)
+            by_model.setdefault(reading.model_of(stored), []).append(stored)
         known = {key for key in self._listed if namespace in (None, key.namespace)}
         return {key for key in known if self._merge(key, by_model.get(key, []), listing)}
 
@@ -235,7 +235,3 @@ def _read(known: _Known) -> ObservedAdapter:
     if known.read is None or known.stored is not None:
         known.read, known.stored = reading.read_adapter(known.stored or {}, known.read), None
     return known.read
-
-
-def _key(stored: Object) -> ModelKey:
-    return ModelKey(stored["metadata"]["namespace"], stored["spec"]["modelRef"]["name"])

@@ -10,7 +10,8 @@ from typing import assert_never
 
 from lora_operator.clients.clock import Clock
 from lora_operator.clients.kube import KubeError
-from lora_operator.clients.leases import Leases, micro_time
+from lora_operator.clients.leases import Leases
+from lora_operator.clients.moments import micro_time
 from lora_operator.domain import leadership
 from lora_operator.domain.leadership import Claim, Lease, Renew, Terms, Wait
 

@@ -1,7 +1,7 @@
 """Seeing: everything that one pass over a LoRAModel decides from."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Any
 
 from lora_api import labels
@@ -25,8 +25,6 @@ from lora_operator.reconcile.freshness import Freshness
 from lora_operator.reconcile.inventories import Inventories
 from lora_operator.reconcile.lately import Lately
 from lora_operator.reconcile.resolutions import Resolutions
-
-Object = Mapping[str, Any]
 
 
 class Look:
@@ -152,7 +150,11 @@ class Look:
     def _pods(self, key: ModelKey, stored: list[dict[str, Any]]) -> tuple[ObservedPod, ...]:
         own = (pod for pod in stored if reading.is_of_deployment(pod, key.name))
         alive = [pod for pod in own if not reading.has_ended(pod)]
-        addresses = {pod["metadata"]["uid"]: pod_address(key, pod) for pod in alive if reading.pod_ip(pod)}
+        addresses = {
+            pod["metadata"]["uid"]: address_of(key, pod["metadata"]["name"], reading.pod_ip(pod))
+            for pod in alive
+            if reading.pod_ip(pod)
+        }
         self._inventories.watch(key, addresses.values())
         observed = []
         for pod in alive:
@@ -162,11 +164,6 @@ class Look:
             else:
                 observed.append(reading.read_pod(pod, Unreachable("the pod has no address yet")))
         return tuple(sorted(observed, key=lambda pod: (pod.created, pod.name)))
-
-
-def pod_address(key: ModelKey, pod: Object) -> PodAddress:
-    """Where the admin port of a pod with an address is."""
-    return address_of(key, pod["metadata"]["name"], reading.pod_ip(pod))
 
 
 def address_of(key: ModelKey, name: str, ip: str) -> PodAddress:

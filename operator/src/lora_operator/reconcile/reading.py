@@ -11,6 +11,7 @@ from lora_api.runtime_api import CONFIG_MAP_KEY, Desired, Inventory
 from lora_api.v1alpha1.adapter import LoRAAdapter, LoRAAdapterStatus
 from lora_api.v1alpha1.model import LoRAModel
 from lora_operator.domain.observed import (
+    ModelKey,
     ObjectMeta,
     ObservedAdapter,
     ObservedDeployment,
@@ -47,6 +48,11 @@ def read_model(stored: Object) -> ObservedModel:
     """
     model = LoRAModel.model_validate(stored)
     return ObservedModel(read_meta(stored), model.spec, model.status)
+
+
+def model_of(adapter: Object) -> ModelKey:
+    """The LoRAModel that a LoRAAdapter names."""
+    return ModelKey(adapter["metadata"]["namespace"], adapter["spec"]["modelRef"]["name"])
 
 
 def read_adapter(stored: Object, before: ObservedAdapter | None = None) -> ObservedAdapter:

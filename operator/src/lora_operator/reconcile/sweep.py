@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from lora_operator.clients import resources
 from lora_operator.clients.kube import Kube, KubeError
 from lora_operator.domain.observed import ModelKey
+from lora_operator.reconcile import reading
 from lora_operator.reconcile.adapters import Adapters
 
 _logger = logging.getLogger(__name__)
@@ -37,11 +38,11 @@ async def sweep_for_ever(
             continue
         for key in keys:
             ring(key)
-        doubted = await _doubted(kube, namespaces, adapters, ring, rest)
+        doubted = await _rest_until_doubted(kube, namespaces, adapters, ring, rest)
         rest = _SURE_SECONDS if doubted else min(_SURER * rest, _EVERY_SECONDS)
 
 
-async def _doubted(
+async def _rest_until_doubted(
     kube: Kube, namespaces: Sequence[str], adapters: Adapters, ring: Callable[[ModelKey], None], rest: float
 ) -> bool:
     """Waits for the next sweep; True when something may be left over, before `rest` seconds are over.
@@ -83,6 +84,6 @@ async def all_models(kube: Kube, namespaces: Sequence[str], adapters: Adapters) 
         newest = adapters.newest
         listing = await kube.list(resources.ADAPTERS, namespace)
         for adapter in listing.items:
-            found.add(ModelKey(adapter["metadata"]["namespace"], adapter["spec"]["modelRef"]["name"]))
+            found.add(reading.model_of(adapter))
         found |= adapters.hold_against(listing, namespace, newest)
     return found

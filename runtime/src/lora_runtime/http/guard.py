@@ -50,13 +50,13 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        if refusal is None:
+        refused = self._refusal(scope)
+        if refused is None:
             await self._counted(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await refusal(scope, receive, send)
+            await refused(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         """Why nobody behind this one gets to see the request."""

@@ -2,14 +2,14 @@
 
 from lora_operator.clients.clock import SystemClock
 from lora_operator.clients.events import Events
+from lora_operator.domain.actions import Announcement
 from support.recording_kube import RecordingKube
 
 
 async def posted(message: str) -> str:
     kube = RecordingKube()
-    await Events(kube, SystemClock(), "operator-0").post(
-        "LoRAAdapter", "team", "pirate", "uid", "Warning", "AdapterRejected", message
-    )
+    news = Announcement("LoRAAdapter", "pirate", "uid", "Warning", "AdapterRejected", message)
+    await Events(kube, SystemClock(), "operator-0").post("team", news)
     [event] = kube.sent
     note: str = event["note"]
     return note

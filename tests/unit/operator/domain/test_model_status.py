@@ -119,12 +119,6 @@ def test_a_problem_of_a_leaving_pod_is_nobodys_business() -> None:
     assert ready(status_of(ill, deployment=a_deployment(2, ready=0))).reason == Reason.MODEL_LOADING
 
 
-def test_an_unknown_word_for_a_problem_is_a_failed_pod() -> None:
-    ill = a_pod("a", ready=False, problem=PodProblem("Evicted", "node is low on memory"))
-
-    assert ready(status_of(ill, deployment=a_deployment(1, ready=0))).reason == Reason.POD_FAILED
-
-
 def test_a_model_without_pods_by_wish_is_scaled_to_zero() -> None:
     status = status_of(deployment=a_deployment(0), replicas=0)
 

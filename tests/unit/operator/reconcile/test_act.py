@@ -1,6 +1,7 @@
 """What is done when part of a plan fails."""
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -78,6 +79,16 @@ async def carry_out(
             metrics=metrics or Metrics(),
         )
         await act(KEY, a_model().meta, Plan(actions))
+
+
+def counted(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """How often each action ended how."""
+    return {
+        (sample.labels["action"], sample.labels["outcome"]): sample.value
+        for family in metrics.actions.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
 
 
 def refusing(kind: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> RecordingKube:
@@ -193,10 +204,16 @@ async def test_actions_are_counted_by_how_they_ended() -> None:
     with pytest.raises(TryAgain):
         await carry_out(refusing("Service"), SERVICE, STATUS, metrics=metrics)
 
-    found = {
-        (sample.labels["action"], sample.labels["outcome"]): sample.value
-        for family in metrics.actions.collect()
-        for sample in family.samples
-        if sample.name.endswith("_total")
-    }
-    assert found == {("ApplyChild", "failed"): 1, ("WriteAdapterStatus", "ok"): 1}
+    assert counted(metrics) == {("ApplyChild", "failed"): 1, ("WriteAdapterStatus", "ok"): 1}
+
+
+async def test_a_pod_that_was_not_told_counts_as_a_failure_and_is_not_logged_as_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics()
+    with caplog.at_level(logging.INFO), pytest.raises(TryAgain):
+        await carry_out(RecordingKube(), SERVICE, PushDesired("pod-0", AWAY, DOCUMENT, "late"), metrics=metrics)
+
+    assert counted(metrics) == {("ApplyChild", "ok"): 1, ("PushDesired", "failed"): 1}
+    done = [record.getMessage() for record in caplog.records if record.name == "lora_operator.reconcile.act"]
+    assert done == ["ApplyChild team/smol: it does not exist"]

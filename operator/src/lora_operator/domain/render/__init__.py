@@ -7,7 +7,6 @@ from lora_operator.domain.render.children import (
     children,
     desired_config_map,
     desired_manifest,
-    owner_reference,
 )
 from lora_operator.domain.render.config import RenderConfig
 from lora_operator.domain.render.engine_flags import SERVING_PORT
@@ -28,5 +27,4 @@ __all__ = [
     "children",
     "desired_config_map",
     "desired_manifest",
-    "owner_reference",
 ]

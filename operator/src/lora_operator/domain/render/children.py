@@ -42,7 +42,7 @@ def desired_config_map(model: str) -> str:
     return f"{model}-desired"
 
 
-def owner_reference(owner: ObjectMeta) -> dict[str, Any]:
+def _owner_reference(owner: ObjectMeta) -> dict[str, Any]:
     """Makes the garbage collector delete a child together with its LoRAModel."""
     return {
         "apiVersion": labels.API_VERSION,
@@ -68,7 +68,7 @@ def _child(owner: ObjectMeta, api_version: str, kind: str, name: str, component:
             "name": name,
             "namespace": owner.namespace,
             "labels": labels.children(owner.name, component),
-            "ownerReferences": [owner_reference(owner)],
+            "ownerReferences": [_owner_reference(owner)],
         },
     }
 

@@ -94,6 +94,5 @@ class Composer:
                 where = f"{FIELD}.blend[{index}].name"
                 if (why := self._not_ready(member.name)) is not None:
                     return unavailable(serving, f"{where}: {why}", FIELD, why.reason)
-                unknown = f"The adapter `{member.name}` does not exist. {self._models.listed()}"
-                return not_found(serving, f"{where}: {unknown}", FIELD)
+                return not_found(serving, f"{where}: {self._models.unknown(member.name, 'adapter')}", FIELD)
         return None

@@ -63,7 +63,7 @@ def observe_lookups(
             return unavailable(self, lacking.message, reason=lacking.reason)
         in_flight.asks(UNKNOWN)
         # vLLM names the base model alone, as if no adapter were served.
-        error.error.message = f"The model `{request.model}` does not exist. {models.listed()}"
+        error.error.message = models.unknown(request.model)
         return error
 
     @wraps(get_adapters)

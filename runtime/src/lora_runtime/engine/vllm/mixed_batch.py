@@ -51,7 +51,7 @@ class MixedBatches:
         for index, name, why in lacking:
             if why is None:
                 self._in_flight.asks(UNKNOWN)
-                message = f"{FIELD}[{index}]: The model `{name}` does not exist. {self._models.listed()}"
+                message = f"{FIELD}[{index}]: {self._models.unknown(name)}"
                 return not_found(serving, message, FIELD)
         self._in_flight.asks(*names)
         for index, _, why in lacking:

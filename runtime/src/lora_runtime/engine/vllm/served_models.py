@@ -61,11 +61,11 @@ class ServedModels:
         """Makes the name unknown."""
         self._models.lora_requests.pop(served_name, None)
 
-    def listed(self) -> str:
-        """The first names, for who asked for one that does not exist."""
+    def unknown(self, name: str, kind: str = "model") -> str:
+        """What is said to who asked for a name that does not exist: the first of those that do."""
         found = [path.name for path in self._models.base_model_paths] + self._names()
         more = f" and {len(found) - _NAMED} more, see /v1/models" if len(found) > _NAMED else ""
-        return f"Served here: {', '.join(found[:_NAMED])}{more}."
+        return f"The {kind} `{name}` does not exist. Served here: {', '.join(found[:_NAMED])}{more}."
 
     async def _show_available_models(self) -> Any:
         """The `/v1/models` list with served names, and without paths of files."""

@@ -36,7 +36,7 @@ def observe_lookups(models: ServedModels, gate: Gate, in_flight: InFlight) -> No
             error = not_found(self, "", "model")
         if error is not None:
             in_flight.asks(UNKNOWN)
-            error.error.message = f"The model `{request.model}` does not exist. {models.listed()}"
+            error.error.message = models.unknown(request.model)
             return error
         if not isinstance(self, GenerateBaseServing):
             return None
