@@ -82,6 +82,10 @@ chaos: $(ENVIRONMENT) ## Kill, cut, pause and edit at random; hold every status 
 bench-scale: $(ENVIRONMENT) ## Thousands of adapters, one operator: start, bursts, cost of a change, memory; no vLLM
 	@cd tests && ../$(PYTHON) -m bench.scale $(ARGS)
 
+.PHONY: bench-two-hundred
+bench-two-hundred: $(ENVIRONMENT) ## 200 adapters on two pods, as others were measured: in two minutes; no vLLM
+	@cd tests && ../$(PYTHON) -m bench.two_hundred $(ARGS)
+
 # -- the house ---------------------------------------------------------------------------------------------------------
 
 $(ENVIRONMENT): requirements/dev.txt pyproject.toml tools/environment.sh

@@ -1,11 +1,13 @@
 """What `kubectl` shows of the custom resources: columns, defaults, scale, selection and explanations."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from local_cluster import Cluster
+from lora_api import labels
 from support.custom_resources import ADAPTER, MODEL, Manifest, mutated
 
 pytestmark = pytest.mark.apiserver
@@ -182,3 +184,35 @@ def test_kubectl_explains_what_a_field_means(kubectl: Kubectl, field: str, told:
     explained = " ".join(kubectl("explain", field).split())
 
     assert told in explained
+
+
+@pytest.mark.parametrize("kind", ["LoRAModel", "LoRAAdapter"])
+def test_kubectl_lists_every_field_and_has_words_for_each(kubectl: Kubectl, kind: str) -> None:
+    published = json.loads(kubectl("get", "--raw", f"/openapi/v3/apis/{labels.API_VERSION}"))
+    found = next(
+        schema
+        for name, schema in published["components"]["schemas"].items()
+        if name.endswith(f".{kind}") and "x-kubernetes-group-version-kind" in schema
+    )
+    fields = {path: field for part in ("spec", "status") for path, field in _fields(found["properties"][part], part)}
+
+    assert [path for path, field in fields.items() if not field.get("description")] == []
+    listed = kubectl("explain", kind.lower(), "--recursive").split("FIELDS:")[1]
+    assert fields.keys() - set(_paths(listed)) == set()
+
+
+def _fields(schema: Manifest, path: str) -> Iterator[tuple[str, Manifest]]:
+    """Every named field of a schema, with its path as `kubectl explain` takes it."""
+    yield path, schema
+    inner = schema.get("items", schema)
+    for name, field in inner.get("properties", {}).items():
+        yield from _fields(field, f"{path}.{name}")
+
+
+def _paths(listed: str) -> Iterator[str]:
+    """The path of each line of a list that is indented as its fields are nested."""
+    above: list[tuple[int, str]] = []
+    for line in filter(str.strip, listed.splitlines()):
+        depth, name = len(line) - len(line.lstrip()), line.split()[0]
+        above = [(d, n) for d, n in above if d < depth] + [(depth, name)]
+        yield ".".join(n for _, n in above)

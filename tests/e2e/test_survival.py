@@ -3,10 +3,13 @@
 import time
 
 from e2e.conftest import READY_SECONDS, World, an_adapter
+from e2e.straight import asking
 from e2e.test_live_change import serves
 from lora_demo.place import OPERATOR_NAMESPACE
 
 DEPLOYMENT = "deployment/lora-operator"
+ENOUGH = 20
+"""Answers of a pod that is ready."""
 
 
 def test_a_killed_engine_comes_back_with_its_set_before_the_pod_is_ready(clean: World) -> None:
@@ -15,19 +18,23 @@ def test_a_killed_engine_comes_back_with_its_set_before_the_pod_is_ready(clean: 
     clean.patch("a", {"source": {"volume": {"name": "adapters", "path": "b"}}})
     clean.ready("a")
     victim = sorted(clean.pod_ips())[0]
+    before = clean.restarts()[victim]
     clean.kubectl("exec", victim, "--", "python3", "-c", KILL_ENGINE)
-    clean.until("the container to restart", lambda: clean.restarts()[victim] > 0, READY_SECONDS)
+    clean.until("the container to restart", lambda: clean.restarts()[victim] > before, READY_SECONDS)
     clean.until("the status to tell", lambda: clean.condition("a", "Ready")["status"] == "False")
     assert clean.get("loraadapter", "a")["status"]["summary"]["loaded"] == "1/2"
     assert clean.condition("a", "Available")["status"] == "True"
     answers = []
     deadline = time.monotonic() + READY_SECONDS
-    while not clean.all_pods_ready():
-        assert time.monotonic() < deadline, clean.describe()
-        # Until the Service's rules have followed, they lead to a container that is gone: a client connects once more.
-        answers.append(clean.complete("a", connects=6).status_code)
-        time.sleep(0.5)
+    with asking(clean.pod_ips()[victim], "a") as looks:
+        while not clean.all_pods_ready():
+            assert time.monotonic() < deadline, clean.describe()
+            # Until the Service's rules have followed, they lead to a container that is gone: a client connects once more.
+            answers.append(clean.complete("a", connects=6).status_code)
+            time.sleep(0.5)
+        clean.until("the pod to be asked when it is ready", lambda: sum(look.ready for look in looks) >= ENOUGH)
     assert set(answers) <= {200}, "the Service must only lead to pods that have the adapter"
+    assert {look.status for look in looks if look.ready} == {200}, "a pod that may be ready must have the adapter"
     serves(clean, "a", ("b", 0.4))
     clean.ready("a")
 

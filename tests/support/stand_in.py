@@ -118,6 +118,7 @@ class StandIn:
         self.engine = FakeEngine()
         self.documents: list[Desired] = []
         self.questions: list[ResolveRequest] = []
+        self._service: Service | None = None
         self._address = (host, port, tls)
         self._store = store
         self._workshop = workshop or EverySourceExists()
@@ -145,6 +146,11 @@ class StandIn:
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(_START_SECONDS)
 
+    @property
+    def settled(self) -> bool:
+        """Whether its pod may be ready."""
+        return self._service is not None and self._service.settled
+
     async def _serve(self) -> None:
         recorded = functools.partial(_Recorded, self.documents, self.questions, self._mixture)
         made = recorded if self._remembers else Service
@@ -155,6 +161,7 @@ class StandIn:
             state_folder=self._store,
             clock=time.monotonic,
         )
+        self._service = service
         await service.restore(self._document)
         service.attach_engine(self.engine)
         self._server = admin_server(self._wrap(admin_app(service, Lifecycle(CollectorRegistry()))), *self._address)

@@ -6,9 +6,10 @@ a floor for every controller here, and says how much of the operator's time is t
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
@@ -20,10 +21,11 @@ from kubernetes import client, watch
 from kubernetes.aio import client as aio
 from kubernetes.aio.config import new_client_from_config
 
+from bench.control import answers
 from bench.control.changes import Change, Kind
 from bench.control.node import MODEL, NAMESPACE, Json, Node
 from bench.control.observer import any_moment
-from bench.control.results import Observed
+from bench.control.results import UNTRACED, Observed
 from bench.control.settings import Settings
 from bench.served.recipes import PURE
 from bench.served.reference import Prompt, References
@@ -31,6 +33,7 @@ from lora_api import labels
 
 _LOADED = "Loaded new LoRA adapter: name '{}'"
 """What vLLM prints when a name is served."""
+_REMOVED = "Removed LoRA adapter: name '{}'"
 _READY_SECONDS = 300.0
 _PATIENCE_SECONDS = 60.0
 _COMMAND = ["python3", "-m", "vllm.entrypoints.launchers.api_server.entry", f"--model=/volumes/models/{MODEL}",
@@ -88,7 +91,7 @@ def _ready(core: client.CoreV1Api, name: str) -> client.V1Pod:
 
 
 class BareController:
-    """Watches ConfigMaps, each of which stands for an adapter; sends every new one to all servers at once."""
+    """Watches ConfigMaps, each of which stands for an adapter; tells all servers at once of one that comes or goes."""
 
     def __init__(self, api: client.ApiClient, addresses: Sequence[str]) -> None:
         """Begins to watch, until the process ends."""
@@ -105,57 +108,73 @@ class BareController:
         with contextlib.suppress(urllib3.exceptions.HTTPError):
             for event in stream:
                 found = event["object"]
-                if event["type"] == "ADDED" and "lora_path" in (found.data or {}):
-                    body = {"lora_name": found.metadata.name, **found.data}
-                    for server in self._servers:
-                        self._threads.submit(server.post, "/v1/load_lora_adapter", json=body)
+                if "lora_path" not in (found.data or {}):
+                    continue
+                name = {"lora_name": found.metadata.name}
+                if event["type"] == "ADDED":
+                    self._tell("/v1/load_lora_adapter", name | found.data)
+                elif event["type"] == "DELETED":
+                    self._tell("/v1/unload_lora_adapter", name)
 
-    def unload(self, name: str) -> None:
-        """From every server."""
+    def _tell(self, path: str, body: Json) -> None:
         for server in self._servers:
-            server.post("/v1/unload_lora_adapter", json={"lora_name": name}).raise_for_status()
+            self._threads.submit(server.post, path, json=body)
 
 
 async def run_bare(
     node: Node, pods: Sequence[client.V1Pod], settings: Settings, prompts: Sequence[Prompt], references: References
 ) -> list[Observed]:
-    """Creations as those of the operator are, one after the other."""
+    """Creations and deletions as those of the operator are, one after the other."""
     async with await new_client_from_config(str(node.cluster.kubeconfig)) as api:
-        return await _run(node, aio.CoreV1Api(api), pods, settings, prompts, references)
+        return await _Run(node, aio.CoreV1Api(api), pods, settings, prompts, references)()
 
 
-async def _run(
-    node: Node,
-    core: aio.CoreV1Api,
-    pods: Sequence[client.V1Pod],
-    settings: Settings,
-    prompts: Sequence[Prompt],
-    references: References,
-) -> list[Observed]:
-    random = Random(settings.seed)
-    controller = BareController(node.api, [pod.status.pod_ip for pod in pods])
-    observers = node.observers(pods, settings.pause_seconds)
-    found = []
-    for number in range(settings.creations):
-        change = Change(Kind.BARE, None, PURE[number % len(PURE)], random.randrange(len(prompts)))
-        [(adapter, _)] = change.after.parts
-        name, prompt = f"new-{number}", prompts[change.prompt]
-        manifest = {"metadata": {"name": name}, "data": {"lora_path": f"/volumes/adapters/{adapter}"}}
-        wanted = references[change.after][change.prompt].tokens
-        for observer in observers:
+class _Run:
+    def __init__(
+        self,
+        node: Node,
+        core: aio.CoreV1Api,
+        pods: Sequence[client.V1Pod],
+        settings: Settings,
+        prompts: Sequence[Prompt],
+        references: References,
+    ) -> None:
+        self._core = core
+        self._settings = settings
+        self._prompts = prompts
+        self._references = references
+        self._random = Random(settings.seed)
+        self._observers = node.observers(pods, settings.pause_seconds)
+        BareController(node.api, [pod.status.pod_ip for pod in pods])
+
+    async def __call__(self) -> list[Observed]:
+        found = []
+        for number in range(self._settings.creations):
+            name, after = f"new-{number}", PURE[number % len(PURE)]
+            prompt = self._random.randrange(len(self._prompts))
+            [(adapter, _)] = after.parts
+            manifest = {"metadata": {"name": name}, "data": {"lora_path": f"/volumes/adapters/{adapter}"}}
+            create = functools.partial(self._core.create_namespaced_config_map, NAMESPACE, manifest)
+            delete = functools.partial(self._core.delete_namespaced_config_map, name, NAMESPACE)
+            found.append(await self._observe(Change(Kind.BARE, name, None, after, prompt), _LOADED, create))
+            found.append(await self._observe(Change(Kind.BARE_DELETE, name, after, None, prompt), _REMOVED, delete))
+        for observer in self._observers:
+            await observer.close()
+        return found
+
+    async def _observe(self, change: Change, says: str, make: Callable[[], Awaitable[object]]) -> Observed:
+        name, prompt, is_new = change.name, self._prompts[change.prompt], answers.new(change, self._references)
+        for observer in self._observers:
             await observer.warm_up(name, prompt)
-        until, says = time.monotonic() + _PATIENCE_SECONDS, _LOADED.format(name)
+        until, says = time.monotonic() + _PATIENCE_SECONDS, says.format(name)
         async with asyncio.TaskGroup() as group:
-            tasks = {o.pod: group.create_task(o.watch(name, prompt, wanted, until, says, random)) for o in observers}
-            await any_moment(random, settings.pause_seconds)
+            tasks = {
+                o.pod: group.create_task(o.watch(name, prompt, is_new, until, says, self._random))
+                for o in self._observers
+            }
+            await any_moment(self._random, self._settings.pause_seconds)
             asked, asked_at = time.monotonic(), time.time()
-            made = await core.create_namespaced_config_map(NAMESPACE, manifest)
-        which = (made.metadata.uid, 0)
-        found.append(
-            Observed(change, which, asked, asked_at, None, {pod: task.result() for pod, task in tasks.items()})
-        )
-        await asyncio.to_thread(controller.unload, name)
-        await asyncio.sleep(settings.between_seconds)
-    for observer in observers:
-        await observer.close()
-    return found
+            await make()
+        await asyncio.sleep(self._settings.between_seconds)
+        sightings = {pod: task.result() for pod, task in tasks.items()}
+        return Observed(change, UNTRACED, asked, asked_at, None, sightings)

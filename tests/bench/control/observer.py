@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -64,14 +64,14 @@ class Observer:
             await self.ask(name, prompt)
 
     async def watch(
-        self, name: str, prompt: Prompt, wanted: Sequence[int], until: float, says: str, random: Random
+        self, name: str, prompt: Prompt, is_new: Callable[[Sighting], bool], until: float, says: str, random: Random
     ) -> list[Sighting]:
-        """Every answer until the wanted one has come a few times in a row, or until a time in monotonic seconds.
+        """Every answer until new ones have come a few times in a row, or until a time in monotonic seconds.
 
         Args:
             name: of the adapter.
             prompt: what to ask.
-            wanted: the answer's tokens.
+            is_new: whether an answer is what the change leads to.
             until: when to give up.
             says: what the pod prints when it goes over; then it is asked without a rest before.
             random: chooses when to begin, so that pods are not asked in step.
@@ -84,7 +84,7 @@ class Observer:
             await asyncio.wait({told}, timeout=_part_of_a_round(random, self._pause))
             while new < _ENOUGH_NEW and time.monotonic() < until:
                 seen.append(await self.ask(name, prompt))
-                new = new + 1 if seen[-1].tokens == tuple(wanted) else 0
+                new = new + 1 if is_new(seen[-1]) else 0
                 if not told.done():
                     await asyncio.wait({told}, timeout=self._pause)
                 elif new:

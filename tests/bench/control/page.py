@@ -31,8 +31,11 @@ def page(
         f"gone over after {key['flipped_p50_ms']} ms (p50) and {key['flipped_p99_ms']} ms (p99).",
         table(head, lines),
         f"The least that any controller takes here, which checks and reports nothing, is {key['bare_create_p50_ms']} ms for a creation "
-        f"(p50; p99 {key['bare_create_p99_ms']} ms); the operator's creations take {key['create_p50_ms']} ms.",
-        f"Answers that were of neither revision, old after new, against what a pod said, or errors: {key['wrong']}.",
+        f"(p50; p99 {key['bare_create_p99_ms']} ms) and {key['bare_delete_p50_ms']} ms for a deletion; the operator's creations take "
+        f"{key['create_p50_ms']} ms, and after {key['delete_p50_ms']} ms (p50; p99 {key['delete_p99_ms']} ms, {key['deletions']} of "
+        "them) a deleted name is 404 on both pods.",
+        f"Answers that were of neither revision, old after new, against what a pod said, or errors: {key['wrong']}. Changes that did "
+        f"not come to every pod within a minute: {key['never']}.",
         "## Where the time goes",
         table(("stage", "p50", "p99"), stages) if stages else "No trace was received.",
         _METHOD.format(
@@ -100,7 +103,8 @@ _METHOD = """## How it was measured
   different revisions: from the begin of the first pod's flip to the end of the last one's. *Seen split* is what answers alone can
   say of that, from the begin of the first new answer of any pod to the end of the first new answer of the last one, which contains
   an answer's time.
-- *create, bare* is what the machine itself takes: plain vLLM in two such pods, and a controller that watches and at once tells both to
-  load a folder. It resolves, checks, scales, agrees upon and reports nothing, and cannot edit at all: vLLM's `load_inplace` reads the
-  files again at every step from then on. Read the other rows beside it.
+- *delete* is of what was created before, and *served* is then the time until the last pod has answered 404 for the name.
+- *create, bare* and *delete, bare* are what the machine itself takes: plain vLLM in two such pods, and a controller that watches
+  and at once tells both to load a folder or to unload it. It resolves, checks, scales, agrees upon and reports nothing, and cannot
+  edit at all: vLLM's `load_inplace` reads the files again at every step from then on. Read the other rows beside them.
 - *slow pod* is an edit during which the engine's processes of one pod stand still for {slow:.0f} s."""

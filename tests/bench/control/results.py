@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.control import answers
 from bench.control.changes import Change, Kind
 from bench.control.flips import Flip, Flips
 from bench.control.observer import Sighting
@@ -14,6 +15,9 @@ from bench.figures.quantiles import MEDIAN, P99
 from bench.report.documents import rounded
 from bench.served.reference import References
 
+UNTRACED = ("", 0)
+"""Of a change that the operator sends no trace of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -21,13 +25,13 @@ class Observed:
 
     change: Change
     which: tuple[str, int]
-    """UID and generation."""
+    """UID and generation, or `UNTRACED`."""
     asked: float
     """When the request to the API server was about to be sent."""
     asked_at: float
     """The same in seconds since 1970, as traces have it."""
     ready: float | None
-    """When a watch told Ready=True of this generation; None when it never did."""
+    """When a watch told Ready=True of this generation; None when it never did, or there is no status to tell it."""
     sightings: Mapping[str, Sequence[Sighting]]
     """By pod."""
 
@@ -57,9 +61,8 @@ class Judged:
 def judge(observed: Observed, trace: Trace | None, references: References, flips: Flips = Flips({})) -> Judged:  # noqa: B008
     """Holds every answer against PEFT's, and what pods have logged against the answers. Without a trace there are no stages."""
     change = observed.change
-    new = references[change.after][change.prompt].tokens
-    old = references[change.before][change.prompt].tokens if change.before is not None else ()
-    first = {pod: next((s for s in seen if s.tokens == new), None) for pod, seen in observed.sightings.items()}
+    old, new = answers.old(change, references), answers.new(change, references)
+    first = {pod: next(filter(new, seen), None) for pod, seen in observed.sightings.items()}
     wrong = sum(_wrong(seen, old, new) for seen in observed.sightings.values())
     flipped = {} if trace is None else flips.of(trace, observed.asked_at)
     told = bool(flipped) and flipped.keys() == first.keys()
@@ -82,21 +85,21 @@ def judge(observed: Observed, trace: Trace | None, references: References, flips
     )
 
 
-def _wrong(seen: Sequence[Sighting], old: tuple[int, ...], new: tuple[int, ...]) -> int:
+def _wrong(seen: Sequence[Sighting], old: answers.Is, new: answers.Is) -> int:
     flipped, wrong = False, 0
     for sighting in seen:
-        if sighting.tokens == new:
+        if new(sighting):
             flipped = True
-        elif flipped or sighting.tokens != old:
+        elif flipped or not old(sighting):
             wrong += 1
     return wrong
 
 
-def _against(flip: Flip, observed: Observed, pod: str, old: tuple[int, ...], new: tuple[int, ...]) -> int:
+def _against(flip: Flip, observed: Observed, pod: str, old: answers.Is, new: answers.Is) -> int:
     """How many answers cannot be if the pod flipped then: an old one asked for after it, or a new one before it."""
     clock = observed.asked_at - observed.asked
-    late = (s for s in observed.sightings[pod] if s.tokens == old and s.started + clock > flip.ended)
-    early = (s for s in observed.sightings[pod] if s.tokens == new and s.ended + clock < flip.begun)
+    late = (s for s in observed.sightings[pod] if old(s) and s.started + clock > flip.ended)
+    early = (s for s in observed.sightings[pod] if new(s) and s.ended + clock < flip.begun)
     return sum(1 for _ in (*late, *early))
 
 
@@ -137,8 +140,10 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
     by_kind = {row.kind: row for row in rows(judged)}
     edit, slow = by_kind["edit"], by_kind.get(Kind.SLOW.value)
     create, bare = by_kind.get(Kind.CREATE.value), by_kind.get(Kind.BARE.value)
+    delete, bare_delete = by_kind.get(Kind.DELETE.value), by_kind.get(Kind.BARE_DELETE.value)
+    told = [each for each in judged if each.change.after is not None and each.change.kind is not Kind.BARE]
     return {
-        "changes": len(judged),
+        "changes": edit.count,
         "pods": pods,
         "p50_ms": _ms(edit.served_p50),
         "p99_ms": _ms(edit.served_p99),
@@ -150,11 +155,15 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
         "create_p50_ms": None if create is None else _ms(create.served_p50),
         "bare_create_p50_ms": None if bare is None else _ms(bare.served_p50),
         "bare_create_p99_ms": None if bare is None else _ms(bare.served_p99),
+        "deletions": 0 if delete is None else delete.count,
+        "delete_p50_ms": None if delete is None else _ms(delete.served_p50),
+        "delete_p99_ms": None if delete is None else _ms(delete.served_p99),
+        "bare_delete_p50_ms": None if bare_delete is None else _ms(bare_delete.served_p50),
         "split_slow_max_ms": None if slow is None else _ms(slow.split_max),
         "wrong": sum(each.wrong for each in judged),
         "never": sum(each.served != each.served for each in judged),
-        "unready": sum(each.ready != each.ready for each in judged if each.change.kind is not Kind.BARE),
-        "untold": sum(each.split != each.split for each in judged if each.change.kind is not Kind.BARE),
+        "unready": sum(each.ready != each.ready for each in told),
+        "untold": sum(each.split != each.split for each in told),
     }
 
 

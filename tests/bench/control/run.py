@@ -13,18 +13,20 @@ from kubernetes import client, watch
 from kubernetes.aio import client as aio
 from kubernetes.aio.config import new_client_from_config
 
-from bench.control.changes import FIRST, Change, Kind, plan
+from bench.control import answers
+from bench.control.changes import EDITED, FIRST, Change, Kind, plan
 from bench.control.node import MODEL, NAMESPACE, Json, Node
 from bench.control.observer import any_moment
-from bench.control.results import Observed
+from bench.control.results import UNTRACED, Observed
 from bench.control.settings import Settings
 from bench.served.recipes import Recipe
 from bench.served.reference import Prompt, References
 from lora_api import labels
 
-NAME = "edited"
 SERVING = "serving adapter={} "
 """What a pod of ours prints when it goes over to another revision of a name."""
+_GONE = "draining adapter={} "
+"""What it prints when it has let a name go."""
 _WHERE = (labels.GROUP, labels.VERSION, NAMESPACE, "loraadapters")
 _PATIENCE_SECONDS = 60.0
 
@@ -98,10 +100,10 @@ class Run:
     async def __call__(self, tell: Tell) -> list[Observed]:
         """All changes, in order."""
         changes = list(plan(self._settings, self._references, Random(self._settings.seed)))
-        await self._ready.of(await self._create(NAME, FIRST))
+        await self._ready.of(await self._create(EDITED, FIRST))
         found = []
         for number, change in enumerate(changes):
-            found.append(await self._observe(change, number))
+            found.append(await self._observe(change))
             if (number + 1) % 10 == 0 or number + 1 == len(changes):
                 tell(f"{number + 1} of {len(changes)} changes")
             await asyncio.sleep(self._settings.between_seconds)
@@ -110,28 +112,37 @@ class Run:
         await asyncio.to_thread(self._node.collector.wait_for, found[-1].which)
         return found
 
-    async def _observe(self, change: Change, number: int) -> Observed:
-        name = NAME if change.before is not None else f"new-{number}"
-        prompt, wanted = self._prompts[change.prompt], self._references[change.after][change.prompt].tokens
+    async def _observe(self, change: Change) -> Observed:
+        name, prompt, is_new = change.name, self._prompts[change.prompt], answers.new(change, self._references)
         for observer in self._observers:
             await observer.warm_up(name, prompt)
-        until, says = time.monotonic() + _PATIENCE_SECONDS, SERVING.format(name)
+        says = (_GONE if change.after is None else SERVING).format(name)
+        until = time.monotonic() + _PATIENCE_SECONDS
         async with asyncio.TaskGroup() as group:
             tasks = {
-                o.pod: group.create_task(o.watch(name, prompt, wanted, until, says, self._random))
+                o.pod: group.create_task(o.watch(name, prompt, is_new, until, says, self._random))
                 for o in self._observers
             }
             await any_moment(self._random, self._settings.pause_seconds)
             asked, asked_at = time.monotonic(), time.time()
             with self._node.standing_still(self._observers[-1].pod if change.kind is Kind.SLOW else None):
-                stored = await (self._edit(change) if change.before is not None else self._create(name, change.after))
+                stored = await self._make(change)
                 if change.kind is Kind.SLOW:
                     await asyncio.sleep(self._settings.slow_seconds)
-        ready = await self._ready.of(stored)
-        if change.before is None:
-            await self._custom.delete_namespaced_custom_object(*_WHERE, name)
-        which = (stored["metadata"]["uid"], stored["metadata"]["generation"])
+        ready = None if stored is None else await self._ready.of(stored)
+        which = UNTRACED if stored is None else (stored["metadata"]["uid"], stored["metadata"]["generation"])
         return Observed(change, which, asked, asked_at, ready, {pod: task.result() for pod, task in tasks.items()})
+
+    async def _make(self, change: Change) -> Json | None:
+        """The stored object, or None when there is none any longer."""
+        if change.after is None:
+            await self._custom.delete_namespaced_custom_object(*_WHERE, change.name)
+            return None
+        if change.before is None:
+            return await self._create(change.name, change.after)
+        edit = {"spec": _spec(change.after)}
+        stored: Json = await self._custom.patch_namespaced_custom_object(*_WHERE, change.name, edit)
+        return stored
 
     async def _create(self, name: str, wanted: Recipe) -> Json:
         manifest = {
@@ -141,11 +152,6 @@ class Run:
             "spec": {"modelRef": {"name": MODEL}, **_spec(wanted)},
         }
         stored: Json = await self._custom.create_namespaced_custom_object(*_WHERE, manifest)
-        return stored
-
-    async def _edit(self, change: Change) -> Json:
-        edit = {"spec": _spec(change.after)}
-        stored: Json = await self._custom.patch_namespaced_custom_object(*_WHERE, NAME, edit)
         return stored
 
 

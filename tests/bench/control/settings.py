@@ -20,7 +20,7 @@ class Settings:
     sources: int
     """Edits of `spec.source`."""
     creations: int
-    """New LoRAAdapters, each deleted again."""
+    """New LoRAAdapters; each is deleted again, which is a change, too."""
     slow: int
     """Edits while the engine of one pod stands still."""
     slow_seconds: float

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkContext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -87,41 +88,89 @@ class _Counting:
         await self._app(scope, received, sent)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at a runtime."""
+
+    settled: bool
+    """Whether its pod may be ready."""
+    served: int
+    """Names that answer."""
+    loaded: int
+    """Revisions that its engine has."""
+
+
+class _Runtime:
+    """One process, which begins when it is told to: none can be forked later."""
+
+    def __init__(self, fork: ForkContext, ip: str, *what: Any) -> None:
+        self._pipe, theirs = fork.Pipe()
+        self._process = fork.Process(target=_serve, args=(theirs, ip, *what), daemon=True)
+
+    def fork(self) -> None:
+        self._process.start()
+
+    def begin(self) -> None:
+        self._pipe.send("begin")
+
+    def wait(self) -> None:
+        if not self._pipe.poll(_START_SECONDS):
+            raise TimeoutError(f"a stand-in did not start in {_START_SECONDS} s")
+        self._pipe.recv()
+
+    def look(self) -> Seen:
+        self._pipe.send("look")
+        found: Seen = self._pipe.recv()
+        return found
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+
 class Pods:
     """The runtimes of some pods while it is entered. Forks: to be made before any thread is."""
 
-    def __init__(self, ips: list[str], tls: list[Path], folder: Path, slow_seconds: float) -> None:
-        """Takes an address for each pod, and the folder with its certificate."""
-        self._fork = multiprocessing.get_context("fork")
-        self._counts = [self._fork.Array("q", 4, lock=False) for _ in ips]
-        self._pipes: list[Connection] = []
-        self._processes = []
-        for ip, certificate, counts in zip(ips, tls, self._counts, strict=True):
-            ours, theirs = self._fork.Pipe()
-            target = (theirs, ip, certificate, folder / ip, slow_seconds, counts)
-            self._processes.append(self._fork.Process(target=_serve, args=target, daemon=True))
-            self._pipes.append(ours)
+    def __init__(self, ips: list[str], tls: list[Path], folder: Path, slow_seconds: float, spares: int = 0) -> None:
+        """Takes an address for each pod, the folder with its certificate, and how many of the first can begin anew once."""
+        fork = multiprocessing.get_context("fork")
+        self._counts = [fork.Array("q", 4, lock=False) for _ in ips]
+        given = [
+            (ip, certificate, folder / ip, slow_seconds, counts)
+            for ip, certificate, counts in zip(ips, tls, self._counts, strict=True)
+        ]
+        self._runtimes = [_Runtime(fork, *each) for each in given]
+        self._spares = [_Runtime(fork, *each) for each in given[:spares]]
 
     def __enter__(self) -> Self:
-        for process in self._processes:
-            process.start()
-        for pipe in self._pipes:
-            if not pipe.poll(_START_SECONDS):
-                raise TimeoutError(f"a stand-in did not start in {_START_SECONDS} s")
-            pipe.recv()
+        for runtime in (*self._runtimes, *self._spares):
+            runtime.fork()
+        for runtime in self._runtimes:
+            runtime.begin()
+        for runtime in self._runtimes:
+            runtime.wait()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self._processes:
-            process.kill()
-            process.join()
+        for runtime in (*self._runtimes, *self._spares):
+            runtime.kill()
 
-    @property
-    def pids(self) -> list[int]:
-        """Of their processes."""
-        return [process.pid for process in self._processes if process.pid is not None]
+    def kill(self, index: int) -> None:
+        """Ends a runtime at once, and leaves what it has written."""
+        self._runtimes[index].kill()
+
+    def begin_anew(self, index: int) -> None:
+        """Starts another process in the place of one that was killed; returns when it answers the operator."""
+        self._runtimes[index], runtime = self._spares[index], self._runtimes[index]
+        self._spares[index] = runtime
+        self._runtimes[index].begin()
+        self._runtimes[index].wait()
+
+    def look(self) -> list[Seen]:
+        """At each of them, now."""
+        return [runtime.look() for runtime in self._runtimes]
 
     def traffic(self) -> Traffic:
         """So far, of all of them."""
@@ -129,6 +178,7 @@ class Pods:
 
 
 def _serve(pipe: Connection, ip: str, tls: Path, store: Path, slow_seconds: float, counts: Any) -> None:
+    pipe.recv()
     runtime = StandIn(
         ip,
         render.ADMIN_PORT,
@@ -140,4 +190,8 @@ def _serve(pipe: Connection, ip: str, tls: Path, store: Path, slow_seconds: floa
     )
     with runtime:
         pipe.send("ready")
-        pipe.poll(None)
+        while True:
+            pipe.recv()
+            # In this order: what is served when it has settled is not less when it is counted.
+            settled = runtime.settled
+            pipe.send(Seen(settled, len(runtime.engine.published), len(runtime.engine.loaded)))

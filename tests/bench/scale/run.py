@@ -4,7 +4,6 @@ import asyncio
 import functools
 import statistics
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +12,12 @@ from bench.scale.audit import Requests
 from bench.scale.board import Late
 from bench.scale.pods import Traffic
 from bench.scale.settings import ONE_MODEL, TEN_MODELS, Settings, Shape
-from bench.scale.world import World, connect
+from bench.scale.world import World, connect, world_of
 from local_cluster import Cluster
-from lora_operator.clients.kube import Resource
 
 Tell = Callable[[str], None]
 
 _QUIET_SECONDS = 3.0
-_NAMESPACES = Resource("Namespace", "namespaces", "v1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +88,8 @@ async def run(cluster: Cluster, folder: Path, settings: Settings, tell: Tell) ->
     done = Run(settings)
     async with await connect(cluster.kubeconfig) as kube:
         for shape, steps in ((ONE_MODEL, settings.growth), (TEN_MODELS, (settings.spread,))):
-            namespace = f"scale-{uuid.uuid4().hex[:8]}"
-            await kube._request("POST", "/api/v1/namespaces", body={"metadata": {"name": namespace}})
-            own = folder / namespace
-            own.mkdir()
-            world = World(cluster, kube, namespace, shape, own)
-            try:
+            async with world_of(cluster, kube, shape, folder) as world:
                 await _Runner(world, done, tell).run(steps)
-            finally:
-                if world.pods is not None:
-                    world.pods.__exit__(None, None, None)
-                await kube._request("DELETE", _NAMESPACES.path(None, namespace))
     return done
 
 

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from support.operated import Operator
 _MERGE = "application/merge-patch+json"
 _AT_ONCE = 24
 _PATIENCE_SECONDS = 120.0
+_NAMESPACES = Resource("Namespace", "namespaces", "v1")
 
 
 class World:
@@ -41,6 +43,7 @@ class World:
         self.audit = Audit(cluster.audit_log, f"system:serviceaccount:{namespace}:lora-operator")
         self.board = Board(kube, namespace)
         self.pods: Pods | None = None
+        self._pod_names: list[str] = []
         self.adapters: dict[str, int] = {}
         """Declared ones, and the generation of each."""
         self.peak_rss_mib = 0.0
@@ -68,23 +71,36 @@ class World:
         for index in range(self.shape.models):
             await self.kube.create(resources.MODELS, _model(self.namespace, f"m{index}", self.shape.pods))
 
-    async def start_pods(self, slow_seconds: float) -> Pods:
-        """Gives each pod an address, a runtime with its model's certificate, and readiness. The operator must run."""
+    async def start_pods(self, slow_seconds: float, spares: int = 0) -> Pods:
+        """Gives each pod an address, a runtime with its model's certificate, and readiness. The operator must run.
+
+        So many `spares` of the first can be begun anew.
+        """
         pods = await self._found(resources.PODS, self.shape.all_pods)
         tls = {
             model: await self._certificate(model)
             for model in sorted({pod["metadata"]["labels"][labels.MODEL] for pod in pods})
         }
         ips = [f"127.0.9.{number}" for number in range(1, len(pods) + 1)]
-        made = Pods(ips, [tls[pod["metadata"]["labels"][labels.MODEL]] for pod in pods], self.folder, slow_seconds)
+        made = Pods(
+            ips, [tls[pod["metadata"]["labels"][labels.MODEL]] for pod in pods], self.folder, slow_seconds, spares
+        )
         made.__enter__()
         self.pods = made
-        for pod, ip in zip(pods, ips, strict=True):
-            ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
-            status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": ready}
-            path = resources.PODS.path(self.namespace, pod["metadata"]["name"], "status")
-            await self.kube._request("PATCH", path, body={"status": status}, content_type=_MERGE)
+        self._pod_names = [pod["metadata"]["name"] for pod in pods]
+        for index, ip in enumerate(ips):
+            await self._tell_of_pod(index, {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]})
+            await self.say_ready(index, ready=True)
         return made
+
+    async def say_ready(self, index: int, *, ready: bool) -> None:
+        """What the kubelet says of a pod."""
+        conditions = [{"type": kind, "status": str(ready)} for kind in ("Ready", "ContainersReady")]
+        await self._tell_of_pod(index, {"conditions": conditions})
+
+    async def _tell_of_pod(self, index: int, status: dict[str, Any]) -> None:
+        path = resources.PODS.path(self.namespace, self._pod_names[index], "status")
+        await self.kube._request("PATCH", path, body={"status": status}, content_type=_MERGE)
 
     async def _certificate(self, model: str) -> Path:
         """A folder as the kubelet mounts it into the model's pods."""
@@ -149,6 +165,22 @@ class World:
                 return sorted(found, key=lambda item: str(item["metadata"]["name"]))
             await asyncio.sleep(0.2)
         raise Late(f"there are no {count} {resource.plural}")
+
+
+@contextlib.asynccontextmanager
+async def world_of(cluster: Cluster, kube: Kube, shape: Shape, folder: Path) -> AsyncIterator[World]:
+    """A world in a namespace of its own, which ends with the block."""
+    namespace = f"scale-{uuid.uuid4().hex[:8]}"
+    await kube._request("POST", "/api/v1/namespaces", body={"metadata": {"name": namespace}})
+    own = folder / namespace
+    own.mkdir()
+    world = World(cluster, kube, namespace, shape, own)
+    try:
+        yield world
+    finally:
+        if world.pods is not None:
+            world.pods.__exit__(None, None, None)
+        await kube._request("DELETE", _NAMESPACES.path(None, namespace))
 
 
 async def connect(kubeconfig: Path) -> Kube:

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from bench.control.changes import FIRST, POOL, Change, Kind, plan
+from bench.control.changes import EDITED, FIRST, POOL, Change, Kind, plan
 from bench.control.flips import Flips
 from bench.control.observer import Sighting
 from bench.control.results import Observed, judge, key_figures
@@ -19,7 +19,8 @@ from bench.served.reference import Expected, References
 
 OLD, NEW = recipe(pirate=1.0), recipe(pirate=0.4)
 REFERENCES = {OLD: (Expected((1,), 1.0),), NEW: (Expected((2,), 1.0),)}
-CHANGE = Change(Kind.WEIGHT, OLD, NEW, 0)
+CHANGE = Change(Kind.WEIGHT, EDITED, OLD, NEW, 0)
+DELETION = Change(Kind.DELETE, "new-0", OLD, None, 0)
 
 
 def every_answer_its_own() -> References:
@@ -27,12 +28,9 @@ def every_answer_its_own() -> References:
 
 
 def seen(*tokens: int, begin: float = 10.0, step: float = 0.1) -> list[Sighting]:
-    """Answers of one token after another, each of which takes one step; 0 stands for an error."""
-    answers = [(token,) if token else () for token in tokens]
-    return [
-        Sighting(begin + i * step, begin + (i + 1) * step, 200 if answer else 503, answer)
-        for i, answer in enumerate(answers)
-    ]
+    """Answers of one token after another, each of which takes one step; from 400 on it is the status of an error."""
+    answers = [(200, (token,)) if token < 400 else (token, ()) for token in tokens]
+    return [Sighting(begin + i * step, begin + (i + 1) * step, *answer) for i, answer in enumerate(answers)]
 
 
 def observed(change: Change = CHANGE, **pods: list[Sighting]) -> Observed:
@@ -58,15 +56,45 @@ def test_it_is_served_when_the_last_pod_has_answered_with_it() -> None:
     assert judged.wrong == 0
 
 
-@pytest.mark.parametrize("answers", [(1, 2, 1), (1, 3, 2), (1, 0, 2)], ids=["old after new", "neither", "an error"])
+@pytest.mark.parametrize("answers", [(1, 2, 1), (1, 3, 2), (1, 503, 2)], ids=["old after new", "neither", "an error"])
 def test_what_no_client_may_see_is_counted(answers: tuple[int, ...]) -> None:
     assert judge(observed(a=seen(*answers)), None, REFERENCES).wrong == 1
 
 
 def test_before_a_name_is_created_an_error_is_right() -> None:
-    created = Change(Kind.CREATE, None, NEW, 0)
+    created = Change(Kind.CREATE, "new-0", None, NEW, 0)
 
-    assert judge(observed(created, a=seen(0, 0, 2)), None, REFERENCES).wrong == 0
+    assert judge(observed(created, a=seen(404, 503, 2)), None, REFERENCES).wrong == 0
+
+
+def test_a_deleted_name_is_gone_when_the_last_pod_does_not_know_it() -> None:
+    judged = judge(observed(DELETION, a=seen(1, 404), b=seen(1, 1, 1, 404)), None, REFERENCES)
+
+    assert judged.served == pytest.approx(0.4)
+    assert judged.wrong == 0
+
+
+@pytest.mark.parametrize("answers", [(1, 404, 1), (1, 2, 404), (1, 503, 404)], ids=["back", "of another", "an error"])
+def test_a_deleted_name_is_served_as_it_was_and_then_unknown(answers: tuple[int, ...]) -> None:
+    assert judge(observed(DELETION, a=seen(*answers)), None, REFERENCES).wrong == 1
+
+
+def test_a_name_that_one_pod_serves_for_ever_is_not_forgotten() -> None:
+    edited = judge(observed(a=seen(1, 2), b=seen(1, 2)), None, REFERENCES)
+    deleted = judge(observed(DELETION, a=seen(1, 404), b=seen(1, 1)), None, REFERENCES)
+
+    assert key_figures([edited, deleted], pods=2)["never"] == 1
+
+
+def test_what_is_counted_is_what_the_figures_are_of() -> None:
+    edited = judge(observed(a=seen(1, 2)), None, REFERENCES)
+    deletions = [judge(observed(DELETION, a=seen(*answers)), None, REFERENCES) for answers in ((404,), (1, 1, 404))]
+
+    key = key_figures([edited, *deletions], pods=1)
+
+    assert (key["changes"], key["p50_ms"]) == (1, 200)
+    assert (key["deletions"], key["delete_p50_ms"]) == (2, 200)
+    assert key["unready"] == 0
 
 
 def test_a_pod_that_never_serves_it_is_not_forgotten() -> None:
@@ -117,12 +145,29 @@ def test_a_plan_has_what_was_asked_for_and_each_change_begins_where_the_last_one
 
     changes = list(plan(wanted, every_answer_its_own(), Random(1)))
 
-    assert Counter(c.kind for c in changes) == {Kind.WEIGHT: 7, Kind.SOURCE: 7, Kind.CREATE: 7, Kind.SLOW: 5}
+    assert Counter(c.kind for c in changes) == {
+        Kind.WEIGHT: 7,
+        Kind.SOURCE: 7,
+        Kind.CREATE: 7,
+        Kind.DELETE: 7,
+        Kind.SLOW: 5,
+    }
     now = FIRST
-    for change in (c for c in changes if c.kind is not Kind.CREATE):
+    for change in (c for c in changes if c.name == EDITED):
         assert change.before == now
+        assert change.after is not None
         assert (_source(change.after) != _source(now)) is (change.kind is Kind.SOURCE)
         now = change.after
+
+
+def test_what_is_created_is_deleted_next() -> None:
+    others = [
+        c for c in plan(settings(seed=0, changes=7, quick=False), every_answer_its_own(), Random(1)) if c.name != EDITED
+    ]
+
+    for created, deleted in zip(others[::2], others[1::2], strict=True):
+        assert (created.kind, deleted.kind) == (Kind.CREATE, Kind.DELETE)
+        assert (deleted.name, deleted.before, deleted.after) == (created.name, created.after, None)
 
 
 def test_no_change_is_made_whose_revisions_answer_alike() -> None:
@@ -130,7 +175,7 @@ def test_no_change_is_made_whose_revisions_answer_alike() -> None:
 
     changes = plan(settings(seed=0, changes=3, quick=False), alike, Random(1))
 
-    assert {c.prompt for c in changes if c.before is not None} == {1}
+    assert {c.prompt for c in changes if c.name == EDITED} == {1}
 
 
 def _source(of: Recipe) -> str:

@@ -65,6 +65,10 @@ def test_requests_are_written_down_only_when_asked() -> None:
     assert yaml.safe_load(config(asked, "audit-policy.yaml"))["rules"] == [{"level": "Metadata"}]
 
 
+def test_an_audit_log_is_one_file_however_long_the_cluster_lives() -> None:
+    assert flags(a_layout(audit=True), "kube-apiserver")["audit-log-maxsize"] == "0"
+
+
 def test_two_nodes_share_no_folder_socket_or_cgroup() -> None:
     def paths(layout: Layout) -> set[str]:
         kubelet = yaml.safe_load(config(layout, "kubelet.yaml"))

@@ -102,6 +102,8 @@ def _api_server(layout: Layout) -> dict[str, object]:
         flags |= {
             "audit-policy-file": layout.config / "audit-policy.yaml",
             "audit-log-path": layout.audit_log,
+            # Who reads it looks back on the whole life of the cluster; by default it begins anew after 100 MB.
+            "audit-log-maxsize": 0,
         }
     if addresses is None:
         # The Service `kubernetes` may not point at a loopback address, so nobody writes its endpoints.
