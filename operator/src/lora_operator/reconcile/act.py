@@ -155,13 +155,18 @@ class Act:
         resource, version = resources.CHILDREN[kind], action.version
         self.lately.doubt(key, kind)
         excluded = render.EXCLUDED.get(kind)
-        if version is not None and excluded is not None:
-            # What another hand set in their place; beside it, the API server would refuse the apply for ever.
+        try:
+            stored = await self.kube.apply(
+                resource, _over(version, action.manifest), field_manager=labels.FIELD_MANAGER
+            )
+        except KubeError as error:
+            if version is None or excluded is None or not error.is_malformed:
+                raise
+            # It may be for what another hand set in their place: beside that, it would be refused for ever.
             patch = {"metadata": {"resourceVersion": version}, "spec": dict.fromkeys(excluded)}
             left = await self.kube.merge(resource, key.namespace, name, patch)
-            version = left["metadata"]["resourceVersion"]
-        manifest = _over(version, action.manifest)
-        stored = await self.kube.apply(resource, manifest, field_manager=labels.FIELD_MANAGER)
+            manifest = _over(left["metadata"]["resourceVersion"], action.manifest)
+            stored = await self.kube.apply(resource, manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
 
     async def _issue_certificate(self, key: ModelKey, model: ObjectMeta) -> None:
