@@ -11,7 +11,7 @@ from lora_operator.clients.metrics import Metrics
 from lora_operator.domain import acceptance, render
 from lora_operator.domain.actions import IssueCertificate, Plan
 from lora_operator.domain.observed import ModelKey, ObjectMeta, Snapshot
-from lora_operator.reconcile.certificates import Certificates
+from lora_operator.reconcile.certificates import MAKE_SURE_EVERY, Certificates
 from lora_operator.reconcile.changes import Changes
 from lora_operator.reconcile.model_pass import ModelPass
 from support.builders import a_snapshot
@@ -90,6 +90,10 @@ async def a_pass(authority: Authority, begins: datetime, takes: timedelta) -> tu
 
 async def test_a_pass_is_due_when_the_certificate_of_the_pods_is(authority: Authority) -> None:
     assert await a_pass(authority, RENEWAL - 3 * SECOND, takes=SECOND) == (2.0, False)
+
+
+async def test_one_is_due_when_the_secret_that_holds_it_is_made_sure_of(authority: Authority) -> None:
+    assert await a_pass(authority, ISSUED, takes=SECOND) == (MAKE_SURE_EVERY.total_seconds() - 1, False)
 
 
 async def test_one_is_due_at_once_if_the_certificate_became_due_while_a_pass_was_under_way(
