@@ -145,7 +145,7 @@ class Act:
                 await self._report(key, resources.ADAPTERS, seen, status, news)
             case _:
                 assert_never(action)
-        if isinstance(action, IssueCertificate) and action.again:
+        if isinstance(action, IssueCertificate | ApplyChild) and action.again:
             return
         if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
             _logger.info("%s %s: %s", type(action).__name__, key, action.why)
@@ -168,6 +168,8 @@ class Act:
             manifest = _over(left["metadata"]["resourceVersion"], action.manifest)
             stored = await self.kube.apply(resource, manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
+        if action.again and stored["metadata"]["resourceVersion"] != version:
+            _logger.info("ApplyChild %s: %s/%s was edited while no operator was there", key, kind, name)
 
     async def _issue_certificate(self, key: ModelKey, model: ObjectMeta) -> None:
         now = self.clock.now()
@@ -236,7 +238,7 @@ class Act:
         """Says on the user's object what the API server would not take."""
         kind, metadata = action.manifest["kind"], action.manifest["metadata"]
         message = f"the API server refuses {kind} {metadata['name']}: {error}"
-        if error.is_malformed:
+        if error.is_malformed and not action.again:
             # The next look finds it, and the status tells it.
             refusal = Refusal(metadata["annotations"][labels.TEMPLATE_HASH], message)
             self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)

@@ -120,6 +120,14 @@ async def test_an_apply_that_is_taken_costs_one_request() -> None:
     assert applied["metadata"]["resourceVersion"] == "42"
 
 
+async def test_of_what_is_as_wanted_for_all_that_is_known_a_refusal_is_told_but_not_held_against_the_model() -> None:
+    applied, kube = Applied(), refusing("Service", HTTPStatus.UNPROCESSABLE_ENTITY)
+    with pytest.raises(TryAgain):
+        await carry_out(kube, replace(SERVICE, version="42", again=True), applied=applied)
+    assert kube.kinds == ["Event"]
+    assert applied.refused(KEY) == {}
+
+
 async def test_what_is_to_be_new_is_written_only_if_there_is_none() -> None:
     kube = RecordingKube()
     await carry_out(kube, WriteDesired(DOCUMENT, "first"), SERVICE)
