@@ -39,6 +39,17 @@ VALID: Mapping[str, Manifest] = {
             }
         },
     ),
+    **{
+        f"an adapter from {endpoint} with pathStyle {style}": mutated(
+            ADAPTER, {"spec.source": {"s3": S3 | {"endpoint": endpoint, "pathStyle": style}}}
+        )
+        for endpoint, style in (
+            ("http://10.0.0.7:9000", True),
+            ("http://[fd00::7]", True),
+            ("http://10.example.com", False),
+            ("https://10-0-0-7.storage.svc:9000", False),
+        )
+    },
     "an adapter from Google, in the bucket's root": mutated(ADAPTER, {"spec.source": {"gcs": {"bucket": "adapters"}}}),
     "an adapter from a web server": mutated(
         ADAPTER, {"spec.source": {"http": {"url": "https://[fd00::1]:8443/~team/pirate/", "sha256": "a" * 64}}}
@@ -72,6 +83,16 @@ REFUSED = [
     refused("a prefix upwards", ADAPTER, {"spec.source": {"s3": S3 | {"prefix": "a/../b"}}}, "prefix", INSIDE),
     refused("a prefix with a gap", ADAPTER, {"spec.source": {"s3": S3 | {"prefix": "a//b"}}}, "prefix", INSIDE),
     refused("an absolute prefix", ADAPTER, {"spec.source": {"gcs": S3 | {"prefix": "/a"}}}, "prefix", INSIDE),
+    *(
+        refused(
+            f"a bucket in front of {endpoint}",
+            ADAPTER,
+            {"spec.source": {"s3": S3 | {"endpoint": endpoint, "pathStyle": False}}},
+            "spec.source.s3",
+            "pathStyle must be true or unset",
+        )
+        for endpoint in ("http://10.0.0.7:9000", "https://10.0.0.7/", "http://[fd00::7]:9000", "http://2130706433")
+    ),
     refused(
         "an endpoint without a scheme", ADAPTER, {"spec.source": {"s3": S3 | {"endpoint": "minio:9000"}}}, "endpoint"
     ),

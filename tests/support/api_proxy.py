@@ -17,6 +17,9 @@ from support.tls import server_context
 
 _WATCH = b"watch=true"
 _WRITE = b"PATCH "
+_GONE = b'"code":410'
+_END = b"0\r\n\r\n"
+"""Of an answer that comes in chunks."""
 _PATIENCE_SECONDS = 30
 _HOST = "127.0.0.1"
 
@@ -25,7 +28,8 @@ _HOST = "127.0.0.1"
 class _Course:
     """What one connection is used for."""
 
-    watches: bool = False
+    watched: str = ""
+    """The resource that is watched."""
     held: str = ""
     """The path of the write that was held back."""
     answered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,12 +50,17 @@ class ApiProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._watches: dict[asyncio.StreamWriter, _Course] = {}
         self._silent = False
         self._refused: bytes | None = None
         self._writes_pass = asyncio.Event()
         self._writes_pass.set()
         self.late: list[tuple[str, int]] = []
         """The path of each write that was held back, and the status with which the API server answered it."""
+        self.watched: set[str] = set()
+        """The plural of each resource of which a watch was asked for."""
+        self.gone: set[str] = set()
+        """The plural of each resource of which a watcher was told that the version it came with is too old: 410."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -79,6 +88,11 @@ class ApiProxy:
     def silence_watches(self) -> None:
         """From now on no watcher hears anything, nor that it does not; other requests are answered."""
         self._silent = True
+
+    def end_watches(self) -> None:
+        """Those that are open end in good order, as they do once their time is up; they and later ones are heard again."""
+        self._silent = False
+        self._do(self._end)
 
     def refuse_watches(self, plural: str) -> None:
         """From now on a watch of this resource cannot be begun, while other ones can."""
@@ -111,6 +125,12 @@ class ApiProxy:
         for writer in tuple(self._open):
             writer.transport.abort()
 
+    def _end(self) -> None:
+        for near, course in tuple(self._watches.items()):
+            course.watched = ""
+            near.write(_END)
+            near.close()
+
     async def _close(self) -> None:
         assert self._server is not None
         self._server.close()
@@ -129,15 +149,21 @@ class ApiProxy:
             back = asyncio.create_task(self._answer(said, near, course))
             try:
                 with contextlib.suppress(OSError):
-                    await self._ask(asked, far, course)
+                    await self._ask(asked, near, far, course)
             finally:
                 self._open -= {near, far}
+                self._watches.pop(near, None)
                 far.close()
                 await back
 
-    async def _ask(self, asked: asyncio.StreamReader, far: asyncio.StreamWriter, course: _Course) -> None:
+    async def _ask(
+        self, asked: asyncio.StreamReader, near: asyncio.StreamWriter, far: asyncio.StreamWriter, course: _Course
+    ) -> None:
         while request := await asked.read(65536):
-            course.watches = course.watches or _WATCH in request
+            if _WATCH in request:
+                course.watched = urlsplit(request.split(b" ", 2)[1].decode()).path.rsplit("/", 1)[-1]
+                self.watched.add(course.watched)
+                self._watches[near] = course
             if self._refused is not None and _WATCH in request and self._refused in request:
                 return
             if request.startswith(_WRITE) and not self._writes_pass.is_set():
@@ -155,7 +181,10 @@ class ApiProxy:
                 if course.held and not course.answered.is_set():
                     self.late.append((course.held, int(answer.split(b" ", 2)[1])))
                     course.answered.set()
-                if not (course.watches and self._silent) and not near.is_closing():
+                if not (course.watched and self._silent) and not near.is_closing():
+                    if course.watched and _GONE in answer:
+                        self.gone.add(course.watched)
                     near.write(answer)
                     await near.drain()
-        near.close()
+        if not (course.watched and self._silent):
+            near.close()

@@ -63,7 +63,7 @@ async def run(config: Config, clock: Clock | None = None) -> None:
         await bootstrap.require_crds(kube, config.watch_namespaces)
         authority = await bootstrap.authority(kube, config.namespace, config.ca_dir, clock)
         identity = Identity(authority, config.certificate_lifetime, clock)
-        certificates = Certificates(authority, config.certificate_lifetime)
+        certificates = Certificates(authority, config.certificate_lifetime, config.certificate_check)
         container = f"{config.pod_name}_{config.pod_uid}_" if config.pod_uid else ""
         name = f"{container or config.pod_name + '_'}{uuid.uuid4()}"
         leader = Leader(Leases(kube, config.namespace, config.lease), name, clock, elapsed, Terms(), container)

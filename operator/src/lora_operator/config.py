@@ -58,6 +58,8 @@ class Config(BaseSettings):
     """Where the Secret with the operator's CA is mounted; empty before its first start."""
     certificate_hours: float = Field(default=LEAF_LIFETIME.total_seconds() / 3600, gt=0)
     """How long the certificates of pods and of the operator are good; they are replaced after two thirds of it."""
+    certificate_check_seconds: float = Field(default=300, ge=1)
+    """How often the Secret with the pods' certificates, which is never read, is made sure of: so long it is missing at most."""
     workers: int = Field(default=8, ge=1, le=64)
     """LoRAModels that are worked on at once."""
     metrics_port: int = Field(default=9090, ge=0, le=65535)
@@ -70,6 +72,11 @@ class Config(BaseSettings):
     def certificate_lifetime(self) -> timedelta:
         """How long a certificate is good."""
         return timedelta(hours=self.certificate_hours)
+
+    @property
+    def certificate_check(self) -> timedelta:
+        """How long the pods' certificates may be missing."""
+        return timedelta(seconds=self.certificate_check_seconds)
 
     @field_validator("watch_namespaces", mode="before")
     @classmethod

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.control.results import Judged, rows, stage_rows
+from bench.control.results import Judged, milliseconds, rows, stage_rows
 from bench.control.settings import LAYERS, PROMPT_TOKENS, TOKENS, Settings
 from bench.report.documents import machine_lines, rounded, table
 
@@ -61,12 +61,12 @@ def document(
         "changes": [
             {
                 "kind": each.change.kind.value,
-                "served_ms": _milli(each.served),
-                "ready_ms": _milli(each.ready),
-                "flipped_ms": _milli(each.flipped),
-                "split_ms": _milli(each.split),
-                "seen_split_ms": _milli(each.seen_split),
-                "stages_ms": {name: _milli(value) for name, value in each.stages.items()},
+                "served_ms": milliseconds(each.served),
+                "ready_ms": milliseconds(each.ready),
+                "flipped_ms": milliseconds(each.flipped),
+                "split_ms": milliseconds(each.split),
+                "seen_split_ms": milliseconds(each.seen_split),
+                "stages_ms": {name: milliseconds(value) for name, value in each.stages.items()},
             }
             for each in judged
         ],
@@ -75,10 +75,6 @@ def document(
 
 def _ms(seconds: float) -> str:
     return "" if math.isnan(seconds) else f"{seconds * 1000:.0f} ms"
-
-
-def _milli(seconds: float) -> float | None:
-    return rounded(seconds * 1000, 1)
 
 
 def _rounded(value: object) -> object:

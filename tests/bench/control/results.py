@@ -1,5 +1,6 @@
 """From what was seen to what is reported. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -145,25 +146,25 @@ def key_figures(judged: Sequence[Judged], pods: int) -> dict[str, Any]:
     return {
         "changes": edit.count,
         "pods": pods,
-        "p50_ms": _ms(edit.served_p50),
-        "p99_ms": _ms(edit.served_p99),
-        "split_p99_ms": _ms(edit.split_p99),
-        "seen_split_p99_ms": _ms(edit.seen_split_p99),
-        "flipped_p50_ms": _ms(edit.flipped_p50),
-        "flipped_p99_ms": _ms(edit.flipped_p99),
-        "stages": {name: _ms(median) for name, median, _ in stage_rows(judged)},
-        "create_p50_ms": None if create is None else _ms(create.served_p50),
-        "bare_create_p50_ms": None if bare is None else _ms(bare.served_p50),
-        "bare_create_p99_ms": None if bare is None else _ms(bare.served_p99),
+        "p50_ms": milliseconds(edit.served_p50),
+        "p99_ms": milliseconds(edit.served_p99),
+        "split_p99_ms": milliseconds(edit.split_p99),
+        "seen_split_p99_ms": milliseconds(edit.seen_split_p99),
+        "flipped_p50_ms": milliseconds(edit.flipped_p50),
+        "flipped_p99_ms": milliseconds(edit.flipped_p99),
+        "stages": {name: milliseconds(median) for name, median, _ in stage_rows(judged)},
+        "create_p50_ms": None if create is None else milliseconds(create.served_p50),
+        "bare_create_p50_ms": None if bare is None else milliseconds(bare.served_p50),
+        "bare_create_p99_ms": None if bare is None else milliseconds(bare.served_p99),
         "deletions": 0 if delete is None else delete.count,
-        "delete_p50_ms": None if delete is None else _ms(delete.served_p50),
-        "delete_p99_ms": None if delete is None else _ms(delete.served_p99),
-        "bare_delete_p50_ms": None if bare_delete is None else _ms(bare_delete.served_p50),
-        "split_slow_max_ms": None if slow is None else _ms(slow.split_max),
+        "delete_p50_ms": None if delete is None else milliseconds(delete.served_p50),
+        "delete_p99_ms": None if delete is None else milliseconds(delete.served_p99),
+        "bare_delete_p50_ms": None if bare_delete is None else milliseconds(bare_delete.served_p50),
+        "split_slow_max_ms": None if slow is None else milliseconds(slow.split_max),
         "wrong": sum(each.wrong for each in judged),
-        "never": sum(each.served != each.served for each in judged),
-        "unready": sum(each.ready != each.ready for each in told),
-        "untold": sum(each.split != each.split for each in told),
+        "never": sum(math.isnan(each.served) for each in judged),
+        "unready": sum(math.isnan(each.ready) for each in told),
+        "untold": sum(math.isnan(each.split) for each in told),
     }
 
 
@@ -185,5 +186,6 @@ def _row(kind: str, group: Sequence[Judged]) -> Row:
     )
 
 
-def _ms(seconds: float) -> float | None:
+def milliseconds(seconds: float) -> float | None:
+    """As the JSON has it; None for what never came."""
     return rounded(seconds * 1000, 1)

@@ -1,8 +1,9 @@
 """Places on other servers that adapters come from: S3, Google Cloud Storage, HTTP, and OCI registries."""
 
+import json
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from lora_api.v1alpha1 import common
 
@@ -15,6 +16,9 @@ ARTIFACT_FORM = (
     rf"^{_HOST}/[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
     rf"(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?{_DIGEST_ENDING}$"
 )
+
+ADDRESS_FORM = r"^https?://(\[|[0-9]+(\.[0-9]+)*(:|/|$))"
+"""How the URL of a server begins that has no name: no host can be called `bucket.10.0.0.7`."""
 
 Endpoint = Annotated[str, Field(max_length=512, pattern=SERVER_FORM)]
 Bucket = Annotated[str, Field(min_length=3, max_length=222, pattern=BUCKET_FORM)]
@@ -53,6 +57,16 @@ _ETAGS = (
 
 class S3Source(common.ApiModel):
     """A folder in a bucket of Amazon S3, or of a server that speaks its protocol."""
+
+    model_config = ConfigDict(
+        json_schema_extra=common.cel(
+            (
+                "!has(self.endpoint) || !has(self.pathStyle) || self.pathStyle"
+                f" || !self.endpoint.matches({json.dumps(ADDRESS_FORM)})",
+                "pathStyle must be true or unset with an endpoint that is an IP address: no server is called <bucket>.<address>",
+            )
+        )
+    )
 
     bucket: Bucket = Field(description="Name of the bucket.")
     prefix: Prefix = ""

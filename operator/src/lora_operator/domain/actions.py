@@ -19,6 +19,8 @@ class ApplyChild:
     why: str
     version: str | None = None
     """The resourceVersion that it goes over, or else it is a conflict; None when there is no such object."""
+    again: bool = False
+    """What should be there already, in case somebody edited it; that changes nothing otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,8 @@ class Snapshot:
     """Questions to pods that are under way: UID of the adapter to the hash of the source that is asked about."""
     applied: Mapping[str, str] = field(default_factory=dict)
     """Children found in the cluster: `Kind/name` to the hash annotation they carry."""
+    inherited: frozenset[str] = frozenset()
+    """Those of them that this operator has not applied itself: nobody knows what others did to them before it began."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """The resourceVersions of the children and of the ConfigMap, by `Kind/name`: what is written goes over these alone."""
     refused: Mapping[str, Refusal] = field(default_factory=dict)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lora_api import labels
 from lora_api.mixture_api import MixtureSpec
 from lora_api.recipes.outcome import Blocked, Rejected
 from lora_api.runtime_api import Desired
@@ -15,6 +14,7 @@ from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import (
     acceptance,
     adapter_status,
+    applying,
     conditions,
     mixtures,
     model_status,
@@ -85,8 +85,8 @@ def make_plan(
     clock = _Clock(now, steady or now)
     mixture = mixtures.outcome_of(snapshot, policy)
     barred = acceptance.model_rejection(snapshot, policy, render_error)
-    applied = () if snapshot.model is None or barred is not None else tuple(_applied(snapshot, children))
-    refused = _refused(snapshot, applied)
+    applied = () if snapshot.model is None or barred is not None else tuple(applying.due(snapshot, children))
+    refused = applying.refused(snapshot, applied)
     rejected = barred or acceptance.model_rejection(snapshot, policy, refused)
     hands_off = rejected is not None and rejected.reason in _HANDS_OFF
     mixed = mixtures.in_document(mixture, snapshot.desired)
@@ -116,28 +116,6 @@ def make_plan(
     later = clock.steady if refused is not None else _look_again_at(snapshot, concluded, waiting, clock)
     again = min((at for at in (later, settled_at) if at is not None), default=None)
     return Plan(tuple(actions), again, concluded.memo.wanted, concluded.memo, waiting)
-
-
-def _applied(snapshot: Snapshot, children: tuple[Manifest, ...]) -> Iterator[ApplyChild]:
-    for manifest in children:
-        child = f"{manifest['kind']}/{manifest['metadata']['name']}"
-        wanted = manifest["metadata"]["annotations"][labels.TEMPLATE_HASH]
-        found = snapshot.applied.get(child)
-        if found is None:
-            yield ApplyChild(manifest, f"{child} does not exist")
-        elif found != wanted:
-            why = f"{child} is not as wanted: {found or 'changed by another hand'}, wanted {wanted}"
-            yield ApplyChild(manifest, why, snapshot.versions.get(child))
-
-
-def _refused(snapshot: Snapshot, applied: tuple[ApplyChild, ...]) -> str | None:
-    """Why a child that is to be applied was not taken the last time, just as it is wanted now."""
-    for action in applied:
-        kind, metadata = action.manifest["kind"], action.manifest["metadata"]
-        refusal = snapshot.refused.get(f"{kind}/{metadata['name']}")
-        if refusal is not None and refusal.hash == metadata["annotations"][labels.TEMPLATE_HASH]:
-            return refusal.message
-    return None
 
 
 def _documented(snapshot: Snapshot, document: Desired) -> Iterator[Action]:
@@ -275,7 +253,7 @@ def _model_status(
         rejected=rejected,
         deployment=snapshot.deployment,
         pods=snapshot.pods,
-        up_to_date=not any(child.manifest["kind"] == "Deployment" for child in applied),
+        up_to_date=applying.is_up_to_date("Deployment", applied),
         adapters=counted[0],
         ready_adapters=counted[1],
         mixture=mixture,

@@ -142,7 +142,7 @@ class Act:
                 await self._report(key, resources.ADAPTERS, seen, status, news)
             case _:
                 assert_never(action)
-        if isinstance(action, IssueCertificate) and action.again:
+        if isinstance(action, IssueCertificate | ApplyChild) and action.again:
             return None
         if not isinstance(action, WriteModelStatus | WriteAdapterStatus):
             _logger.info("%s %s: %s", type(action).__name__, key, action.why)
@@ -153,14 +153,21 @@ class Act:
         resource, version = resources.CHILDREN[kind], action.version
         self.lately.doubt(key, kind)
         excluded = render.EXCLUDED.get(kind)
-        if version is not None and excluded is not None:
-            # What another hand set in their place; beside it, the API server would refuse the apply for ever.
+        try:
+            stored = await self.kube.apply(
+                resource, _over(version, action.manifest), field_manager=labels.FIELD_MANAGER
+            )
+        except KubeError as error:
+            if version is None or excluded is None or not error.is_malformed:
+                raise
+            # It may be for what another hand set in their place: beside that, it would be refused for ever.
             patch = {"metadata": {"resourceVersion": version}, "spec": dict.fromkeys(excluded)}
             left = await self.kube.merge(resource, key.namespace, name, patch)
-            version = left["metadata"]["resourceVersion"]
-        manifest = _over(version, action.manifest)
-        stored = await self.kube.apply(resource, manifest, field_manager=labels.FIELD_MANAGER)
+            manifest = _over(left["metadata"]["resourceVersion"], action.manifest)
+            stored = await self.kube.apply(resource, manifest, field_manager=labels.FIELD_MANAGER)
         self.applied.note_applied(key, f"{kind}/{name}", stored)
+        if action.again and stored["metadata"]["resourceVersion"] != version:
+            _logger.info("ApplyChild %s: %s/%s was edited while no operator was there", key, kind, name)
 
     async def _issue_certificate(self, key: ModelKey, model: ObjectMeta) -> None:
         now = self.clock.now()
@@ -228,7 +235,7 @@ class Act:
         """Says on the user's object what the API server would not take."""
         kind, metadata = action.manifest["kind"], action.manifest["metadata"]
         message = f"the API server refuses {kind} {metadata['name']}: {error}"
-        if error.is_malformed:
+        if error.is_malformed and not action.again:
             # The next look finds it, and the status tells it.
             refusal = Refusal(metadata["annotations"][labels.TEMPLATE_HASH], message)
             self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)

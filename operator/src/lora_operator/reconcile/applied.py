@@ -1,6 +1,6 @@
 """What this process knows of a model's own objects: what it applied, and what it saw there lately."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,14 +35,16 @@ class _Known:
     stored: Desired | None = None
     stored_version: str = ""
     generations: dict[str, tuple[str, object]] = field(default_factory=dict)
+    mine: set[str] = field(default_factory=set)
+    """The children that were applied here."""
     refused: dict[str, Refusal] = field(default_factory=dict)
 
 
 class Applied:
     """Spares most passes their reads; who hears that somebody else has edited something, says so here.
 
-    A child seen for the first time since the start is taken as its hash says: to apply it anew to make sure would
-    make every model look as if it were rolling out, at every start of the operator.
+    A child seen for the first time since the start is taken as its hash says, so that no model looks as if it were rolling
+    out; but it is inherited until it was applied once, since nobody watched it before.
 
     A document whose ConfigMap somebody deleted, or put back to an earlier one, is remembered, so that no adapter loses the
     revision that it serves.
@@ -82,7 +84,13 @@ class Applied:
         known = self._models.setdefault(key, _Known())
         known.objects[child] = stored
         known.generations[child] = _version(stored)
+        known.mine.add(child)
         known.refused.pop(child, None)
+
+    def inherited(self, key: ModelKey, children: Iterable[str]) -> frozenset[str]:
+        """Those that were not applied by this process."""
+        known = self._models.get(key)
+        return frozenset(children) - (known.mine if known is not None else set())
 
     def note_refused(self, key: ModelKey, child: str, refusal: Refusal) -> None:
         """Takes note of what the API server finds wrong with `Kind/name`."""

@@ -11,9 +11,6 @@ from lora_operator.domain import render
 from lora_operator.domain.actions import IssueCertificate
 from lora_operator.domain.observed import ModelKey, ObjectMeta
 
-_MAKE_SURE_AFTER = timedelta(minutes=5)
-"""A Secret that somebody deleted is back after this long; as long as it is there, that costs a request and no write."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Issued:
@@ -25,7 +22,9 @@ class _Issued:
 class Certificates:
     """Signs for the pods of every model."""
 
-    def __init__(self, authority: Authority, lifetime: timedelta) -> None:
+    def __init__(self, authority: Authority, lifetime: timedelta, make_sure_every: timedelta) -> None:
+        """Takes how often a Secret is written again, in case somebody deleted or edited it: as it is, that changes nothing."""
+        self._make_sure_every = make_sure_every
         self._authority = authority
         self._lifetime = lifetime
         self._issued: dict[ModelKey, _Issued] = {}
@@ -42,14 +41,14 @@ class Certificates:
             return IssueCertificate("the pods need a certificate to talk to the operator")
         if now >= issued.leaf.renew_at:
             return IssueCertificate("the certificate of the pods ends soon")
-        if now >= issued.written_at + _MAKE_SURE_AFTER:
-            return IssueCertificate("somebody may have deleted the certificate of the pods", again=True)
+        if now >= issued.written_at + self._make_sure_every:
+            return IssueCertificate("somebody may have deleted or edited the certificate of the pods", again=True)
         return None
 
-    def renew_at(self, key: ModelKey) -> datetime | None:
-        """When the certificate has to be replaced; None when there is none."""
+    def next_at(self, key: ModelKey) -> datetime | None:
+        """When it has to be written next, the same or another one; None when there is none."""
         issued = self._issued.get(key)
-        return None if issued is None else issued.leaf.renew_at
+        return None if issued is None else min(issued.leaf.renew_at, issued.written_at + self._make_sure_every)
 
     def leaf(self, key: ModelKey, model_uid: str, now: datetime) -> Leaf:
         """The certificate that the pods should have: the one that they have, as long as it is good."""

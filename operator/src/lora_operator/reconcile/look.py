@@ -98,6 +98,7 @@ class Look:
             asking_since=self._resolutions.since,
             resolving=self._resolutions.under_way(key),
             applied={child: self._applied.hash(key, child, stored) for child, stored in own.items()},
+            inherited=self._applied.inherited(key, own),
             versions={child: stored["metadata"]["resourceVersion"] for child, stored in own.items()},
             refused=self._applied.refused(key),
             conflicting=conflicting,

@@ -122,10 +122,10 @@ class ModelPass:
         due = []
         if decided.look_again_at is not None:
             due.append((decided.look_again_at - self.clock.steady()).total_seconds())
-        renewal = self.certificates.renew_at(snapshot.key)
+        certificate = self.certificates.next_at(snapshot.key)
         # What was not due when it was decided may be by now: no event will tell.
-        if renewal is not None and renewal > now:
-            due.append((renewal - self.clock.now()).total_seconds())
+        if certificate is not None and certificate > now:
+            due.append((certificate - self.clock.now()).total_seconds())
         if snapshot.conflicting:
             due.append(_CONFLICT_SECONDS)
         return max(0.0, min(due)) if due else None

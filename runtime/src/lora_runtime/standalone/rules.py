@@ -1,9 +1,11 @@
 """The rules of a LoRAAdapter that an API server checks by CEL and the types do not. Pure."""
 
+import re
 from collections.abc import Iterator
 
 from lora_api.v1alpha1.adapter import AdapterSource, LoRAAdapterSpec, Verify
 from lora_api.v1alpha1.blend import Blend, BlendMethod
+from lora_api.v1alpha1.sources import ADDRESS_FORM
 
 _PLACES = ("hugging_face", "volume", "s3", "gcs", "http", "oci")
 _MERGES = (BlendMethod.TIES, BlendMethod.DARE)
@@ -37,6 +39,12 @@ def of_source(source: AdapterSource) -> Iterator[str]:
     for where, store in (("s3", source.s3), ("gcs", source.gcs)):
         if store is not None and not _is_inside(store.prefix):
             yield f"source.{where}.prefix: must be a path inside the bucket, without a leading '/', '//', '.' or '..'"
+    s3 = source.s3
+    if s3 is not None and s3.endpoint is not None and not s3.in_path and re.match(ADDRESS_FORM, s3.endpoint):
+        yield (
+            "source.s3: pathStyle must be true or unset with an endpoint that is an IP address: "
+            "no server is called <bucket>.<address>"
+        )
     if source.http is not None and ("?" in source.http.url or "#" in source.http.url):
         yield "source.http.url: must be the URL of a folder or file, without '?' and '#'; keep secrets in the Secret of credentialsRef"
 

@@ -135,6 +135,24 @@ def test_a_child_that_was_changed_by_another_hand_is_applied_again() -> None:
     assert applied.why == "Service/smol is not as wanted: changed by another hand, wanted h2"
 
 
+def test_what_an_operator_finds_as_it_should_be_is_applied_once_in_case_it_was_edited_and_changes_no_status() -> None:
+    found = planned(replace(settled(an_adapter()), inherited=frozenset(APPLIED)))
+
+    assert [(action.manifest["kind"], action.again) for action in of(ApplyChild, found)] == [
+        ("Deployment", True),
+        ("Service", True),
+    ]
+    assert len(found.actions) == 2
+
+
+def test_what_an_operator_finds_otherwise_than_wanted_is_to_be_changed_whoever_made_it() -> None:
+    snapshot = replace(settled(), applied=APPLIED | {"Deployment/smol": "h0"}, inherited=frozenset({"Deployment/smol"}))
+
+    (applied,) = of(ApplyChild, planned(snapshot))
+
+    assert not applied.again
+
+
 def test_a_model_whose_deployment_is_about_to_change_is_not_ready() -> None:
     snapshot = replace(settled(), applied=APPLIED | {"Deployment/smol": "h0"})
 

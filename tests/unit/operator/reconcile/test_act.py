@@ -69,7 +69,7 @@ async def carry_out(
         act = Act(
             kube=kube,
             events=Events(kube, clock, "operator-0"),
-            certificates=Certificates(authority, timedelta(days=1)),
+            certificates=Certificates(authority, timedelta(days=1), timedelta(minutes=5)),
             clock=clock,
             pushes=Pushes(admin, inventories, asyncio.create_task, lambda key: None),
             resolutions=Resolutions(admin, clock, asyncio.create_task, lambda key: None),
@@ -109,14 +109,34 @@ async def test_what_is_written_goes_over_what_it_was_decided_from_and_over_nothi
     assert [manifest["metadata"]["resourceVersion"] for manifest in kube.sent] == ["41", "42", "43"]
 
 
-async def test_what_would_have_an_apply_over_another_hands_edit_refused_is_taken_away_before_it() -> None:
-    kube = RecordingKube()
-    budget = ApplyChild(mutated(SERVICE.manifest, {"kind": "PodDisruptionBudget"}), "edited", version="42")
-    await carry_out(kube, budget)
+BUDGET = ApplyChild(mutated(SERVICE.manifest, {"kind": "PodDisruptionBudget"}), "edited", version="42")
+
+
+async def test_what_has_an_apply_over_another_hands_edit_refused_is_taken_away_and_it_is_tried_once_more() -> None:
+    def invalid_beside_the_edit(manifest: Manifest) -> int | None:
+        return HTTPStatus.UNPROCESSABLE_ENTITY if manifest["metadata"].get("name") and not kube.sent else None
+
+    kube = RecordingKube(invalid_beside_the_edit)
+    await carry_out(kube, BUDGET)
     [taken_away, applied] = kube.sent
     assert taken_away["metadata"] == {"resourceVersion": "42"}
     assert taken_away["spec"] == {"minAvailable": None}
     assert applied["metadata"]["resourceVersion"] == "6"
+
+
+async def test_an_apply_that_is_taken_costs_one_request() -> None:
+    kube = RecordingKube()
+    await carry_out(kube, BUDGET)
+    [applied] = kube.sent
+    assert applied["metadata"]["resourceVersion"] == "42"
+
+
+async def test_of_what_is_as_wanted_for_all_that_is_known_a_refusal_is_told_but_not_held_against_the_model() -> None:
+    applied, kube = Applied(), refusing("Service", HTTPStatus.UNPROCESSABLE_ENTITY)
+    with pytest.raises(TryAgain):
+        await carry_out(kube, replace(SERVICE, version="42", again=True), applied=applied)
+    assert kube.kinds == ["Event"]
+    assert applied.refused(KEY) == {}
 
 
 async def test_what_is_to_be_new_is_written_only_if_there_is_none() -> None:

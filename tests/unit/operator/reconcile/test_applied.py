@@ -25,6 +25,16 @@ def test_a_child_of_an_earlier_process_is_as_its_hash_says() -> None:
     assert Applied().hash(KEY, CHILD, a_child(generation=7)) == "abc"
 
 
+def test_a_child_of_an_earlier_process_is_inherited_until_it_is_applied_here() -> None:
+    applied = Applied()
+    applied.hash(KEY, CHILD, a_child())
+    assert applied.inherited(KEY, [CHILD]) == {CHILD}
+    applied.note_applied(KEY, CHILD, a_child())
+    assert applied.inherited(KEY, [CHILD, "Service/smol"]) == {"Service/smol"}
+    applied.forget(KEY)
+    assert applied.inherited(KEY, [CHILD]) == {CHILD}
+
+
 def test_a_child_that_somebody_edited_has_no_hash_until_it_is_applied_again() -> None:
     applied = Applied()
     applied.note_applied(KEY, CHILD, a_child(generation=1))

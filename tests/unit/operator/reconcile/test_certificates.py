@@ -12,6 +12,7 @@ from support.builders import a_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
+CHECK = timedelta(minutes=5)
 KEY = ModelKey("team", "smol")
 MODEL = a_model().meta
 
@@ -22,7 +23,7 @@ def authority() -> Authority:
 
 
 def issued(authority: Authority) -> Certificates:
-    certificates = Certificates(authority, MONTH)
+    certificates = Certificates(authority, MONTH, CHECK)
     certificates.note_written(KEY, MODEL, certificates.leaf(KEY, MODEL.uid, NOW), NOW)
     return certificates
 
@@ -33,7 +34,7 @@ def why(certificates: Certificates, after: timedelta, uid: str = MODEL.uid) -> t
 
 
 def test_a_model_that_is_new_to_the_operator_gets_one(authority: Authority) -> None:
-    assert why(Certificates(authority, MONTH), timedelta()) == (
+    assert why(Certificates(authority, MONTH, CHECK), timedelta()) == (
         "the pods need a certificate to talk to the operator",
         False,
     )
@@ -45,14 +46,24 @@ def test_one_that_was_just_written_is_left_alone(authority: Authority) -> None:
 
 def test_now_and_then_the_same_one_is_written_again_in_case_the_secret_is_gone(authority: Authority) -> None:
     certificates = issued(authority)
-    assert why(certificates, timedelta(minutes=5)) == ("somebody may have deleted the certificate of the pods", True)
+    assert why(certificates, CHECK) == (
+        "somebody may have deleted or edited the certificate of the pods",
+        True,
+    )
     later = NOW + timedelta(days=1)
     assert certificates.leaf(KEY, MODEL.uid, later) == certificates.leaf(KEY, MODEL.uid, later)
 
 
+def test_the_next_time_is_that_of_the_next_check_or_of_the_renewal_whichever_comes_first(authority: Authority) -> None:
+    assert issued(authority).next_at(KEY) == NOW + CHECK
+    seldom = Certificates(authority, MONTH, make_sure_every=MONTH)
+    seldom.note_written(KEY, MODEL, seldom.leaf(KEY, MODEL.uid, NOW), NOW)
+    assert seldom.next_at(KEY) == NOW + timedelta(days=20)
+
+
 def test_after_two_thirds_of_its_life_another_takes_its_place(authority: Authority) -> None:
     certificates = issued(authority)
-    assert certificates.renew_at(KEY) == NOW + timedelta(days=20)
+    assert why(certificates, timedelta(days=20, seconds=-1)) != ("the certificate of the pods ends soon", False)
     assert why(certificates, timedelta(days=20)) == ("the certificate of the pods ends soon", False)
     renewed = x509.load_pem_x509_certificate(certificates.leaf(KEY, MODEL.uid, NOW + timedelta(days=20)).certificate)
     assert renewed.not_valid_after_utc == NOW + timedelta(days=50)
@@ -67,7 +78,7 @@ def test_a_model_created_anew_inherits_none(authority: Authority) -> None:
 def test_of_a_model_that_is_gone_nothing_is_kept(authority: Authority) -> None:
     certificates = issued(authority)
     certificates.forget(KEY)
-    assert certificates.renew_at(KEY) is None
+    assert certificates.next_at(KEY) is None
 
 
 def test_no_certificate_outlives_its_authority() -> None:

@@ -21,6 +21,7 @@ LIFETIME = timedelta(days=30)
 RENEWAL = ISSUED + timedelta(days=20)
 """After two thirds of its life."""
 SECOND = timedelta(seconds=1)
+CHECK = timedelta(minutes=5)
 MODEL = a_snapshot()
 CONFIG = render.RenderConfig(
     images=dict.fromkeys(AcceleratorType, "registry.example/lora-runtime:1"),
@@ -69,7 +70,7 @@ async def a_pass(authority: Authority, begins: datetime, takes: timedelta) -> tu
     """In how many seconds the next one is due, and whether this one renews the certificate that was issued."""
     assert MODEL.model is not None
     clock = SetClock(begins)
-    certificates = Certificates(authority, LIFETIME)
+    certificates = Certificates(authority, LIFETIME, CHECK)
     leaf = certificates.leaf(MODEL.key, MODEL.model.meta.uid, ISSUED)
     certificates.note_written(MODEL.key, MODEL.model.meta, leaf, begins)
     hands = Hands(clock, takes)
@@ -90,6 +91,10 @@ async def a_pass(authority: Authority, begins: datetime, takes: timedelta) -> tu
 
 async def test_a_pass_is_due_when_the_certificate_of_the_pods_is(authority: Authority) -> None:
     assert await a_pass(authority, RENEWAL - 3 * SECOND, takes=SECOND) == (2.0, False)
+
+
+async def test_one_is_due_when_the_secret_that_holds_it_is_made_sure_of(authority: Authority) -> None:
+    assert await a_pass(authority, ISSUED, takes=SECOND) == (CHECK.total_seconds() - 1, False)
 
 
 async def test_one_is_due_at_once_if_the_certificate_became_due_while_a_pass_was_under_way(

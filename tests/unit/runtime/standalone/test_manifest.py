@@ -126,6 +126,9 @@ BROKEN: dict[str, dict[str, Any]] = {
     "must be a path inside the bucket, without a leading '/', '//', '.' or '..'": {
         "source": {"s3": {"bucket": "bucket", "prefix": "a//b"}}
     },
+    "pathStyle must be true or unset with an endpoint that is an IP address: no server is called <bucket>.<address>": {
+        "source": {"s3": {"bucket": "bucket", "endpoint": "http://10.0.0.7:9000", "pathStyle": False}}
+    },
     "must be the URL of a folder or file, without '?' and '#'; keep secrets in the Secret of credentialsRef": {
         "source": {"http": {"url": "https://example.com/a?key=1"}}
     },
