@@ -2,7 +2,7 @@
 
 import time
 
-from e2e.conftest import READY_SECONDS, World, an_adapter
+from e2e.conftest import MODEL, READY_SECONDS, World, an_adapter
 from e2e.straight import asking
 from e2e.test_live_change import serves
 from lora_demo.place import OPERATOR_NAMESPACE
@@ -24,6 +24,8 @@ def test_a_killed_engine_comes_back_with_its_set_before_the_pod_is_ready(clean: 
     clean.until("the status to tell", lambda: clean.condition("a", "Ready")["status"] == "False")
     assert clean.get("loraadapter", "a")["status"]["summary"]["loaded"] == "1/2"
     assert clean.condition("a", "Available")["status"] == "True"
+    starts_again = f"pod {victim} starts again: container runtime ended with exit code "
+    clean.until("the model to tell", lambda: starts_again in clean.condition(MODEL, "Ready", of="loramodel")["message"])
     answers = []
     deadline = time.monotonic() + READY_SECONDS
     with asking(clean.pod_ips()[victim], "a") as looks:

@@ -145,8 +145,9 @@ def a_pod(
     ip: str = "10.0.0.1",
     inventory: Inventory | Unreachable | None = None,
     problem: PodProblem | None = None,
+    crash: PodProblem | None = None,
 ) -> ObservedPod:
-    return ObservedPod(name, ip, ready, terminating, LONG_AGO, inventory or an_inventory(), problem)
+    return ObservedPod(name, ip, ready, terminating, LONG_AGO, inventory or an_inventory(), problem, crash)
 
 
 def unreachable(message: str = "connection refused") -> Unreachable:

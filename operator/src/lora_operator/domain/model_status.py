@@ -122,10 +122,22 @@ def _obstacle(rollout: Rollout) -> tuple[Reason, str]:
     deployment = rollout.deployment
     updated = 0 if deployment is None or not rollout.up_to_date else deployment.updated
     if serving and (updated < wanted or (deployment is not None and deployment.replicas > wanted)):
-        return Reason.ROLLING_OUT, f"{updated} of {wanted} pods run the wanted template; {serving} serve"
+        message = f"{updated} of {wanted} pods run the wanted template; {serving} serve"
+        return Reason.ROLLING_OUT, message + _of_crashes(rollout.pods)
     if mixed is not None and (late := mixed.soft_obstacle()) is not None:
         return late
-    return Reason.MODEL_LOADING, f"{serving} of {wanted} pods serve; the others are starting or load the model"
+    message = f"{serving} of {wanted} pods serve; the others are starting or load the model"
+    return Reason.MODEL_LOADING, message + _of_crashes(rollout.pods)
+
+
+def _of_crashes(pods: tuple[ObservedPod, ...]) -> str:
+    """Of the first pod that starts again: nothing else tells it from one that starts for the first time."""
+    again = [(pod.name, pod.crash) for pod in pods if pod.crash is not None and not (pod.ready or pod.terminating)]
+    if not again:
+        return ""
+    name, crash = min(again, key=lambda pair: pair[0])
+    others = f" (and {len(again) - 1} more)" if len(again) > 1 else ""
+    return f"; pod {name}{others} starts again: {crash.message}"
 
 
 def _gravest_problem(pods: tuple[ObservedPod, ...]) -> tuple[Reason, str] | None:

@@ -106,6 +106,8 @@ class ObservedPod:
     created: datetime
     inventory: Inventory | Unreachable
     problem: PodProblem | None = None
+    crash: PodProblem | None = None
+    """How a container that runs again ended last."""
     mixture_mark: str | None = None
     """See ObservedDeployment; of the template that it was made from."""
 

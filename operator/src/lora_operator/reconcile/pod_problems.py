@@ -15,9 +15,17 @@ _LAST_WORDS = 600
 
 def pod_problem(pod: Mapping[str, Any]) -> PodProblem | None:
     """What keeps the pod from running, or None."""
+    return _first(map(_of_container, _containers(pod))) or _unscheduled(pod.get("status") or {})
+
+
+def last_crash(pod: Mapping[str, Any]) -> PodProblem | None:
+    """How a container ended that runs again, or None."""
+    return _first(map(_before_it_ran_again, _containers(pod)))
+
+
+def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     status = pod.get("status") or {}
-    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    return _first(_of_container(container) for container in containers) or _unscheduled(status)
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
 
 
 def _of_container(container: Mapping[str, Any]) -> PodProblem | None:
@@ -36,6 +44,13 @@ def _of_container(container: Mapping[str, Any]) -> PodProblem | None:
     if reason == "CrashLoopBackOff":
         kind = Reason.ENGINE_CRASHING
     return _problem(kind, f"container {name}: {reason}: {waiting.get('message') or 'no message'}")
+
+
+def _before_it_ran_again(container: Mapping[str, Any]) -> PodProblem | None:
+    ended = (container.get("lastState") or {}).get("terminated") or {}
+    if not ended or "running" not in (container.get("state") or {}):
+        return None
+    return _crash(container["name"], ended, container.get("restartCount", 0))
 
 
 def _crash(name: str, ended: Mapping[str, Any], restarts: int) -> PodProblem:

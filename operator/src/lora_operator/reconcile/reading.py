@@ -19,7 +19,7 @@ from lora_operator.domain.observed import (
     ObservedPod,
     Unreachable,
 )
-from lora_operator.reconcile.pod_problems import pod_problem
+from lora_operator.reconcile.pod_problems import last_crash, pod_problem
 
 Object = Mapping[str, Any]
 
@@ -122,6 +122,7 @@ def read_pod(pod: Object, inventory: Inventory | Unreachable) -> ObservedPod:
         created=datetime.fromisoformat(meta["creationTimestamp"]),
         inventory=inventory,
         problem=pod_problem(pod),
+        crash=last_crash(pod),
         mixture_mark=_mixture_mark(pod),
     )
 

@@ -63,6 +63,31 @@ def test_before_any_pod_serves_the_model_is_loading() -> None:
     assert "0 of 2 pods serve" in ready(status).message
 
 
+def test_of_a_pod_that_starts_again_it_is_told_how_it_ended() -> None:
+    crash = PodProblem(Reason.ENGINE_CRASHING, "container runtime ended with exit code 1: engine died (restarts: 2)")
+    again = a_pod("b", ready=False, crash=crash)
+
+    message = ready(status_of(a_pod("a", crash=crash), again, deployment=a_deployment(2, ready=1))).message
+
+    assert (
+        message == f"1 of 2 pods serve; the others are starting or load the model; pod b starts again: {crash.message}"
+    )
+    gone = a_pod("b", ready=False, terminating=True, crash=crash)
+    assert "again" not in ready(status_of(a_pod("a"), gone, deployment=a_deployment(2, ready=1))).message
+
+
+def test_while_pods_are_replaced_it_is_told_of_those_that_start_again() -> None:
+    crash = PodProblem(Reason.OUT_OF_MEMORY, "container runtime was killed (restarts: 1)")
+    pods = (a_pod("a"), a_pod("b", ready=False, crash=crash), a_pod("c", ready=False, crash=crash))
+
+    status = status_of(*pods, deployment=a_deployment(2, updated=1))
+
+    assert in_words(status)["Ready"] == "False RollingOut"
+    assert ready(status).message.endswith(
+        "; pod b (and 1 more) starts again: container runtime was killed (restarts: 1)"
+    )
+
+
 @pytest.mark.parametrize(
     ("deployment", "up_to_date"),
     [

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lora_api.v1alpha1.conditions import Reason
-from lora_operator.reconcile.pod_problems import pod_problem
+from lora_operator.reconcile.pod_problems import last_crash, pod_problem
 
 
 def a_pod(*, state: dict[str, Any] | None = None, last: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
@@ -63,6 +63,27 @@ def test_a_problem_is_named_with_the_words_of_the_kubelet(pod: dict[str, Any], r
 )
 def test_ordinary_pods_have_no_problem(pod: dict[str, Any]) -> None:
     assert pod_problem(pod) is None
+
+
+def test_of_a_container_that_runs_again_it_is_told_how_it_ended_and_how_often_it_was_started_again() -> None:
+    crash = last_crash(a_pod(state={"running": {}}, last={"terminated": {"exitCode": 1, "message": "engine died\n"}}))
+    assert crash is not None
+    assert crash.message == "container runtime ended with exit code 1: engine died (restarts: 2)"
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param({}, id="a pod without a status"),
+        pytest.param(a_pod(state={"running": {}}), id="a container that never ended"),
+        pytest.param(
+            a_pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, last={"terminated": {"exitCode": 1}}),
+            id="a container that waits, which is a problem of its own",
+        ),
+    ],
+)
+def test_no_other_container_runs_again(pod: dict[str, Any]) -> None:
+    assert last_crash(pod) is None
 
 
 def test_of_a_long_log_the_end_is_told_which_says_what_was_wrong() -> None:
