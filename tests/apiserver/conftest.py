@@ -31,7 +31,7 @@ def api_server() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def changing_api_server() -> Iterator[Cluster]:
     """Another one, without CRDs: what serves a whole cluster, a test puts there in the version that it is about."""
     _remove_those_of_killed_runs(_OLDER)

@@ -37,7 +37,7 @@ def old(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def installation(changing_api_server: Cluster, old: Version, tmp_path: Path) -> Iterator[Installation]:
+def installation(old: Version, changing_api_server: Cluster, tmp_path: Path) -> Iterator[Installation]:
     with config.new_client_from_config(config_file=str(changing_api_server.kubeconfig)) as api:
         namespace = f"test-{uuid.uuid4().hex[:10]}"
         core = client.CoreV1Api(api)
