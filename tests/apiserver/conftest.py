@@ -18,15 +18,24 @@ from support.operated import Operator, Team
 
 ROOT = Path(__file__).resolve().parents[2]
 _PREFIX = "test-api-"
+_OLDER = "test-upgrade-"
 
 
 @pytest.fixture(scope="session")
 def api_server() -> Iterator[Cluster]:
     """A cluster without a node, with the CRDs in it, for this run of the tests alone."""
-    _remove_those_of_killed_runs()
+    _remove_those_of_killed_runs(_PREFIX)
     with Cluster(f"{_PREFIX}{os.getpid()}", Mode.API_ONLY, audit=True) as cluster:
         cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def changing_api_server() -> Iterator[Cluster]:
+    """Another one, without CRDs: what serves a whole cluster, a test puts there in the version that it is about."""
+    _remove_those_of_killed_runs(_OLDER)
+    with Cluster(f"{_OLDER}{os.getpid()}", Mode.API_ONLY) as cluster:
         yield cluster
 
 
@@ -65,10 +74,10 @@ def namespace(new_namespace: Callable[[], str]) -> str:
     return new_namespace()
 
 
-def _remove_those_of_killed_runs() -> None:
+def _remove_those_of_killed_runs(prefix: str) -> None:
     for record in records.read_all(runtime_root()):
-        pid = record.name.removeprefix(_PREFIX)
-        if record.name.startswith(_PREFIX) and not Path("/proc", pid).exists():
+        pid = record.name.removeprefix(prefix)
+        if record.name.startswith(prefix) and not Path("/proc", pid).exists():
             Cluster(record.name, record.mode).down()
 
 

@@ -157,8 +157,9 @@ class Operator:
         folder: Path,
         pod_name: str = "operator-0",
         watches: Sequence[str] = (),
+        chart: Path = CHART,
     ) -> None:
-        """Watches its own namespace, unless others are named."""
+        """Watches its own namespace, unless others are named; the chart gives it its role."""
         folder.mkdir(exist_ok=True)
         self.log = folder / "operator.log"
         self._ca = folder / "ca"
@@ -167,7 +168,7 @@ class Operator:
         self._module = "lora_operator"
         watched = ",".join(watches) or namespace
         self.environment = os.environ | {
-            "KUBECONFIG": str(_login(cluster, namespace, folder, watched)),
+            "KUBECONFIG": str(_login(cluster, namespace, folder, watched, chart)),
             "LORA_OPERATOR_NAMESPACE": namespace,
             "LORA_OPERATOR_POD_NAME": pod_name,
             "LORA_OPERATOR_WATCH_NAMESPACES": watched,
@@ -227,11 +228,11 @@ def _condition(status: Mapping[str, Any], kind: str) -> tuple[str, str]:
     return next(((c["status"], c["reason"]) for c in conditions if c["type"] == kind), ("", ""))
 
 
-def _login(cluster: Cluster, namespace: str, folder: Path, watched: str) -> Path:
+def _login(cluster: Cluster, namespace: str, folder: Path, watched: str, chart: Path) -> Path:
     """A kubeconfig of the chart's service account."""
     helm = binaries.ensure(["helm"], cache_root(), Silence())["helm"]
     rendered = subprocess.run(
-        [helm, "template", "lora-operator", str(CHART), "--namespace", namespace,
+        [helm, "template", "lora-operator", str(chart), "--namespace", namespace,
          "--set", f"watchNamespaces={{{watched}}}",
          "--show-only", "templates/rbac.yaml", "--show-only", "templates/serviceaccount.yaml"],
         check=True, capture_output=True, text=True, timeout=60,

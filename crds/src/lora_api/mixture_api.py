@@ -8,9 +8,8 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from lora_api.v1alpha1.adapter import AdapterSource
-from lora_api.v1alpha1.conditions import Reason
 from lora_api.v1alpha1.mixture import MAX_EXPERTS, MixtureConfig
-from lora_api.wire import Digest, Revision, WireModel
+from lora_api.wire import Digest, Revision, ToldReason, WireModel
 
 
 class MixtureExpert(WireModel):
@@ -107,7 +106,7 @@ class MixtureReport(WireModel):
     revision: Revision
     """The wanted one, which all but `serving` is about."""
     state: MixtureState
-    reason: Reason | None = None
+    reason: ToldReason | None = None
     """Set when Failed."""
     message: str = ""
     """Why it failed, or what its author should know although it is sound."""

@@ -3,11 +3,23 @@
 import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from lora_api.v1alpha1.conditions import Reason
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[a-f0-9]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[a-f0-9]{8}$")]
+
+
+def _known(reason: Any) -> Any:
+    return Reason.LOAD_FAILED if isinstance(reason, str) and reason not in _REASONS else reason
+
+
+_REASONS = frozenset(Reason)
+ToldReason = Annotated[Reason, BeforeValidator(_known)]
+"""Why something failed, as a peer says it. A reason that only a later version has counts as LoadFailed: the message beside it
+has the cause in words, and one word that is new must not make a whole pod look as if it were gone."""
 
 
 class WireModel(BaseModel):

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from lora_api.runtime_api import Desired, Inventory, ResolveRequest, ResolveResponse
+from lora_api.mixture_api import MixtureReport
+from lora_api.runtime_api import Desired, Inventory, Refusal, ResolveRequest, ResolveResponse, RevisionReport
 from lora_api.v1alpha1.adapter import LoRAAdapterStatus
+from lora_api.v1alpha1.conditions import Reason
 from lora_api.wire import WireModel
 
 WIRE = Path(__file__).parent / "wire"
@@ -60,3 +62,27 @@ def test_what_a_later_version_adds_is_passed_over(name: str, message: type[WireM
 def test_a_status_of_another_version_is_read_as_far_as_it_goes() -> None:
     status = LoRAAdapterStatus.model_validate({"revision": "0a1b2c3d", "ofALaterVersion": 1})
     assert status == LoRAAdapterStatus(revision="0a1b2c3d")
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (RevisionReport, {"revision": "0a1b2c3d", "state": "Failed"}),
+        (MixtureReport, {"revision": "0a1b2c3d", "state": "Failed"}),
+        (Refusal, {"condition": "Compatible", "retryable": False}),
+    ],
+)
+def test_a_reason_that_only_a_later_version_has_hides_neither_the_pod_nor_the_words(
+    message: type[RevisionReport | MixtureReport | Refusal], said: dict[str, Any]
+) -> None:
+    understood = message.model_validate({**said, "reason": "OfALaterVersion", "message": "the moon is full"})
+    assert (understood.reason, understood.message) == (Reason.LOAD_FAILED, "the moon is full")
+    assert message.model_validate({**said, "reason": "RankTooLarge", "message": ""}).reason is Reason.RANK_TOO_LARGE
+
+
+def test_a_pod_that_says_a_reason_of_a_later_version_is_heard_about_the_rest() -> None:
+    earlier = told("inventory")
+    later = json.loads(json.dumps(earlier).replace('"RankTooLarge"', '"OfALaterVersion"'))
+    assert later != earlier
+    was, heard = Inventory.model_validate(earlier), Inventory.model_validate(later)
+    assert heard.adapters[0] == was.adapters[0]

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from lora_api.mixture_api import MixtureReport
 from lora_api.runtime_api.limits import MAX_NAMES, QUICK
-from lora_api.v1alpha1.conditions import Reason
-from lora_api.wire import Revision, WireModel
+from lora_api.wire import Revision, ToldReason, WireModel
 
 
 class RevisionState(StrEnum):
@@ -31,7 +30,7 @@ class RevisionReport(WireModel):
 
     revision: Revision
     state: RevisionState
-    reason: Reason | None = None
+    reason: ToldReason | None = None
     """Set when Failed, or when what is Serving does not pass a check that was asked for later."""
     message: str = ""
     """Why it failed; or else what its author should know, although it is sound."""

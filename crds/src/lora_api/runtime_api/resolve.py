@@ -3,8 +3,8 @@
 from enum import StrEnum
 
 from lora_api.v1alpha1.adapter import AdapterSource
-from lora_api.v1alpha1.conditions import AdapterCondition, Reason
-from lora_api.wire import Digest, WireModel
+from lora_api.v1alpha1.conditions import AdapterCondition
+from lora_api.wire import Digest, ToldReason, WireModel
 
 
 class ResolveRequest(WireModel):
@@ -31,7 +31,7 @@ class Refusal(WireModel):
 
     condition: AdapterCondition
     """FETCHED or COMPATIBLE."""
-    reason: Reason
+    reason: ToldReason
     message: str
     retryable: bool
     """True when trying again may help although the spec is unchanged: an unreachable hub, a file not yet there."""
