@@ -55,6 +55,7 @@ def leave_a_model(cluster: Cluster, team: Team, operator: Operator) -> dict[str,
         eventually("pods", team.pods)
         team.comes_to("loramodels", "smol", "Accepted", ("True", "Accepted"))
         eventually("all are applied", lambda: f"{APPLIED} 4.0" in operator.metrics())
+        eventually("the status tells of the pod", lambda: team.status("loramodels", "smol")["replicas"] == 1)
     return get(cluster, team)
 
 
