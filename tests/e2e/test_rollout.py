@@ -5,17 +5,17 @@ import threading
 import httpx
 
 from e2e.conftest import MODEL, PROMPT, READY_SECONDS, REPLICAS, World, an_adapter
-from e2e.load import STREAMED_TOKENS, Load, streamed
+from e2e.load import Load, streamed, text_of
 
 LONG = {"model": "a", "prompt": list(PROMPT), "max_tokens": 450, "temperature": 0, "ignore_eos": True}
+LEAST_ANSWERS = 1000
+"""Fewer were hardly a load. Two busy cores gave six times as many."""
 
 
 def test_nothing_is_dropped_when_a_changed_model_rolls_its_pods_and_when_it_is_scaled_up_and_down(clean: World) -> None:
     clean.apply(an_adapter("a", "a"))
     clean.ready("a")
-    url = f"http://{clean.service_ip()}:8000/v1/completions"
-    parts = {MODEL: [], "a": [("a", 1.0)]}
-    load = Load(url, {name: (clean.reference(*of), text_of(url, name, STREAMED_TOKENS)) for name, of in parts.items()})
+    load = Load.of(clean, "a")
     before = set(clean.restarts())
     with load.running():
         clean.kubectl("patch", "loramodel", MODEL, "--type=merge", "-p", '{"spec":{"adapters":{"maxCached":17}}}')
@@ -27,6 +27,7 @@ def test_nothing_is_dropped_when_a_changed_model_rolls_its_pods_and_when_it_is_s
         clean.until("a third pod", lambda: clean.all_pods_ready(REPLICAS + 1), READY_SECONDS)
         [leaving] = set(clean.restarts()) - stayed
         goes_and_answers_to_the_end(clean, leaving)
+    assert len(load.answers) > LEAST_ANSWERS
     clean.until("the two again", lambda: clean.all_pods_ready() and set(clean.restarts()) == stayed)
     clean.ready("a")
 
@@ -71,9 +72,3 @@ def accepts(url: str) -> bool:
     except httpx.ConnectError:
         return False
     return True
-
-
-def text_of(url: str, model: str, max_tokens: int) -> str:
-    answer = httpx.post(url, json=LONG | {"model": model, "max_tokens": max_tokens}, timeout=120)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["choices"][0]["text"])
