@@ -1,31 +1,21 @@
 """Who decides how many pods a model has, and how many may go: the real controllers of Kubernetes, with stand-ins for the pods."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes import client
 
 from local_cluster import Cluster
 from lora_api import labels
 from support.custom_resources import MODEL, mutated
-from support.external_metrics import ExternalMetrics, external_metrics
+from support.external_metrics import ExternalMetrics, external_metrics, the_autoscaler_of_the_how_to
 from support.operated import Operator, Team, eventually
 
 pytestmark = pytest.mark.apiserver
 
-HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "autoscale.md"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
-
-
-def the_autoscaler_of_the_how_to() -> dict[str, Any]:
-    found = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)]
-    [autoscaler] = [each for each in found if each.get("kind") == "HorizontalPodAutoscaler"]
-    # Five minutes by default, so that pods do not come and go with every lull.
-    return mutated(autoscaler, {"spec.behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}})
 
 
 @pytest.fixture
