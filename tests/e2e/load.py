@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from e2e.conftest import MODEL, PROMPT, TOKENS, World
+from e2e.conftest import MODEL, PROMPT, World
 
 STREAMED_TOKENS = 100
-_PAUSE_SECONDS = 0.1
-"""After each answer: enough of the machine for the pods that start meanwhile."""
+SHORT_TOKENS = 4
+"""Few, so that many connections are made in the second in which a pod goes."""
+_PAUSE_SECONDS = 0.02
 _KINDS = [(stream, kept) for stream in (False, True) for kept in (False, True)]
 """Whether a client streams, and whether it keeps its connection."""
 _CLIENTS_OF_A_KIND = 2
@@ -40,7 +41,10 @@ class Load:
         parts = {MODEL: [], **{name: [(name, 1.0)] for name in adapters}}
         return cls(
             url,
-            {name: (world.reference(*of), text_of(url, name, STREAMED_TOKENS)) for name, of in parts.items()},
+            {
+                name: (world.reference(*of)[:SHORT_TOKENS], text_of(url, name, STREAMED_TOKENS))
+                for name, of in parts.items()
+            },
         )
 
     @contextmanager
@@ -70,7 +74,7 @@ class Load:
                         found = streamed(client, self.url, body | {"max_tokens": STREAMED_TOKENS}, headers)
                         right = found == self.whole[model][1]
                     else:
-                        short = body | {"max_tokens": TOKENS, "return_token_ids": True}
+                        short = body | {"max_tokens": SHORT_TOKENS, "return_token_ids": True}
                         answer = client.post(self.url, json=short, headers=headers).raise_for_status().json()
                         right = answer["choices"][0]["token_ids"] == self.whole[model][0]
                 except (httpx.HTTPError, ValueError, KeyError) as error:
@@ -86,8 +90,8 @@ def streamed(client: httpx.Client, url: str, body: dict[str, object], headers: d
     with client.stream("POST", url, json=body | {"stream": True}, headers=headers) as answer:
         answer.raise_for_status()
         lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
-    if lines[-1] != "[DONE]":
-        raise ValueError(f"the stream ends with {lines[-1]!r}")
+    if lines[-1:] != ["[DONE]"]:
+        raise ValueError(f"the stream ends with {lines[-1:]}")
     return "".join(json.loads(line)["choices"][0]["text"] for line in lines[:-1])
 
 
