@@ -145,8 +145,10 @@ def a_pod(
     ip: str = "10.0.0.1",
     inventory: Inventory | Unreachable | None = None,
     problem: PodProblem | None = None,
+    refusal: str | None = None,
 ) -> ObservedPod:
-    return ObservedPod(name, ip, ready, terminating, LONG_AGO, inventory or an_inventory(), problem)
+    said = inventory or an_inventory()
+    return ObservedPod(name, ip, ready, terminating, LONG_AGO, said, problem, refusal=refusal)
 
 
 def unreachable(message: str = "connection refused") -> Unreachable:
