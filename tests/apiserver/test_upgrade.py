@@ -12,6 +12,7 @@ from kubernetes import client, config
 
 from local_cluster import Cluster
 from support.condition_history import ConditionHistory, Seen
+from support.custom_resources import BLEND, mutated
 from support.installation import NAMES, Installation
 from support.operated import Team, eventually
 from support.small_kubelet import SmallKubelet
@@ -24,6 +25,8 @@ FIRST = "885f35db1cc01921df23a9bbdef471cca45c13d9"
 LEASED = "296440d233a212ccf2bcac75819a44e709b5017d"
 """The first with several operators, patches of documents and one Secret for all; no mixtures, no history that leads back."""
 
+A_NEW_METHOD = {"metadata.name": "svd", "spec.blend.method": "SVD", "spec.blend.rank": 8}
+"""Is unknown to runtimes of the first."""
 _NEED_MORE_FACTS = {FIRST[:7]}
 """Their operators ask for a field about each source that pods have left out since; they wait for a pod of their own."""
 _ON_THE_WAY = frozenset({"Fetching", "Loading", "MemberNotReady"})
@@ -106,6 +109,36 @@ def test_pods_are_replaced_one_by_one_and_back_again(installation: Installation,
     assert_never_withdrawn(installation)
 
 
+@pytest.mark.parametrize("old", [FIRST], indirect=True, ids=["first"])
+def test_what_pods_of_before_do_not_understand_is_told_in_their_words_until_they_are_replaced(
+    installation: Installation, old: Version
+) -> None:
+    with installation.of(old):
+        installation.declare()
+    installation.node.pulled = {old.image}
+
+    with installation.of(NOW):
+        installation.wants_pods_of(NOW)
+        installation.team.create(mutated(BLEND, A_NEW_METHOD))
+        eventually("the blend is explained", lambda: waits_for_other_pods(installation, "svd"))
+        installation.team.patch("loraadapters", "pirate", {"spec": {"weight": 0.3}})
+        eventually("so is the edit of another", lambda: waits_for_other_pods(installation, "pirate"))
+        assert installation.team.condition("loraadapters", "pirate", "Available") == ("True", "Serving")
+        assert installation.team.condition("loraadapters", "formal", "Ready") == ("True", "Serving")
+        installation.all_run(NOW, "svd")
+    assert_never_withdrawn(installation)
+
+
+def waits_for_other_pods(installation: Installation, name: str) -> bool:
+    """Whether the status of an adapter says that pods do not understand its document, and what they answer."""
+    conditions = installation.team.status("loraadapters", name).get("conditions") or ()
+    ready = next((c for c in conditions if c["type"] == "Ready"), {"message": "", "status": ""})
+    return ready["status"] == "False" and all(
+        words in ready["message"]
+        for words in ("does not understand what it is told", "422", "Input should be 'Concat'")
+    )
+
+
 def not_understood(installation: Installation) -> bool:
     """Whether the status says that the operator cannot read what a newer pod answers about a source."""
     conditions = installation.team.status("loraadapters", "formal")["conditions"]
@@ -127,5 +160,5 @@ def assert_never_withdrawn(installation: Installation) -> None:
     """No pod that ever served a name went without it later, from the moment when it was ready."""
     for pod in installation.node.all_pods:
         journal = [set(served) for served in pod.journal]
-        complete = journal.index(set(NAMES))
-        assert all(names == set(NAMES) for names in journal[complete:]), (pod.name, journal)
+        complete = next(at for at, names in enumerate(journal) if names >= set(NAMES))
+        assert all(names >= set(NAMES) for names in journal[complete:]), (pod.name, journal)

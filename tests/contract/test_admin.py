@@ -217,3 +217,14 @@ async def test_a_body_that_is_no_document_is_refused_and_changes_nothing(pod: Po
             extensions={"sni_hostname": HOST},
         )
     assert answer.status_code == 422
+
+
+async def test_a_document_that_the_runtime_cannot_read_is_known_as_one(admin: RuntimeAdmin, pod: Pod) -> None:
+    spec = RevisionSpec.model_construct(revision="as never before", parts=())
+    later = Desired(sequence=1_000, adapters=(DesiredAdapter(name="a", uid="u", serve=spec),))
+    answer = await admin.put_desired(pod.address, later)
+    assert isinstance(answer, Unreachable)
+    assert answer.refused
+    assert "422" in answer.message
+    stale = await admin.put_desired(pod.address, Desired(sequence=0))
+    assert not (isinstance(stale, Unreachable) and stale.refused), "one that comes too late is another matter"

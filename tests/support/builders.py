@@ -146,8 +146,10 @@ def a_pod(
     inventory: Inventory | Unreachable | None = None,
     problem: PodProblem | None = None,
     crash: PodProblem | None = None,
+    refusal: str | None = None,
 ) -> ObservedPod:
-    return ObservedPod(name, ip, ready, terminating, LONG_AGO, inventory or an_inventory(), problem, crash)
+    said = inventory or an_inventory()
+    return ObservedPod(name, ip, ready, terminating, LONG_AGO, said, problem, crash, refusal=refusal)
 
 
 def unreachable(message: str = "connection refused") -> Unreachable:

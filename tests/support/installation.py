@@ -69,8 +69,8 @@ class Installation:
         eventually("the first", lambda: any(pod.ready and pod.version is version for pod in self.node.catch_up()))
         self.node.pulled.remove(version.image)
 
-    def all_run(self, version: Version) -> None:
-        """Waits until all pods are of the version, and all is served."""
+    def all_run(self, version: Version, *others: str) -> None:
+        """Waits until all pods are of the version, and all is served, of adapters beside the usual ones, too."""
         self.node.pulled.add(version.image)
 
         def rolled() -> bool:
@@ -79,19 +79,20 @@ class Installation:
                 len(pods) == len(self.team.pods()) == REPLICAS
                 and all(pod.ready and pod.version is version for pod in pods)
                 and self.team.condition("loramodels", "smol", "Ready") == ("True", "Serving")
-                and self.all_serve()
+                and self.all_serve(*others)
             )
 
         eventually(f"all pods are of version {version.name}", rolled)
 
-    def all_serve(self) -> bool:
+    def all_serve(self, *others: str) -> bool:
         """Whether every adapter is Ready, and every ready pod really serves the revision that its status names."""
+        names = (*NAMES, *others)
         ready = [pod for pod in self.node.catch_up() if pod.ready]
-        statuses = {name: self.team.status("loraadapters", name) for name in NAMES}
+        statuses = {name: self.team.status("loraadapters", name) for name in names}
         served = {name: status.get("revision") for name, status in statuses.items()}
         return (
             len(ready) >= REPLICAS
-            and all(self.team.condition("loraadapters", name, "Ready") == ("True", "Serving") for name in NAMES)
+            and all(self.team.condition("loraadapters", name, "Ready") == ("True", "Serving") for name in names)
             and all(pod.serves == served for pod in ready)
         )
 

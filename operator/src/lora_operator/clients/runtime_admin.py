@@ -199,7 +199,10 @@ def _read(answer: type[Answer], response: _Answered | Unreachable) -> Answer | U
         return response
     if response.status != HTTPStatus.OK:
         words = response.body[:300].decode(errors="replace")
-        return Unreachable(f"the pod's admin port answers {response.status} to {response.asked}: {words}")
+        refused = response.status == HTTPStatus.UNPROCESSABLE_ENTITY
+        return Unreachable(
+            f"the pod's admin port answers {response.status} to {response.asked}: {words}", refused=refused
+        )
     try:
         return answer.model_validate_json(response.body)
     except ValidationError as error:

@@ -137,7 +137,10 @@ def obstacle(replica: Replica, served_name: str, uid: str, wanted: str) -> Obsta
     if replica.serving(served_name, uid) == wanted:
         return None
     if report is None or report.state is RevisionState.SERVING:
-        return Obstacle(replica.name, Reason.LOADING, Reason.LOADING, f"pod {replica.name} has not begun")
+        message = f"pod {replica.name} has not begun"
+        if replica.refusal is not None:
+            message = f"pod {replica.name} does not understand what it is told: {replica.refusal}"
+        return Obstacle(replica.name, Reason.LOADING, Reason.LOADING, message)
     if report.state is RevisionState.FAILED:
         cause = report.reason or Reason.LOAD_FAILED
         message = f"pod {replica.name} cannot load it: {cause}: {report.message}"

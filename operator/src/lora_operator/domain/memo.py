@@ -30,7 +30,7 @@ class Common:
     policy: Policy
     model: tuple[str, LoRAModelSpec] | None
     """Its UID and its wish."""
-    pods: tuple[tuple[str, Capacity | None, Unreachable | None], ...]
+    pods: tuple[tuple[str, Capacity | None, str | None, Unreachable | None], ...]
     """The serving ones, without their reports of single names."""
     hands_off: bool
     """Whether the model may have no document."""
@@ -68,7 +68,7 @@ NOTHING = Memo()
 def common_of(snapshot: Snapshot, policy: Policy, serving: tuple[Replica, ...], *, hands_off: bool) -> Common:
     """What holds for all adapters."""
     model = snapshot.model
-    pods = ((r.name, r.capacity, r.said if isinstance(r.said, Unreachable) else None) for r in serving)
+    pods = ((r.name, r.capacity, r.refusal, r.said if isinstance(r.said, Unreachable) else None) for r in serving)
     return Common(policy, None if model is None else (model.meta.uid, model.spec), tuple(pods), hands_off)
 
 

@@ -84,6 +84,8 @@ class Unreachable:
     message: str
     asked: bool = True
     """False before the first question to it was answered or failed: nothing is known of it then."""
+    refused: bool = False
+    """It answers, and does not understand what it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class ObservedPod:
     """How a container that runs again ended last."""
     mixture_mark: str | None = None
     """See ObservedDeployment; of the template that it was made from."""
+    refusal: str | None = None
+    """What it answered to the document that it was told last, which it does not understand; None when it does."""
 
     @property
     def serves(self) -> bool:

@@ -22,6 +22,8 @@ class Replica:
     """That document's place in their order."""
     capacity: Capacity | None = None
     """Room in its engine; None when it does not answer."""
+    refusal: str | None = None
+    """See ObservedPod."""
 
     def serving(self, served_name: str, uid: str) -> str | None:
         """The revision of this very LoRAAdapter that it serves under a name; None also when it does not answer.
@@ -51,4 +53,4 @@ def _replica(pod: ObservedPod) -> Replica:
     if isinstance(pod.inventory, Unreachable):
         return Replica(pod.name, pod.inventory)
     said = pod.inventory
-    return Replica(pod.name, said.by_name, said.desired_etag, said.desired_sequence, said.capacity)
+    return Replica(pod.name, said.by_name, said.desired_etag, said.desired_sequence, said.capacity, pod.refusal)

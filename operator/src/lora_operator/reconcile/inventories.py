@@ -34,6 +34,8 @@ class _Watched:
     telling: _Telling | None = None
     called: tuple[str, str] | None = None
     """What the pod calls the last document that it took, and what that is called here."""
+    refusal: str | None = None
+    """What the pod answered to the last document that it was told; None when it took that."""
     renamed: tuple[Inventory, Inventory] | None = None
     """The last answer, and the same with its document called as it is called here."""
 
@@ -79,6 +81,10 @@ class Inventories:
         if renamed is None or renamed[0] is not said or renamed[1].desired_etag != watched.called[1]:
             renamed = watched.renamed = said, said.model_copy(update={"desired_etag": watched.called[1]})
         return renamed[1]
+
+    def refusal(self, key: ModelKey, pod: PodAddress) -> str | None:
+        """What the pod answered to the document that it was told last, which it did not understand; else None."""
+        return self._pods[key][pod].refusal
 
     def etag(self, key: ModelKey, pod: PodAddress) -> str | None:
         """Names what is known of the pod; None when nothing is."""
@@ -128,6 +134,8 @@ class Inventories:
         A runtime of another version may leave out of a document what it does not know, and call the rest by another name.
         """
         watched = self._pods.get(key, {}).get(pod)
+        if watched is not None:
+            watched.refusal = None
         if watched is not None and answer.desired_sequence == document.sequence and answer.desired_etag:
             foreign = answer.desired_etag != document.etag
             before = watched.called
@@ -136,6 +144,17 @@ class Inventories:
                 # The poll may have been faster: news that were understood as another document's.
                 self._ring(key)
         self.learn(key, pod, answer)
+
+    def refused(self, key: ModelKey, pod: PodAddress, answer: str) -> None:
+        """Takes note of what a pod answered to a document that it does not understand."""
+        watched = self._pods.get(key, {}).get(pod)
+        if watched is None:
+            return
+        first, watched.refusal = watched.refusal is None, answer
+        if first:
+            # Once: a pod that words it anew each time would keep passes going.
+            _logger.warning("pod %s/%s was not told: %s", key.namespace, pod.name, answer)
+            self._ring(key)
 
     def close(self) -> None:
         """Ends all polls."""

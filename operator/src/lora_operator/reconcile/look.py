@@ -161,7 +161,8 @@ class Look:
         for pod in alive:
             address = addresses.get(pod["metadata"]["uid"])
             if address is not None:
-                observed.append(reading.read_pod(pod, self._inventories.answer(key, address)))
+                said, refusal = self._inventories.answer(key, address), self._inventories.refusal(key, address)
+                observed.append(reading.read_pod(pod, said, refusal))
             else:
                 observed.append(reading.read_pod(pod, Unreachable("the pod has no address yet")))
         return tuple(sorted(observed, key=lambda pod: (pod.created, pod.name)))

@@ -78,7 +78,10 @@ class Pushes:
             if isinstance(answer, Inventory):
                 self._inventories.told(key, pod, action.document, answer)
         push = self._under_way[pod]
-        if not isinstance(answer, Inventory):
+        if isinstance(answer, Unreachable) and answer.refused:
+            # Told once more, it would answer the same: its statuses say so until another document or another pod is there.
+            self._inventories.refused(key, pod, answer.message)
+        elif isinstance(answer, Unreachable):
             push.failure = f"pod {pod.name} was not told: {answer.message}"
             if push.late:
                 # The next pass tells it again at once.

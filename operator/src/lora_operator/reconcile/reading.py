@@ -110,8 +110,8 @@ def pod_ip(pod: Object) -> str:
     return str((pod.get("status") or {}).get("podIP") or "")
 
 
-def read_pod(pod: Object, inventory: Inventory | Unreachable) -> ObservedPod:
-    """A pod together with what its runtime says."""
+def read_pod(pod: Object, inventory: Inventory | Unreachable, refusal: str | None = None) -> ObservedPod:
+    """A pod together with what its runtime says, and what it said of a document that it did not take."""
     meta, status = pod["metadata"], pod.get("status") or {}
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
     return ObservedPod(
@@ -124,6 +124,7 @@ def read_pod(pod: Object, inventory: Inventory | Unreachable) -> ObservedPod:
         problem=pod_problem(pod),
         crash=last_crash(pod),
         mixture_mark=_mixture_mark(pod),
+        refusal=refusal,
     )
 
 

@@ -226,6 +226,20 @@ def test_a_failing_pod_comes_before_an_unreachable_one_in_ready() -> None:
     ]
 
 
+def test_a_pod_that_does_not_understand_its_document_holds_back_what_is_new_in_its_own_words() -> None:
+    served = an_adapter(status=status_of(OLD, entry=SERVE_OLD))
+    pod = a_pod("a", inventory=a_pod_with("a", old=SERVING).inventory, refusal="422: SVD is unknown")
+
+    late = status_of(NEW, pod, entry=PREPARE_NEW, adapter=served)
+
+    assert in_words(late)["Available"] == "True Serving"
+    assert (ready(late).reason, ready(status_of(OLD, pod, entry=SERVE_OLD, replicas=1)).status) == (
+        Reason.LOADING,
+        "True",
+    )
+    assert "pod a does not understand what it is told: 422: SVD is unknown" in ready(late).message
+
+
 def test_a_pod_that_does_not_answer_is_not_counted_as_serving() -> None:
     status = status_of(NEW, a_pod_with("a", new=SERVING), a_pod("b", inventory=unreachable("timed out")))
 

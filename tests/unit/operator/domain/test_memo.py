@@ -56,6 +56,7 @@ class Pod:
     document: Desired | None = None
     away: bool = False
     ready: bool = True
+    refusal: str | None = None
 
 
 class Passes(RuleBasedStateMachine):
@@ -157,6 +158,10 @@ class Passes(RuleBasedStateMachine):
     def a_pod_comes_or_goes(self, pod: str, away: bool, ready: bool) -> None:
         self.pods[pod].away, self.pods[pod].ready = away, ready
 
+    @rule(pod=pods, refusal=st.sampled_from((None, "SVD is unknown", "TIES is unknown")))
+    def a_pod_does_not_understand_its_document(self, pod: str, refusal: str | None) -> None:
+        self.pods[pod].refusal = refusal
+
     @rule()
     def pods_do_all_that_they_are_told(self) -> None:
         for pod in self.pods.values():
@@ -223,6 +228,7 @@ class Passes(RuleBasedStateMachine):
                 name,
                 ready=pod.ready,
                 inventory=unreachable() if pod.away else an_inventory(*pod.reports.values(), document=pod.document),
+                refusal=pod.refusal,
             )
             for name, pod in self.pods.items()
         )

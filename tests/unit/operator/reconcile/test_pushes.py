@@ -27,6 +27,14 @@ class Pod(RuntimeAdmin):
         self.told: list[int] = []
         self.waiting = 0
 
+    async def inventory(self, pod: PodAddress, after: str | None, wait_seconds: float) -> Inventory | Unreachable:
+        """Has no news."""
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def forget(self, pod: PodAddress) -> None:
+        """Nothing is kept."""
+
     async def put_desired(
         self, pod: PodAddress, document: Desired, since: str | None = None
     ) -> Inventory | Unreachable:
@@ -41,10 +49,14 @@ class Pod(RuntimeAdmin):
 @contextlib.asynccontextmanager
 async def telling(pod: Pod, rings: list[ModelKey], patience_seconds: float = 0.0) -> AsyncIterator[Pushes]:
     async with asyncio.TaskGroup() as group:
-        inventories = Inventories(pod, Backoff(1, 1, lambda: 1.0), group.create_task, rings.append, rings.append)
+        inventories = listening(pod, group, rings)
         pushes = Pushes(pod, inventories, group.create_task, rings.append, patience_seconds)
         yield pushes
         pushes.close()
+
+
+def listening(pod: Pod, group: asyncio.TaskGroup, rings: list[ModelKey]) -> Inventories:
+    return Inventories(pod, Backoff(1, 1, lambda: 1.0), group.create_task, rings.append, rings.append)
 
 
 def push(document: Desired) -> PushDesired:
@@ -100,3 +112,19 @@ async def test_one_that_was_late_and_failed_is_tried_again_after_a_while() -> No
         assert await pushes.push(KEY, POD, push(FIRST)) is None
         await asyncio.sleep(0)
         assert pod.told == [1, 1]
+
+
+async def test_what_a_pod_does_not_understand_is_remembered_until_it_takes_a_document_and_is_no_failure() -> None:
+    pod, rings = Pod(), list[ModelKey]()
+    async with asyncio.TaskGroup() as group:
+        inventories = listening(pod, group, rings)
+        pushes = Pushes(pod, inventories, group.create_task, rings.append, LONG_SECONDS)
+        inventories.watch(KEY, [POD])
+        for words in ("SVD is unknown", "so is TIES"):
+            pod.answers.put_nowait(Unreachable(words, refused=True))
+            assert await pushes.push(KEY, POD, push(FIRST)) is None, "to try again at once would not help"
+            assert (inventories.refusal(KEY, POD), rings) == (words, [KEY])
+        pod.answers.put_nowait(Inventory(boot_id="b", etag="e"))
+        assert await pushes.push(KEY, POD, push(SECOND)) is None
+        assert inventories.refusal(KEY, POD) is None
+        inventories.close()
