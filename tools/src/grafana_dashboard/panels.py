@@ -115,7 +115,7 @@ _NOW = Row(
                     "{{model}} {{reason}}",
                 ),
             ),
-            width=12,
+            width=9,
             stacked=True,
             about="LoRAAdapters that are not as wished. What each reason means: docs/troubleshooting.md.",
         ),
@@ -123,7 +123,7 @@ _NOW = Row(
             "Revisions in the pods",
             (Query(f"max by (model, adapter, revision, state, pod) (lora_runtime_adapter_info{{{_ADAPTER}}})"),),
             kind="table",
-            width=12,
+            width=15,
             columns=("model", "adapter", "revision", "state", "pod"),
             about="What every pod says that it has. Two revisions that are Serving under one name are an update under way.",
         ),
@@ -138,7 +138,7 @@ _TRAFFIC = Row(
             "Requests that did not go well",
             (
                 Query(
-                    _rate("lora_runtime_requests_total", "adapter, outcome", _ADAPTER + ', outcome!="ok"'),
+                    _rate("lora_runtime_requests_total", "adapter, outcome", _ADAPTER + ', outcome!="ok"') + " > 0",
                     "{{adapter}} {{outcome}}",
                 ),
             ),

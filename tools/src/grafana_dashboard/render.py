@@ -113,7 +113,9 @@ def _defaults(panel: Panel) -> Json:
     defaults: Json = {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}}
     if panel.kind == "timeseries":
         fill = {"fillOpacity": 20, "stacking": {"mode": "normal"}} if panel.stacked else {"fillOpacity": 0}
-        defaults |= {"min": 0, "custom": {"lineWidth": 1, "showPoints": "never"} | fill}
+        # Nothing but zeros is a line at the bottom, not in the middle of a scale of its own.
+        counts = {"axisSoftMax": 1} if panel.unit == "short" else {}
+        defaults |= {"min": 0, "custom": {"lineWidth": 1, "showPoints": "never"} | fill | counts}
     return defaults
 
 
