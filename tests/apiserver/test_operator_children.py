@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from local_cluster import Cluster
+from lora_api import labels
 from lora_api.v1alpha1.engine import AcceleratorType
 from support.custom_resources import MODEL
 from support.operated import Operator, Team, eventually
@@ -37,6 +38,11 @@ def replaced(field: str, value: Any) -> dict[str, Any]:
     return {"op": "replace", "path": f"/spec/{field}", "value": value}
 
 
+def without_label(label: str) -> dict[str, Any]:
+    """The same of a label."""
+    return {"op": "remove", "path": f"/metadata/labels/{label.replace('/', '~1')}"}
+
+
 @pytest.mark.parametrize(
     ("child", "edit"),
     [
@@ -50,6 +56,9 @@ def replaced(field: str, value: Any) -> dict[str, Any]:
             [{"op": "remove", "path": "/spec/maxUnavailable"}, {"op": "add", "path": "/spec/minAvailable", "value": 9}],
             id="none may be evicted",
         ),
+        pytest.param("deployment", [without_label("app.kubernetes.io/name")], id="not found by its name"),
+        pytest.param("deployment", [without_label(labels.MODEL)], id="not found by its model"),
+        pytest.param("networkpolicy", [without_label(labels.MANAGED_BY_LABEL)], id="not found as ours"),
     ],
 )
 def test_what_others_edit_of_a_child_is_put_right_within_seconds(
@@ -57,8 +66,8 @@ def test_what_others_edit_of_a_child_is_put_right_within_seconds(
 ) -> None:
     def kubectl(verb: str, *arguments: str) -> dict[str, Any]:
         answer = api_server.kubectl("--namespace", team.namespace, verb, child, "smol", *arguments, "--output=json")
-        spec: dict[str, Any] = json.loads(answer)["spec"]
-        return spec
+        found = json.loads(answer)
+        return {"spec": found["spec"], "labels": found["metadata"]["labels"]}
 
     with operator.running():
         team.create(MODEL)

@@ -12,6 +12,13 @@ def test_a_fault_excuses_while_it_lasts_and_for_a_while_after() -> None:
     assert not excuses.holds("p0", 15.0)
 
 
+def test_without_a_while_it_excuses_no_longer_than_it_lasts() -> None:
+    excuses = Excuses()
+    excuses.begin("operator", "death")
+    excuses.end("operator", "death", 10.0)
+    assert not excuses.holds("operator", 10.0)
+
+
 def test_the_end_of_one_fault_is_not_the_end_of_another() -> None:
     excuses = Excuses()
     excuses.begin("p0", "cut")

@@ -103,7 +103,8 @@ def make_plan(
     told, waiting = _told_now(reports, untold, clock.steady)
 
     actions: list[Action] = []
-    if certificate is not None and snapshot.model is not None and rejected is None:
+    # The pods of a model that is refused serve on, and are talked to.
+    if certificate is not None and snapshot.model is not None and not hands_off:
         actions.append(certificate)
     if concluded.document is not None:
         actions.extend(_documented(snapshot, concluded.document))

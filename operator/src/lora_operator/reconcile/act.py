@@ -235,7 +235,7 @@ class Act:
         """Says on the user's object what the API server would not take."""
         kind, metadata = action.manifest["kind"], action.manifest["metadata"]
         message = f"the API server refuses {kind} {metadata['name']}: {error}"
-        if error.is_malformed and not action.again:
+        if error.is_malformed:
             # The next look finds it, and the status tells it.
             refusal = Refusal(metadata["annotations"][labels.TEMPLATE_HASH], message)
             self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)

@@ -10,6 +10,8 @@ from lora_operator.domain.observed import ModelKey, Refusal
 from lora_operator.reconcile.reading import applied_hash
 
 Object = Mapping[str, Any]
+_Version = tuple[str, int | None, list[object]]
+"""Changes when somebody changes what was applied, or makes the object anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class _Known:
     desired: Desired | None = None
     stored: Desired | None = None
     stored_version: str = ""
-    generations: dict[str, tuple[str, object]] = field(default_factory=dict)
+    versions: dict[str, _Version] = field(default_factory=dict)
     mine: set[str] = field(default_factory=set)
     """The children that were applied here."""
     refused: dict[str, Refusal] = field(default_factory=dict)
@@ -83,7 +85,7 @@ class Applied:
         """Takes note of what an apply of `Kind/name` answered."""
         known = self._models.setdefault(key, _Known())
         known.objects[child] = stored
-        known.generations[child] = _version(stored)
+        known.versions[child] = _version(stored)
         known.mine.add(child)
         known.refused.pop(child, None)
 
@@ -128,14 +130,14 @@ class Applied:
         if known is None:
             return False
         if "generation" in metadata:
-            return known.generations.get(child) == _version({"metadata": metadata})
+            return known.versions.get(child) == _version({"metadata": metadata})
         seen = known.objects.get(child)
         return seen is not None and seen["metadata"]["resourceVersion"] == metadata["resourceVersion"]
 
     def hash(self, key: ModelKey, child: str, stored: Object) -> str:
         """The hash that `Kind/name` carries; empty when it is no longer what was applied."""
-        generations = self._models.setdefault(key, _Known()).generations
-        known = generations.setdefault(child, _version(stored))
+        versions = self._models.setdefault(key, _Known()).versions
+        known = versions.setdefault(child, _version(stored))
         return applied_hash(stored) if known == _version(stored) else ""
 
     def forget(self, key: ModelKey) -> None:
@@ -143,12 +145,15 @@ class Applied:
         self._models.pop(key, None)
 
 
-def _version(stored: Object) -> tuple[str, object]:
+def _version(stored: Object) -> _Version:
     metadata = stored["metadata"]
-    return metadata["uid"], metadata["generation"] if "generation" in metadata else _ours(metadata)
+    return metadata["uid"], metadata.get("generation"), _ours(metadata)
 
 
 def _ours(metadata: Mapping[str, Any]) -> list[object]:
-    """Of kinds without a generation (Service): the fields that are as they were applied. What others change becomes theirs."""
+    """The fields that are as they were applied; what others change becomes theirs.
+
+    Beside the generation, since a Service has none, and labels do not change it.
+    """
     entries = metadata.get("managedFields") or ()
     return [entry.get("fieldsV1") for entry in entries if entry.get("manager") == labels.FIELD_MANAGER]

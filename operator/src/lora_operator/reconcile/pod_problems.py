@@ -19,7 +19,7 @@ def pod_problem(pod: Mapping[str, Any]) -> PodProblem | None:
 
 
 def last_crash(pod: Mapping[str, Any]) -> PodProblem | None:
-    """How a container ended that runs again, or None."""
+    """How a container ended that runs again and has not started yet, or None."""
     return _first(map(_before_it_ran_again, _containers(pod)))
 
 
@@ -48,7 +48,8 @@ def _of_container(container: Mapping[str, Any]) -> PodProblem | None:
 
 def _before_it_ran_again(container: Mapping[str, Any]) -> PodProblem | None:
     ended = (container.get("lastState") or {}).get("terminated") or {}
-    if not ended or "running" not in (container.get("state") or {}):
+    # How it ended stays there for good: once it has started, that explains nothing any more.
+    if not ended or "running" not in (container.get("state") or {}) or container.get("started"):
         return None
     return _crash(container["name"], ended, container.get("restartCount", 0))
 

@@ -323,9 +323,10 @@ def test_a_model_that_cannot_be_changed_as_wished_keeps_its_pods_and_their_adapt
     adapter = an_adapter()
     snapshot = a_snapshot(adapter, model=model, pods=(a_pod(),), resolutions=resolved(adapter))
 
-    found = planned(snapshot, render_error=render_error)
+    found = planned(snapshot, render_error=render_error, certificate=CERTIFICATE)
 
     assert of(ApplyChild, found) == []
+    assert of(IssueCertificate, found) == [CERTIFICATE]
     assert document_of(found).adapters[0].serve is not None
     assert [push.pod for push in of(PushDesired, found)] == ["smol-a"]
 

@@ -1,6 +1,7 @@
 """What is done when part of a plan fails."""
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -131,12 +132,28 @@ async def test_an_apply_that_is_taken_costs_one_request() -> None:
     assert applied["metadata"]["resourceVersion"] == "42"
 
 
-async def test_of_what_is_as_wanted_for_all_that_is_known_a_refusal_is_told_but_not_held_against_the_model() -> None:
+async def test_a_refusal_of_what_another_hand_made_while_no_operator_was_there_is_told_like_any_other() -> None:
     applied, kube = Applied(), refusing("Service", HTTPStatus.UNPROCESSABLE_ENTITY)
     with pytest.raises(TryAgain):
         await carry_out(kube, replace(SERVICE, version="42", again=True), applied=applied)
     assert kube.kinds == ["Event"]
-    assert applied.refused(KEY) == {}
+    assert applied.refused(KEY).keys() == {"Service/smol"}
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.CONFLICT, HTTPStatus.FORBIDDEN, HTTPStatus.INTERNAL_SERVER_ERROR])
+async def test_nothing_is_taken_away_for_a_refusal_that_says_nothing_of_the_fields(status: HTTPStatus) -> None:
+    kube = RecordingKube(lambda _: None if kube.sent else status)
+    with contextlib.suppress(TryAgain):
+        await carry_out(kube, BUDGET)
+    assert all(manifest.get("spec") != {"minAvailable": None} for manifest in kube.sent)
+
+
+async def test_a_new_child_that_is_refused_has_nothing_to_be_taken_away() -> None:
+    applied, kube = Applied(), refusing("PodDisruptionBudget", HTTPStatus.UNPROCESSABLE_ENTITY)
+    with pytest.raises(TryAgain):
+        await carry_out(kube, replace(BUDGET, version=None), applied=applied)
+    assert kube.kinds == ["Event"]
+    assert applied.refused(KEY).keys() == {"PodDisruptionBudget/smol"}
 
 
 async def test_what_is_to_be_new_is_written_only_if_there_is_none() -> None:

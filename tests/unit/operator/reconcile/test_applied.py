@@ -49,6 +49,20 @@ def test_a_child_that_was_made_anew_by_somebody_has_no_hash() -> None:
     assert applied.hash(KEY, CHILD, a_child(uid="theirs")) == ""
 
 
+def test_a_label_that_somebody_took_is_an_edit_although_the_generation_stays() -> None:
+    def labelled(*ours: str) -> dict[str, Any]:
+        fields = {"f:metadata": {"f:labels": {f"f:{name}": {} for name in ours}}}
+        entry = {"manager": labels.FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}
+        stored = a_child(generation=3)
+        return {"metadata": stored["metadata"] | {"managedFields": [entry]}}
+
+    applied = Applied()
+    applied.note_applied(KEY, CHILD, labelled("app", "team"))
+    assert applied.hash(KEY, CHILD, labelled("app", "team")) == "abc"
+    assert applied.hash(KEY, CHILD, labelled("app")) == ""
+    assert not applied.knows(KEY, CHILD, labelled("app")["metadata"])
+
+
 def a_service(*ours: str) -> dict[str, Any]:
     """As stored, when these fields are as they were applied."""
     fields = [

@@ -1,6 +1,6 @@
 """When the next pass over a model is due although nothing rings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -57,18 +57,20 @@ class Hands:
         self.clock.time += self.takes
 
 
-async def see(key: ModelKey) -> Snapshot:
-    return MODEL
-
-
 @pytest.fixture(scope="module")
 def authority() -> Authority:
     return Authority.make(ISSUED)
 
 
-async def a_pass(authority: Authority, begins: datetime, takes: timedelta) -> tuple[float | None, bool]:
+async def a_pass(
+    authority: Authority, begins: datetime, takes: timedelta, snapshot: Snapshot = MODEL
+) -> tuple[float | None, bool]:
     """In how many seconds the next one is due, and whether this one renews the certificate that was issued."""
     assert MODEL.model is not None
+
+    async def see(key: ModelKey) -> Snapshot:
+        return snapshot
+
     clock = SetClock(begins)
     certificates = Certificates(authority, LIFETIME, CHECK)
     leaf = certificates.leaf(MODEL.key, MODEL.model.meta.uid, ISSUED)
@@ -101,3 +103,11 @@ async def test_one_is_due_at_once_if_the_certificate_became_due_while_a_pass_was
     authority: Authority,
 ) -> None:
     assert await a_pass(authority, RENEWAL - SECOND, takes=2 * SECOND) == (0.0, False)
+
+
+async def test_a_certificate_that_nobody_may_write_makes_no_pass_follow_another(authority: Authority) -> None:
+    taken = replace(MODEL, conflicting={"Service/smol": "nobody"})
+    due_in, renews = await a_pass(authority, RENEWAL + SECOND, takes=SECOND, snapshot=taken)
+    assert not renews
+    assert due_in is not None
+    assert due_in > 1

@@ -77,6 +77,21 @@ def test_of_a_container_that_runs_again_it_is_told_how_it_ended_and_how_often_it
         pytest.param({}, id="a pod without a status"),
         pytest.param(a_pod(state={"running": {}}), id="a container that never ended"),
         pytest.param(
+            {
+                "status": {
+                    "containerStatuses": [
+                        {
+                            "name": "runtime",
+                            "started": True,
+                            "state": {"running": {}},
+                            "lastState": {"terminated": {"exitCode": 1}},
+                        }
+                    ]
+                }
+            },
+            id="a container that has started since",
+        ),
+        pytest.param(
             a_pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, last={"terminated": {"exitCode": 1}}),
             id="a container that waits, which is a problem of its own",
         ),

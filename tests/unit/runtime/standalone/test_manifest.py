@@ -155,9 +155,23 @@ def test_every_rule_of_the_schema_is_among_these() -> None:
     }
 
 
-def test_a_sound_spec_breaks_none() -> None:
-    for spec in (an_object()["spec"], an_object(**a_blend(method="DARE", rank=4, density=0.5, seed=1))["spec"]):
-        assert not list(rules.problems(LoRAAdapterSpec.model_validate(spec)))
+def in_s3(endpoint: str, **more: Any) -> dict[str, Any]:
+    return {"source": {"s3": {"bucket": "bucket", "endpoint": endpoint} | more}}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"source": {"huggingFace": {"repo": "t/p"}}},
+        a_blend(method="DARE", rank=4, density=0.5, seed=1),
+        in_s3("http://10.0.0.7:9000"),
+        in_s3("http://[::1]:9000", pathStyle=True),
+        in_s3("https://1.example.com", pathStyle=False),
+    ],
+    ids=str,
+)
+def test_a_sound_spec_breaks_none(spec: dict[str, Any]) -> None:
+    assert not list(rules.problems(LoRAAdapterSpec.model_validate({"modelRef": {"name": "smol"}} | spec)))
 
 
 def _rules(schema: Any) -> Iterator[str]:
