@@ -51,7 +51,7 @@ def test_a_child_that_was_made_anew_by_somebody_has_no_hash() -> None:
 
 def test_a_label_that_somebody_took_is_an_edit_although_the_generation_stays() -> None:
     def labelled(*ours: str) -> dict[str, Any]:
-        fields = {"f:metadata": {"f:labels": {f"f:{name}": {} for name in ours}}}
+        fields: dict[str, Any] = {"f:metadata": {"f:labels": {f"f:{name}": {} for name in ours}}}
         entry = {"manager": labels.FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}
         stored = a_child(generation=3)
         return {"metadata": stored["metadata"] | {"managedFields": [entry]}}
