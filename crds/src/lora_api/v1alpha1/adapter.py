@@ -251,7 +251,10 @@ class AdapterSummary(common.ApiModel):
     """Words for the columns of `kubectl get`."""
 
     loaded: str = Field(
-        default="", max_length=32, description="Pods that serve this generation's revision, out of those that should."
+        default="",
+        max_length=32,
+        description="Pods that serve this generation's revision, out of those that should; where it cannot be had, those that serve "
+        "the revision that stays.",
     )
     resolved: str = Field(default="", max_length=1024, description="The resolved source in one line.")
 

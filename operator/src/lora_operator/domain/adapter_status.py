@@ -73,7 +73,8 @@ def status_of(
         failures=delivered.failures(),
         history=past,
         summary=AdapterSummary(
-            loaded=f"{delivered.updated}/{fleet.desired_pods}",
+            # Beside the revision that is shown: where none is wanted, since the wish cannot be had, the one that stays.
+            loaded=f"{delivered.updated if delivered.wanted else delivered.available}/{fleet.desired_pods}",
             resolved="" if files.source is None else conditions.cut(files.source.describe(), _LONGEST_LINE),
         ),
     )

@@ -35,9 +35,9 @@ def _of_container(container: Mapping[str, Any]) -> PodProblem | None:
     ended = (container.get("state") or {}).get("terminated") or (
         (container.get("lastState") or {}).get("terminated") if waiting else None
     )
-    if ended and ended.get("exitCode"):
-        return _crash(name, ended, container.get("restartCount", 0))
     reason = waiting.get("reason", "")
+    if ended and (ended.get("exitCode") or reason == "CrashLoopBackOff"):
+        return _crash(name, ended, container.get("restartCount", 0))
     if not reason or reason in _HARMLESS:
         return None
     kind = Reason.IMAGE_PULL_FAILED if reason in _IMAGE else Reason.POD_FAILED
@@ -62,6 +62,8 @@ def _crash(name: str, ended: Mapping[str, Any], restarts: int) -> PodProblem:
             "spec.resources, or lower spec.adapters or spec.engine.maxModelLen",
         )
     words = f"exit code {ended['exitCode']}"
+    if not ended["exitCode"]:
+        words += ", as vLLM does when its engine's process dies; its log says more (kubectl logs --previous)"
     if ended.get("message"):
         words += f": {_last_words(ended['message'])}"
     return _problem(Reason.ENGINE_CRASHING, f"container {name} ended with {words} (restarts: {restarts})")

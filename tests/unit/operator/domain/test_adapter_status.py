@@ -100,6 +100,13 @@ def test_an_adapter_that_every_pod_serves_is_ready() -> None:
     assert status.failures == ()
 
 
+@pytest.mark.parametrize("outcome", [NOT_FOUND, MISFIT, REJECTED])
+def test_of_a_wish_that_cannot_be_had_it_is_told_how_many_pods_serve_the_revision_that_stays(outcome: Outcome) -> None:
+    status = status_of(outcome, a_pod_with("a", old=SERVING), a_pod_with("b"), entry=SERVE_OLD)
+    assert (status.revision, status.summary.loaded, status.pods.updated) == (OLD.spec.revision, "1/2", 0)
+    assert status_of(outcome, a_pod_with("a"), entry=None).summary.loaded == "0/2"
+
+
 def test_every_condition_tells_the_generation_it_was_decided_for() -> None:
     status = status_of(NEW, adapter=an_adapter(generation=7))
 

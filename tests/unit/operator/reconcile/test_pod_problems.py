@@ -101,6 +101,16 @@ def test_no_other_container_runs_again(pod: dict[str, Any]) -> None:
     assert last_crash(pod) is None
 
 
+def test_a_container_that_ends_well_again_and_again_has_crashed_as_well() -> None:
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+    problem = pod_problem(a_pod(state=waiting, last={"terminated": {"exitCode": 0, "reason": "Completed"}}))
+    assert problem is not None
+    assert problem.reason is Reason.ENGINE_CRASHING
+    assert problem.message.startswith(
+        "container runtime ended with exit code 0, as vLLM does when its engine's process dies"
+    )
+
+
 def test_of_a_long_log_the_end_is_told_which_says_what_was_wrong() -> None:
     log = "INFO loading\n" * 200 + "\nno base model: team/secret is private or gated\n\n"
     problem = pod_problem(a_pod(state={"terminated": {"exitCode": 1, "message": log}}))
