@@ -44,6 +44,8 @@ class Checker:
     """By object, pod and its start: what was served after the status had once said so."""
     _confirmed: set[str] = field(default_factory=set)
     """Objects whose status has said Ready."""
+    _begun: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By pod and its start: when it first answered."""
     _last_at: float | None = None
 
     def see(self, moment: Moment) -> None:
@@ -107,8 +109,10 @@ class Checker:
                 yield "lost", f"it was served, is wanted, and is not served any more; wanted is {wanted.content}"
             return
         told = moment.operating and pod.connected
-        # Who could not be told of another object yet answers with what the one before it wanted.
-        if not served & set(wanted.ever) and (told or not served):
+        begun = self._begun.setdefault((pod.name, pod.boot), moment.at)
+        # Who could not be told of another object yet answers with what the one before it wanted; so does who has just started
+        # from a document that somebody put back.
+        if not served & set(wanted.ever) and ((told and moment.at - begun > self.bound_seconds) or not served):
             yield "wrong", f"it serves {_words(served)}, which nobody ever wanted of this object"
         elif (
             held is not None

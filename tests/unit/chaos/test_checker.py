@@ -100,7 +100,14 @@ def test_the_good_revision_may_stay_for_as_long_as_what_is_wanted_cannot_be_had(
 
 
 def test_what_nobody_ever_wanted_of_this_object_is_wrong() -> None:
-    assert verdicts(a_moment(0.0), a_moment(0.1, a_pod(FOREIGN), wish=a_wish(since=0.0))) == ["wrong"]
+    foreign = a_moment(0.1, a_pod(FOREIGN), wish=a_wish(since=0.0))
+    assert verdicts(a_moment(-9.0), a_moment(0.0), foreign) == ["wrong"]
+
+
+def test_who_has_just_started_may_answer_with_what_a_document_says_that_was_put_back() -> None:
+    anew = a_pod(FOREIGN, boot="boot-2")
+    wish = a_wish(since=0.0)
+    assert verdicts(a_moment(0.0), a_moment(0.1, anew, wish=wish), a_moment(1.9, anew, wish=wish)) == []
 
 
 def test_a_pod_that_cannot_be_told_of_a_new_object_may_answer_with_the_one_before() -> None:
