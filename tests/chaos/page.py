@@ -65,7 +65,7 @@ _METHOD = """## How it was done
   silent, is not judged; one whose way to the operator is cut is. It does not count while the operator or the API server is away: until
   an operator that starts has the Lease, one that was paused goes on, and the API server is ready again. From then on, the bound holds.
 - *Lost*: a name that was Ready and is wanted, and that the same process of a pod serves no more, or that goes back from what
-  is wanted to what was wanted earlier. Who is cut off from the operator, and for 2 s after, may answer with the object before; so may who has answered
-  for less than 2 s since its start, from a document that somebody put back.
+  is wanted to what was wanted earlier. Who is cut off from the operator, and for 2 s after, may answer with the object before; so
+  may who has answered for less than 2 s since its start, from a document that somebody put back.
 - An operator that starts while its document is gone or was put back cannot know how a revision that is refused now was made;
   that combination is left out."""
