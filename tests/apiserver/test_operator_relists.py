@@ -65,7 +65,7 @@ def test_what_watches_missed_that_come_back_too_late_is_listed_anew(
             eventually("the children as before", lambda: fields(api_server, team) == before)
             eventually("the document is back", lambda: team.find(team.core.read_namespaced_config_map, "smol-desired"))
             # What is made of the edits of the model and of the adapter.
-            eventually("a second pod", lambda: len(team.pods()) == 2)
+            eventually("two replicas are wanted", lambda: replicas(api_server, team) == "2")
             eventually(
                 "another revision", lambda: team.status("loraadapters", "pirate")["revision"] != first["revision"]
             )
@@ -104,6 +104,12 @@ def fields(cluster: Cluster, team: Team) -> dict[str, str]:
     found = json.loads(cluster.kubectl("--namespace", team.namespace, "get", *names, "--output=json"))["items"]
     specs = {item["kind"].lower(): item["spec"] for item in found}
     return {child: json.dumps(specs[child][field]) for child, (field, _) in EDITS.items()}
+
+
+def replicas(cluster: Cluster, team: Team) -> str:
+    """Not the pods: the Deployment's own controller may be half a minute behind an API server that was away."""
+    get = ("get", "deployment", "smol", "--output=jsonpath={.spec.replicas}")
+    return cluster.kubectl("--namespace", team.namespace, *get)
 
 
 def touch_children(cluster: Cluster, team: Team) -> None:
