@@ -245,7 +245,7 @@ class AdapterLoop:
             waits = self._clock()
             engine = await asyncio.shield(self._turn.engine)
             # An engine that starts takes its minutes once, whatever is prepared meanwhile.
-            began += self._clock() - waits
+            began += held.progress.waited_seconds + self._clock() - waits
             async with self._turn.lock:
                 held.in_engine = True
                 loaded = await engine.load(self.name, held.spec.revision, made.folder)

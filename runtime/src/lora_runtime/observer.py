@@ -13,7 +13,7 @@ class Stage(StrEnum):
     """What a revision goes through on its way to replace another one."""
 
     PREPARE = "prepare"
-    """Fetched, verified, checked, blended and loaded; without the wait for an engine that starts."""
+    """Fetched, verified, checked, blended and loaded; without the wait for a base model and an engine that start."""
     FLIP = "flip"
     """The name answers with it."""
     DRAIN = "drain"

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from lora_api.runtime_api import AdapterFacts, ResolveRequest, RevisionSpec
 from lora_api.v1alpha1.adapter import Precision
@@ -19,6 +20,8 @@ from lora_runtime.store.versions import Published
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _CHECKED_KEPT = 256
 """So many adapters need not be read again when only a weight changes."""
 _PAUSES_SECONDS = (2.0, 8.0, 30.0)
@@ -27,10 +30,13 @@ _PAUSES_SECONDS = (2.0, 8.0, 30.0)
 
 @dataclass(slots=True)
 class Progress:
-    """Bytes fetched so far; written by worker threads, read by reports."""
+    """How far a preparation is; written by worker threads, read by reports."""
 
     done: int | None = None
+    """Bytes fetched so far."""
     total: int | None = None
+    waited_seconds: float = 0.0
+    """For the base model and the engine, which start once, whatever is prepared meanwhile."""
 
     def part(self) -> Callable[[int, int | None], None]:
         """A callback for one more download; the downloads add up."""
@@ -72,9 +78,10 @@ class _Engine:
 class Workshop:
     """Makes revisions. What it must know of the base model and the engine may arrive later; work that needs it waits."""
 
-    def __init__(self, store: ContentStore, max_rank: int) -> None:
+    def __init__(self, store: ContentStore, max_rank: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._max_rank = max_rank
+        self._clock = clock
         self._base: asyncio.Future[BaseModel] = asyncio.get_running_loop().create_future()
         self._engine: asyncio.Future[_Engine] = asyncio.get_running_loop().create_future()
         self._checked: OrderedDict[str, Inspection] = OrderedDict()
@@ -109,11 +116,13 @@ class Workshop:
         """
         leaves = spec.leaves
         folders = [await self._store.ensure(leaf.source, leaf.digest, progress.part()) for leaf in leaves]
-        inspections = [await self._check(leaf.digest, folder) for leaf, folder in zip(leaves, folders, strict=True)]
+        inspections = [
+            await self._check(leaf.digest, folder, progress) for leaf, folder in zip(leaves, folders, strict=True)
+        ]
         found = {leaf.digest: inspection for leaf, inspection in zip(leaves, inspections, strict=True)}
         check_recipe_rank(spec, found, self._max_rank)
         published = await self._store.publish(spec, inspections)
-        engine = await asyncio.shield(self._engine)
+        engine = await self._once_there(self._engine, progress)
         check_adapted(inspections, engine.adapted)
         if engine.precision is Precision.FLOAT16:
             # The others reach as far as float32, in which the values are finite.
@@ -128,7 +137,7 @@ class Workshop:
         """
         found = await self._store.resolve(request.source, request.digest, progress.part())
         with self._store.hold(found.digest):
-            inspection = await self._check(found.digest, found.folder)
+            inspection = await self._check(found.digest, found.folder, progress)
         if self._engine.done():
             check_adapted([inspection], self._engine.result().adapted)
         return AdapterFacts(
@@ -138,16 +147,22 @@ class Workshop:
             size_bytes=found.size_bytes,
         )
 
-    async def _check(self, digest: str, folder: Path) -> Inspection:
+    async def _check(self, digest: str, folder: Path, progress: Progress) -> Inspection:
         checked = self._checked.get(digest)
         if checked is None:
-            base = await asyncio.shield(self._base)
+            base = await self._once_there(self._base, progress)
             checked = await asyncio.to_thread(validate, folder, base, self._max_rank)
             if len(self._checked) >= _CHECKED_KEPT:
                 self._checked.popitem(last=False)
         self._checked[digest] = checked
         self._checked.move_to_end(digest)
         return checked
+
+    async def _once_there(self, awaited: "asyncio.Future[T]", progress: Progress) -> T:
+        began = self._clock()
+        found = await asyncio.shield(awaited)
+        progress.waited_seconds += self._clock() - began
+        return found
 
 
 async def _ask(engine: Adapts, modules: Collection[str], pauses: Sequence[float]) -> Collection[str]:

@@ -46,8 +46,10 @@ class ScriptedMaker:
         self.held_back: dict[str, asyncio.Event] = {}
         self.cancelled: list[str] = []
         self.breaks: dict[str, Exception] = {}
+        self.waits_seconds = 0.0
 
     async def make(self, spec: RevisionSpec, progress: Progress) -> Published:
+        progress.waited_seconds += self.waits_seconds
         try:
             if spec.revision in self.held_back:
                 progress.part()(25, 100)
@@ -324,6 +326,16 @@ async def test_the_wait_for_an_engine_that_starts_is_no_part_of_a_preparation(st
     stage.turn.engine.set_result(stage.engine)
     await stage.until((V1, RevisionState.SERVING))
     assert stage.told.stages[0] == (observer.Stage.PREPARE, 0.0)
+
+
+async def test_nor_is_what_the_workshop_waited_for_it(stage: Stage) -> None:
+    stage.maker.waits_seconds, stage.maker.held_back[V1.revision] = 60, asyncio.Event()
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.FETCHING))
+    stage.now += 63
+    stage.maker.held_back[V1.revision].set()
+    await stage.until((V1, RevisionState.SERVING))
+    assert stage.told.stages[0] == (observer.Stage.PREPARE, 3.0)
 
 
 async def test_an_observer_is_told_why_a_preparation_failed(stage: Stage) -> None:

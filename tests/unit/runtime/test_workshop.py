@@ -126,6 +126,28 @@ async def test_what_was_resolved_before_the_engine_was_there_is_held_against_it_
         await making
 
 
+async def test_the_wait_for_the_base_model_and_the_engine_is_told_apart_from_the_work(tmp_path: Path) -> None:
+    base = tiny_base(tmp_path / "base")
+    tiny_adapter(tmp_path / "volumes" / "shared" / "a", base, seed=1)
+    store = open_store(tmp_path / "store", volumes_root=tmp_path / "volumes", credentials_root=tmp_path / "none")
+    source = AdapterSource(volume=VolumeSource(name="shared", path="a"))
+    part = Part(source=source, digest=(await store.resolve(source)).digest, weight=0.5)
+    asked, looks = asyncio.Event(), iter((0.0, 200.0, 200.0, 207.0))
+
+    def clock() -> float:
+        asked.set()
+        return next(looks)
+
+    workshop, progress = Workshop(store, max_rank=8, clock=clock), Progress()
+    spec = RevisionSpec.of((part,), BlendMethod.CONCAT, Precision.AUTO)
+    making = asyncio.create_task(workshop.make(spec, progress))
+    await asyncio.wait_for(asked.wait(), 10)
+    workshop.set_base(load_base(base))
+    await workshop.learn_engine(FakeEngine())
+    await making
+    assert progress.waited_seconds == 207
+
+
 async def test_an_engine_that_does_not_tell_refuses_nothing(place: Place) -> None:
     await place.workshop.learn_engine(EngineOf(tells=False))
     assert (await place.make()).note == ""
