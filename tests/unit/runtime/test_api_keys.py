@@ -45,6 +45,16 @@ def test_a_file_without_keys_admits_nobody(tmp_path: Path, content: bytes) -> No
     assert not keys.admit("Bearer one")
 
 
+def test_keys_are_missing_while_no_file_has_any(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    keys = ApiKeys(one, other)
+    assert keys.missing
+    other.write_text("# none\n")
+    assert keys.missing
+    other.write_text("two\n")
+    assert not keys.missing
+
+
 def test_a_file_that_is_missing_admits_nobody_until_it_is_there(tmp_path: Path) -> None:
     keys = ApiKeys(tmp_path / "keys")
     assert not keys.admit("Bearer one")

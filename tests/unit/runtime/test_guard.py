@@ -188,7 +188,19 @@ async def test_who_shows_no_key_is_told_so_in_the_words_of_openai(
     start, body = server.sent
     assert start["status"] == 401
     assert (b"www-authenticate", b"Bearer") in start["headers"]
-    assert json.loads(body["body"])["error"]["code"] == "Unauthorized"
+    error = json.loads(body["body"])["error"]
+    assert error["code"] == "Unauthorized"
+    assert error["message"].startswith("Incorrect API key provided, or none.")
+    assert seen == []
+
+
+async def test_where_there_are_no_keys_it_is_said_that_the_mistake_is_not_the_clients(tmp_path: Path) -> None:
+    server, seen = guarded(tmp_path)
+    (tmp_path / "keys").write_text("# none yet")
+    await server.ask(headers=[(b"authorization", b"Bearer right")])
+    start, body = server.sent
+    assert start["status"] == 401
+    assert "knows no API key yet" in json.loads(body["body"])["error"]["message"]
     assert seen == []
 
 

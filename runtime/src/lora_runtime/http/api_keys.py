@@ -19,6 +19,11 @@ class ApiKeys:
     def __init__(self, *files: Path) -> None:
         self._files = tuple(map(_KeysFile, files))
 
+    @property
+    def missing(self) -> bool:
+        """Whether there is no key that anybody could show."""
+        return not any(file.current() for file in self._files)
+
     def admit(self, authorization: str, api_key: str = "") -> bool:
         """Whether one of the keys is shown: by the header `Authorization`, or by `X-Api-Key`.
 

@@ -27,6 +27,15 @@ others or pause the engine, and some (`/invocations`) that serve the base for an
 
 RETRY_AFTER_SECONDS = 1
 
+_WRONG_KEY = (
+    "Incorrect API key provided, or none. Send a key that the LoRAModel's spec.apiKey lists (without a cluster: "
+    "--api-keys-file), as `Authorization: Bearer <key>` or `X-Api-Key: <key>`."
+)
+_NO_KEYS = (
+    "This server knows no API key yet, so that nobody is let in: the Secret that the LoRAModel's spec.apiKey names (without a "
+    "cluster: the file of --api-keys-file) is missing, is empty or cannot be read, or was made within the last minute or two."
+)
+
 
 class Guard:
     """Spans every HTTP request, to the last byte of its answer."""
@@ -65,7 +74,7 @@ class Guard:
         if self._keys is None or not needs_key(scope.get("method", "GET"), scope["path"]):
             return None
         shown = header(scope, b"authorization"), header(scope, b"x-api-key")
-        return None if self._keys.admit(*shown) else _unauthorized()
+        return None if self._keys.admit(*shown) else _unauthorized(_NO_KEYS if self._keys.missing else _WRONG_KEY)
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(receive, CodedErrors(send))
@@ -93,11 +102,7 @@ def _not_found(path: str, public: Sequence[str]) -> JSONResponse:
     return refusal(ErrorCode.NOT_FOUND, f"{path} is not served here, but {', '.join(public)} are.")
 
 
-def _unauthorized() -> JSONResponse:
-    message = (
-        "Incorrect API key provided, or none. Send a key that the LoRAModel's spec.apiKey lists (without a cluster: "
-        "--api-keys-file), as `Authorization: Bearer <key>` or `X-Api-Key: <key>`."
-    )
+def _unauthorized(message: str) -> JSONResponse:
     return refusal(ErrorCode.UNAUTHORIZED, message, headers={"WWW-Authenticate": "Bearer"})
 
 
