@@ -108,6 +108,8 @@ def test_an_adapter_is_added_scaled_blended_rolled_back_and_removed(served: Team
     assert lora("clear", "--model", "smol", stdin="n\n").status == 1, "it asks first"
     lora.does("clear", "--model", "smol", "--yes")
     assert lora("status", "-o", "json").data["items"][1:] == []
+    assert "has no adapters" in lora.does("clear", "--model", "smol")
+    assert lora("clear", "--model", "smoll").status == NOT_FOUND
 
 
 @pytest.mark.parametrize("words", [("scale", "pirate", "1"), ("blend", "mix", "pirate", "formal=2")])

@@ -13,7 +13,8 @@ from lora_api.v1alpha1.conditions import Reason
 from lora_cli.domain import diagnosis, local, rooms
 from lora_cli.domain.advice import ADVICE
 from lora_cli.domain.objects import adapter_of, model_of
-from lora_cli.domain.places import AtAServer, Subject
+from lora_cli.domain.places import AtAServer
+from lora_cli.domain.subject import Subject
 from lora_cli.domain.waiting import Progress, standing
 from lora_cli.errors import Failed
 from support.stored import NOW
@@ -71,13 +72,19 @@ def test_an_update_that_is_refused_says_why_and_what_is_served_meanwhile() -> No
 
 
 @pytest.mark.parametrize("reason", sorted(ADVICE))
-def test_no_advice_at_a_server_is_for_a_cluster(reason: Reason) -> None:
-    meaning, command = AtAServer(URL).advice(reason, Subject("pirate", "smol", ""))
+@pytest.mark.parametrize("in_volume", [False, True])
+def test_no_advice_at_a_server_is_for_a_cluster(reason: Reason, in_volume: bool) -> None:
+    meaning, command = AtAServer(URL).advice(reason, Subject("pirate", "smol", "", in_volume=in_volume))
     assert meaning
     assert command.startswith("lora ")
     assert command.endswith(f" --server {URL}")
     assert "kubectl" not in meaning + command
     assert "{" not in command
+
+
+def test_files_that_a_server_may_not_read_need_no_token() -> None:
+    meaning, _ = AtAServer(URL).advice(Reason.UNAUTHORIZED, Subject("pirate", "smol", "", in_volume=True))
+    assert "HF_TOKEN" not in meaning
 
 
 def test_patches_do_what_an_api_server_would() -> None:

@@ -13,6 +13,7 @@ from lora_api.error_codes import HTTP_STATUS, OF_REASON, ErrorCode
 from lora_cli import reference
 from lora_cli.app import app, run
 from lora_cli.domain.advice import ADVICE, NOT_SEEN
+from lora_cli.domain.subject import Subject
 from lora_cli.errors import EXIT_STATUS, USAGE
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -53,7 +54,7 @@ def documented() -> list[str]:
     """Every command of the plugin that a page or an advice tells people to type."""
     pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
     typed = [line for page in pages for line in re.findall(r"^kubectl lora .+$", page.read_text(), re.MULTILINE)]
-    advised = [advice.command_for(name="a", model="m", namespace="n") for advice in (*ADVICE.values(), NOT_SEEN)]
+    advised = [advice.command_for(Subject("a", "m", "n")) for advice in (*ADVICE.values(), NOT_SEEN)]
     return sorted({*typed, *(command for command in advised if command.startswith("kubectl lora "))})
 
 

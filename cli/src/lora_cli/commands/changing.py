@@ -8,7 +8,7 @@ import typer
 from lora_api.v1alpha1.blend import BlendMethod
 from lora_cli import options, output
 from lora_cli.clients.disk import path_of
-from lora_cli.clients.objects import ADAPTERS
+from lora_cli.clients.objects import ADAPTERS, MODELS
 from lora_cli.commands.finishing import WAIT_SECONDS, finish, told
 from lora_cli.domain import changes
 from lora_cli.domain.objects import adapter_of
@@ -91,6 +91,8 @@ def clear(
     model = session.model_name(model)
     names = [adapter.meta.name for adapter in session.adapters_of(model)]
     if not names:
+        # Of a model that is gone they may be left; without any, the name was a mistake.
+        session.objects.get(MODELS, model)
         output.say([f"{model} has no adapters {session.where}"])
         return
     if not (yes or session.dry_run):

@@ -4,28 +4,29 @@ The long form of each is in docs/troubleshooting.md, which a test holds against 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 from lora_api.v1alpha1.conditions import Reason
+from lora_cli.domain.subject import Subject
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """For one reason; `{name}`, `{model}` and `{namespace}` in the command are the object's."""
+    """For one reason; what is in braces in the command is the subject's."""
 
     meaning: str
     command: str
 
-    def command_for(self, *, name: str, model: str, namespace: str) -> str:
+    def command_for(self, about: Subject) -> str:
         """The command to type."""
-        return self.command.format(name=name, model=model, namespace=namespace)
+        return self.command.format(**asdict(about))
 
 
 _ADAPTERS = "kubectl lora status -n {namespace}"
 _MODEL = "kubectl lora describe {model} -n {namespace}"
 _AGAIN = "kubectl lora describe {name} -n {namespace}"
-_EDIT = "kubectl edit loraadapter {name} -n {namespace}"
+_EDIT = "kubectl edit {kind} {name} -n {namespace}"
 _EDIT_MODEL = "kubectl edit loramodel {model} -n {namespace}"
 _REMOVE = "kubectl lora rm {name} -n {namespace}"
 _ROLLBACK = "kubectl lora rollback {name} -n {namespace}"
@@ -54,8 +55,8 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
             _EDIT_MODEL,
         ),
         Reason.VOLUME_NOT_MOUNTED: Advice(
-            "A running pod cannot gain a volume: list it in spec.volumes of the model, whose pods then restart one by "
-            "one.",
+            "See whether its name is misspelled. If not: a running pod cannot gain a volume, so list it in spec.volumes of "
+            "the model, whose pods then restart one by one.",
             _EDIT_MODEL,
         ),
         Reason.MODEL_IS_MIXTURE: Advice(
@@ -75,7 +76,7 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
         Reason.UNAUTHORIZED: Advice(
             "The server of the files refuses the credentials, or wants some. Correct the Secret: it is read again for "
             "each try.",
-            "kubectl get loraadapter {name} -n {namespace} -o jsonpath='{{.spec.source.credentialsRef}}'",
+            "kubectl get {kind} {name} -n {namespace} -o jsonpath='{{..credentialsRef}}'",
         ),
         Reason.DIGEST_MISMATCH: Advice(
             "The files are not those that were pinned. Find out who changed them; if the new ones are wanted, correct "
@@ -157,7 +158,8 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
             "Correct the chart's runtimeImages, or give the pods imagePullSecrets in spec.podTemplate.", _PODS
         ),
         Reason.ENGINE_CRASHING: Advice(
-            "vLLM ends at its start, or again and again. Read its last words.", f"{_LOGS} --previous"
+            "vLLM ends at its start, or again and again. Look which pod, and read its last words with kubectl logs --previous.",
+            _PODS,
         ),
         Reason.OUT_OF_MEMORY: Advice("Raise spec.resources.limits.memory of the model.", _EDIT_MODEL),
         Reason.POD_FAILED: Advice("A pod cannot run; the message has the cause.", f"{_PODS} -o wide"),
@@ -167,15 +169,56 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
     }
 )
 
+_IN_A_VOLUME: Mapping[Reason, Advice] = MappingProxyType(
+    {
+        Reason.SOURCE_NOT_FOUND: Advice(
+            "The message says what the volume has there. Correct the path, which begins at the volume's own root, or copy the "
+            "files there.",
+            _EDIT,
+        ),
+        Reason.UNAUTHORIZED: Advice(
+            "The pods may not read the files: they need the permission to read for others, or for a group that "
+            "spec.podTemplate gives the pods.",
+            _EDIT_MODEL,
+        ),
+    }
+)
+_OF_A_CONTAINER: Mapping[Reason, Advice] = MappingProxyType(
+    {
+        Reason.ENGINE_CRASHING: Advice(
+            "It ends at its start, or again and again. Read its last words.",
+            "kubectl logs -n {namespace} {pod} -c {container} --previous",
+        )
+    }
+)
+_OF_A_POD: Mapping[Reason, Advice] = MappingProxyType(
+    {
+        Reason.POD_FAILED: Advice(
+            "A pod cannot run; the message has the cause.", "kubectl describe pod -n {namespace} {pod}"
+        ),
+        Reason.UNSCHEDULABLE: Advice(ADVICE[Reason.UNSCHEDULABLE].meaning, "kubectl describe pod -n {namespace} {pod}"),
+    }
+)
+
 NOT_SEEN = Advice(
     "The operator has not seen the last edit. If that lasts for more than a few seconds, no operator is at work.",
     "kubectl lora doctor -n {namespace}",
 )
 
 
-def advice_for(reason: str) -> Advice:
+_UNKNOWN = Advice("", "kubectl describe {kind} {name} -n {namespace}")
+
+
+def advice_for(reason: str, about: Subject) -> Advice:
     """What to do about a reason; one that a newer operator writes has words of its own in the message."""
     try:
-        return ADVICE[Reason(reason)]
-    except (ValueError, KeyError):
-        return Advice("", "kubectl describe loraadapter {name} -n {namespace}")
+        known = Reason(reason)
+    except ValueError:
+        return _UNKNOWN
+    if about.in_volume and known in _IN_A_VOLUME:
+        return _IN_A_VOLUME[known]
+    if about.container and known in _OF_A_CONTAINER:
+        return _OF_A_CONTAINER[known]
+    if about.pod and known in _OF_A_POD:
+        return _OF_A_POD[known]
+    return ADVICE.get(known, _UNKNOWN)

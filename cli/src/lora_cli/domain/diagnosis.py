@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from lora_api.v1alpha1.blend import Blend
 from lora_cli.domain.objects import Adapter, Meta, Model
-from lora_cli.domain.places import CLUSTER, Place, Subject
+from lora_cli.domain.places import CLUSTER, Place
 from lora_cli.domain.sizes import age, number, size
+from lora_cli.domain.subject import Subject
 from lora_cli.domain.waiting import Progress, Standing, standing
 
 
@@ -39,7 +40,7 @@ def of_adapter(adapter: Adapter, now: datetime, place: Place = CLUSTER) -> Itera
     meta, status, seen = adapter.meta, adapter.status, standing(adapter)
     named = "" if adapter.served_name == meta.name else f", served as {adapter.served_name}"
     yield Line(f"{meta.name}: LoRAAdapter of {adapter.model}{_where(meta)}{named}", Tone.TITLE)
-    yield from _standing(adapter, seen, adapter.model, place)
+    yield from _standing(adapter, seen, place)
     pods = status.pods
     if status.revision is not None and seen.progress is not Progress.DONE:
         yield Line(f"clients get revision {status.revision} meanwhile, from {pods.available} of {pods.desired} pods")
@@ -62,7 +63,7 @@ def of_model(model: Model, now: datetime, place: Place = CLUSTER) -> Iterator[Li
     """All that is to be said of a LoRAModel."""
     meta, status = model.meta, model.status
     yield Line(f"{meta.name}: LoRAModel{_where(meta)}", Tone.TITLE)
-    yield from _standing(model, standing(model), meta.name, place)
+    yield from _standing(model, standing(model), place)
     yield Line("")
     yield Line(f"source    {model.spec.source.describe()}")
     yield Line(f"pods      {status.ready_replicas} ready of {model.spec.replicas} wanted")
@@ -93,14 +94,14 @@ def _where(meta: Meta) -> str:
     return f" in {meta.namespace}" if meta.namespace else ""
 
 
-def _standing(observed: Adapter | Model, seen: Standing, model: str, place: Place) -> Iterator[Line]:
+def _standing(observed: Adapter | Model, seen: Standing, place: Place) -> Iterator[Line]:
     tone = _TONES.get(seen.progress, Tone.WAITING)
     if seen.progress is Progress.DONE:
         yield Line(f"ready: {seen.message}", tone)
         return
     yield Line(f"not ready: {seen.reason}: {seen.message}", tone)
     reason = None if seen.progress is Progress.UNSEEN else seen.reason
-    meaning, command = place.advice(reason, Subject(observed.meta.name, model, observed.meta.namespace))
+    meaning, command = place.advice(reason, Subject.of(observed, seen.message))
     if meaning:
         yield Line(meaning)
     yield Line(command, Tone.COMMAND)

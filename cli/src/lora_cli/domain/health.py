@@ -9,7 +9,8 @@ from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_api.v1alpha1.model import LoRAModel, ReachableFrom
 from lora_cli.domain.diagnosis import Line, Tone
 from lora_cli.domain.objects import Adapter, Json, Model
-from lora_cli.domain.places import CLUSTER, Place, Subject
+from lora_cli.domain.places import CLUSTER, Place
+from lora_cli.domain.subject import Subject
 from lora_cli.domain.waiting import Progress, Standing, standing
 
 
@@ -195,13 +196,11 @@ def _unready_ones(everything: Iterable[Adapter | Model]) -> Iterator[tuple[Adapt
 
 
 def _unready(observed: Adapter | Model, seen: Standing, place: Place) -> Finding:
-    name = observed.meta.name
-    model = observed.model if isinstance(observed, Adapter) else name
     refused = seen.progress is Progress.REFUSED
     return Finding(
-        f"{name} is not ready: {seen.reason}: {seen.message}",
+        f"{observed.meta.name} is not ready: {seen.reason}: {seen.message}",
         code_of(seen.reason) if refused else None,
-        place.advice(seen.reason, Subject(name, model, observed.meta.namespace))[1],
+        place.advice(seen.reason, Subject.of(observed, seen.message))[1],
         notable=not refused,
     )
 

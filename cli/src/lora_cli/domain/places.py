@@ -8,15 +8,7 @@ from typing import Protocol
 from lora_api.error_codes import ErrorCode, code_of
 from lora_api.v1alpha1.conditions import Reason
 from lora_cli.domain.advice import NOT_SEEN, Advice, advice_for
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Whom an advice is about."""
-
-    name: str
-    model: str
-    namespace: str
+from lora_cli.domain.subject import Subject
 
 
 class Place(Protocol):
@@ -40,8 +32,8 @@ class InACluster:
 
     def advice(self, reason: str | None, about: Subject) -> tuple[str, str]:
         """See Place."""
-        found = NOT_SEEN if reason is None else advice_for(reason)
-        return found.meaning, found.command_for(name=about.name, model=about.model, namespace=about.namespace)
+        found = NOT_SEEN if reason is None else advice_for(reason, about)
+        return found.meaning, found.command_for(about)
 
     def typed(self, command: str, namespace: str) -> str:
         """See Place."""
@@ -64,8 +56,9 @@ class AtAServer:
     def advice(self, reason: str | None, about: Subject) -> tuple[str, str]:
         """See Place."""
         found = _BY_REASON.get(reason or "") or _BY_CODE[code_of(reason or Reason.PENDING)]
-        command = found.command_for(name=about.name, model=about.model, namespace="")
-        return found.meaning, f"{command} --server {self.url}"
+        if about.in_volume and reason == Reason.UNAUTHORIZED:
+            found = _UNREADABLE
+        return found.meaning, f"{found.command_for(about)} --server {self.url}"
 
     def typed(self, command: str, namespace: str) -> str:
         """See Place; a server has no namespaces."""
@@ -100,6 +93,7 @@ _BY_CODE: Mapping[ErrorCode, Advice] = MappingProxyType(
         ErrorCode.NOT_READY: Advice("Wait.", _LOOK),
     }
 )
+_UNREADABLE = Advice("The server's process may not read the files: make them readable for the user it runs as.", _LOOK)
 _BY_REASON: Mapping[str, Advice] = MappingProxyType(
     {
         Reason.RANK_TOO_LARGE: Advice(

@@ -6,7 +6,8 @@ from enum import StrEnum
 from lora_api.error_codes import ErrorCode, code_of
 from lora_api.v1alpha1.conditions import AdapterCondition, Reason
 from lora_cli.domain.objects import Adapter, Model, condition, is_seen
-from lora_cli.domain.places import CLUSTER, Place, Subject
+from lora_cli.domain.places import CLUSTER, Place
+from lora_cli.domain.subject import Subject
 from lora_cli.errors import Failed
 
 PASSING = frozenset(
@@ -50,7 +51,7 @@ def standing(observed: Adapter | Model) -> Standing:
 def failure(adapter: Adapter, seen: Standing, waited_seconds: float | None = None, place: Place = CLUSTER) -> Failed:
     """What a command that waited in vain ends with; `waited_seconds` if it gave up, None if it was refused."""
     reason = None if seen.progress is Progress.UNSEEN else seen.reason
-    _, then = place.advice(reason, Subject(adapter.meta.name, adapter.model, adapter.meta.namespace))
+    _, then = place.advice(reason, Subject.of(adapter, seen.message))
     said = f"{adapter.meta.name} is not ready: {seen.reason}: {seen.message}"
     if waited_seconds is not None:
         return Failed(ErrorCode.NOT_READY, f"{said} (waited {waited_seconds:g} s)", then=then)
