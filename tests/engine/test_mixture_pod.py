@@ -86,6 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         pod.want(specs[FIRST])
         runtime.wait_until_ready()
         yield Place(pod, specs, prompts, expected)
+        assert runtime.stop() == 0
     finally:
         pod.http.close()
         runtime.stop()

@@ -123,6 +123,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     try:
         runtime.wait_until_ready()
         yield Machine(folder, runtime)
+        assert runtime.stop() == 0
     finally:
         runtime.stop()
 

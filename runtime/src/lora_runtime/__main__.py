@@ -43,6 +43,8 @@ _KEEP_ALIVE = ("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "120")
 nothing, and now and then sent a request into a connection that was just being closed."""
 _FORGOTTEN = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 """For servers with several API processes; with it vLLM shows what lies in files there, and not what we know."""
+_UNLOGGED = ("/ready", "/health", "/metrics")
+"""Asked every few seconds, for good: among these, what clients ask could not be found in the log."""
 _MISTYPED = 2
 """As argparse ends with."""
 _PLUGINS = ("lora_runtime", "lora_runtime_cpu_kernels")
@@ -92,6 +94,10 @@ def main() -> None:
         serve_vllm(folder, settings.served_name, flags, extension)
     finally:
         running.end()
+    if running.ended_by_itself.is_set():
+        sys.exit(
+            "lora_runtime: vLLM has ended by itself, as it does when its engine fails or is killed; if it said why, then above"
+        )
 
 
 def _tell_usage(arguments: list[str]) -> None:
@@ -146,6 +152,7 @@ def serve_vllm(folder: Path, served_name: str, flags: list[str], extension: str)
         "--disable-fastapi-docs",
         "--worker-extension-cls",
         extension,
+        f"--disable-access-log-for-endpoints={','.join(_UNLOGGED)}",
         *flags,
     ]
     starting.also_while_vllm_starts(entry)

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,6 +62,8 @@ class Core:
     """Of a pod whose model is a mixture."""
     scalings_kept: int
     """See Settings."""
+    ended_by_itself: threading.Event = field(default_factory=threading.Event)
+    """Set where the server ends, and nobody has told it to."""
 
     def not_ready(self, name: str) -> NotServed | None:
         """Any thread: why a declared name is not served; None if it is served or was never declared."""

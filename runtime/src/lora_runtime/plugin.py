@@ -87,7 +87,7 @@ class LoRAEndpointPlugin:
             await self._serve_adapters(engine_client, state, args)
         else:
             await self._serve_mixture(engine_client, state, args)
-        end_requests_first(engine_client, state)
+        end_requests_first(engine_client, state, self._core.ended_by_itself.set)
         self._made = VllmCompletions(state)
 
     async def _serve_adapters(self, engine_client: "EngineClient", state: State, args: Namespace) -> None:

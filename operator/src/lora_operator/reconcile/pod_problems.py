@@ -6,6 +6,7 @@ from typing import Any
 from lora_api.v1alpha1.conditions import Reason
 from lora_operator.domain import conditions
 from lora_operator.domain.observed import PodProblem
+from lora_operator.domain.render.pod import CONTAINER
 
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
 _HARMLESS = frozenset({"ContainerCreating", "PodInitializing"})
@@ -62,8 +63,10 @@ def _crash(name: str, ended: Mapping[str, Any], restarts: int) -> PodProblem:
             "spec.resources, or lower spec.adapters or spec.engine.maxModelLen",
         )
     words = f"exit code {ended['exitCode']}"
-    if not ended["exitCode"]:
-        words += ", as vLLM does when its engine's process dies; its log says more (kubectl logs --previous)"
+    if name == CONTAINER and not ended["exitCode"]:
+        words += (
+            ", as if it had been told to end: by the kubelet, say, after a failed liveness probe (kubectl describe pod)"
+        )
     if ended.get("message"):
         words += f": {_last_words(ended['message'])}"
     return _problem(Reason.ENGINE_CRASHING, f"container {name} ended with {words} (restarts: {restarts})")

@@ -106,9 +106,7 @@ def test_a_container_that_ends_well_again_and_again_has_crashed_as_well() -> Non
     problem = pod_problem(a_pod(state=waiting, last={"terminated": {"exitCode": 0, "reason": "Completed"}}))
     assert problem is not None
     assert problem.reason is Reason.ENGINE_CRASHING
-    assert problem.message.startswith(
-        "container runtime ended with exit code 0, as vLLM does when its engine's process dies"
-    )
+    assert problem.message.startswith("container runtime ended with exit code 0, as if it had been told to end")
 
 
 def test_of_a_long_log_the_end_is_told_which_says_what_was_wrong() -> None:

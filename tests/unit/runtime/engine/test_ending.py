@@ -1,6 +1,7 @@
 import asyncio
 from types import SimpleNamespace
 
+import pytest
 from starlette.datastructures import State
 
 from lora_runtime.engine.vllm.ending import end_requests_first
@@ -40,7 +41,7 @@ class Client:
 
 def ending(log: list[str], server: Server | None = None) -> Client:
     client, state = Client(log), State()
-    end_requests_first(client, state)
+    end_requests_first(client, state, lambda: log.append("by itself"))
     # vLLM makes the server after all else.
     state.server = server or Server(log)
     return client
@@ -83,7 +84,16 @@ async def test_without_time_for_requests_the_engine_ends_at_once() -> None:
     assert log == ["engine ended"]
 
 
-async def test_a_server_whose_engine_has_failed_does_not_wait_for_itself() -> None:
+async def test_a_server_whose_engine_has_failed_does_not_wait_for_itself_and_says_that_nobody_told_it_to_end() -> None:
     log: list[str] = []
     ending(log).shutdown(timeout=100)
-    assert log == ["engine ended"]
+    assert log == ["by itself", "engine ended"]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05, None])
+async def test_what_comes_after_somebody_told_it_to_end_does_not_come_by_itself(seconds: float | None) -> None:
+    log: list[str] = []
+    client = ending(log)
+    await asyncio.to_thread(client.shutdown, timeout=seconds)
+    client.shutdown()
+    assert "by itself" not in log

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -22,18 +23,29 @@ _TELLING_SECONDS = 1.0
 """For clients that ask one request after the other: closed at once, their connections would take a request along."""
 
 
-def end_requests_first(client: Any, state: State) -> None:
-    """Hooks the shutdown of vLLM's engine client; once, on the server's event loop."""
-    shutdown, loop, thread = client.shutdown, asyncio.get_running_loop(), threading.get_ident()
+def end_requests_first(client: Any, state: State, by_itself: Callable[[], None]) -> None:
+    """Hooks the shutdown of vLLM's engine client; once, on the server's event loop.
+
+    Args:
+        client: of this server.
+        state: of this server.
+        by_itself: called where the server ends, and nobody has told it to: its engine has failed.
+    """
+    shutdown, loop, thread, told = client.shutdown, asyncio.get_running_loop(), threading.get_ident(), threading.Event()
 
     @wraps(shutdown)
     def _shutdown(timeout: float | None = None) -> None:
         # The handler of SIGTERM waits for this in another thread, and the server goes on meanwhile. On the loop's own
         # thread it is called for an engine that has failed, or has ended.
-        if timeout and threading.get_ident() != thread:
-            began = time.monotonic()
-            asyncio.run_coroutine_threadsafe(_requests_ended(state.server, timeout), loop).result()
-            timeout = max(_ENGINE_SECONDS, timeout - (time.monotonic() - began))
+        if threading.get_ident() == thread:
+            if not told.is_set():
+                by_itself()
+        else:
+            told.set()
+            if timeout:
+                began = time.monotonic()
+                asyncio.run_coroutine_threadsafe(_requests_ended(state.server, timeout), loop).result()
+                timeout = max(_ENGINE_SECONDS, timeout - (time.monotonic() - began))
         shutdown(timeout=timeout)
 
     client.shutdown = _shutdown
