@@ -3,20 +3,26 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
 from random import Random
 
 from bench.control.settings import Settings
 from bench.served.choice import LEAST_MARGIN
-from bench.served.recipes import ADAPTERS, Recipe, recipe
+from bench.served.recipes import Recipe, recipe
 from bench.served.reference import References
 
 WEIGHTS = tuple(step / 10 for step in range(-20, 21, 2) if step)
-POOL = tuple(recipe(**{name: weight}) for name in ADAPTERS for weight in WEIGHTS)
-"""Every recipe that a change may lead to: each is another revision, whose tensors a pod has to compute anew."""
 EDITED = "edited"
 """The name that exists all the time."""
-FIRST = recipe(**{ADAPTERS[0]: 1.0})
-"""What it serves before the first change."""
+
+
+def source(number: int) -> str:
+    """The name of a folder with an adapter of its own."""
+    return f"source-{number:03}"
+
+
+FIRST = recipe(**{source(0): 1.0})
+"""What EDITED serves before the first change."""
 
 
 class Kind(StrEnum):
@@ -52,37 +58,47 @@ class Change:
 def plan(wanted: Settings, references: References, random: Random) -> Iterator[Change]:
     """All changes of a run. Those of the kinds are mixed, so that a slow minute of the machine hits all of them.
 
-    What is created is deleted next.
+    None leads to a recipe that was there before, so that every pod has to make each of them; a new source, and what is created, is
+    of files that no pod has seen. What is created is deleted next.
     """
     kinds = [Kind.WEIGHT] * wanted.weights + [Kind.SOURCE] * wanted.sources + [Kind.CREATE] * wanted.creations
     random.shuffle(kinds)
     kinds += [Kind.SLOW] * wanted.slow
-    now = FIRST
+    now, sources, weights = FIRST, map(source, count(1)), _shuffled(random)
     for number, kind in enumerate(kinds):
-        after, prompt = _next(kind, now, references, random)
         if kind is Kind.CREATE:
+            after = recipe(**{next(sources): random.choice(WEIGHTS)})
+            prompt = random.randrange(len(references[after]))
             yield Change(Kind.CREATE, f"new-{number}", None, after, prompt)
             yield Change(Kind.DELETE, f"new-{number}", after, None, prompt)
+            continue
+        if kind is Kind.SOURCE:
+            name, weights = next(sources), _shuffled(random)
         else:
-            yield Change(kind, EDITED, now, after, prompt)
-            now = after
+            [(name, _)] = now.parts
+        after, prompt = _next(name, weights, now, references, random)
+        yield Change(kind, EDITED, now, after, prompt)
+        now = after
 
 
-def _next(kind: Kind, now: Recipe, references: References, random: Random) -> tuple[Recipe, int]:
-    """A recipe, and a prompt that tells it from what is served now."""
-    pool = [r for r in POOL if r != now and (_source(r) != _source(now)) is (kind is Kind.SOURCE)]
-    while True:
-        after = random.choice(pool)
-        if kind is Kind.CREATE:
-            return after, random.randrange(len(references[after]))
-        prompts = _telling(now, after, references)
+def _shuffled(random: Random) -> Iterator[float]:
+    return iter(random.sample(WEIGHTS, len(WEIGHTS)))
+
+
+def _next(
+    name: str, weights: Iterator[float], now: Recipe, references: References, random: Random
+) -> tuple[Recipe, int]:
+    """The first recipe that some prompt tells from what is served now, and such a prompt.
+
+    Raises:
+        ValueError: no weight is left, which takes as many edits of it in a row.
+    """
+    for weight in weights:
+        after = recipe(**{name: weight})
+        prompts = _telling(now, after, references) if after != now else ()
         if prompts:
             return after, random.choice(prompts)
-
-
-def _source(of: Recipe) -> str:
-    [(name, _)] = of.parts
-    return name
+    raise ValueError(f"no weight of {name} is left: take another seed")
 
 
 def _telling(before: Recipe, after: Recipe, references: References) -> Sequence[int]:

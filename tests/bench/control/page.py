@@ -85,7 +85,9 @@ _METHOD = """## How it was measured
 
 - A single node with a real API server, kubelet and containerd; the operator from its image with its chart; two pods with vLLM on
   CPU and a Llama of {layers} layer: all of it shares the machine's cores, and what answers take is taken from what is measured.
-  Files are on a volume of the pods; each weight is a revision whose tensors every pod computes, checks and loads anew.
+  Files are on a volume of the pods. No change leads to a revision that was there before: every pod computes the tensors of each,
+  checks and loads them. Each change of the source, and each creation, is of a folder that no pod has seen: one pod reads, hashes and
+  pins it for all, the others copy and hash it, too, and each checks it against the base model.
 - Each pod with vLLM asks for half a core and the operator for a quarter, so that none starves beside the others.
 - A client asks each pod over and over for {tokens} token of the adapter after {prompt} of a prompt, {pause:.0f} ms after its last
   answer, and changes one custom resource at any moment of that. When a pod prints that it goes over, it is asked without a rest: the

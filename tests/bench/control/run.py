@@ -14,7 +14,7 @@ from kubernetes.aio import client as aio
 from kubernetes.aio.config import new_client_from_config
 
 from bench.control import answers
-from bench.control.changes import EDITED, FIRST, Change, Kind, plan
+from bench.control.changes import EDITED, FIRST, Change, Kind
 from bench.control.node import MODEL, NAMESPACE, Json, Node
 from bench.control.observer import any_moment
 from bench.control.results import UNTRACED, Observed
@@ -69,11 +69,16 @@ class Readiness:
 
 
 async def make_changes(
-    node: Node, settings: Settings, prompts: Sequence[Prompt], references: References, tell: Tell
+    node: Node,
+    settings: Settings,
+    changes: Sequence[Change],
+    prompts: Sequence[Prompt],
+    references: References,
+    tell: Tell,
 ) -> list[Observed]:
     """All changes, in order, on the node with its pods ready; `references` are PEFT's answers to the prompts."""
     async with await new_client_from_config(str(node.cluster.kubeconfig)) as api:
-        return await Run(node, aio.CustomObjectsApi(api), settings, prompts, references)(tell)
+        return await Run(node, aio.CustomObjectsApi(api), settings, prompts, references)(changes, tell)
 
 
 class Run:
@@ -97,9 +102,8 @@ class Run:
         self._observers = node.observers(node.pods.values(), settings.pause_seconds)
         self._random = Random(settings.seed)
 
-    async def __call__(self, tell: Tell) -> list[Observed]:
-        """All changes, in order."""
-        changes = list(plan(self._settings, self._references, Random(self._settings.seed)))
+    async def __call__(self, changes: Sequence[Change], tell: Tell) -> list[Observed]:
+        """All of them, in order."""
         await self._ready.of(await self._create(EDITED, FIRST))
         found = []
         for number, change in enumerate(changes):

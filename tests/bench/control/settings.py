@@ -30,6 +30,11 @@ class Settings:
     between_seconds: float
     """Between the end of a change and the next one."""
 
+    @property
+    def most_sources(self) -> int:
+        """Folders with files of their own: one for each change to another source, for each creation, and the first."""
+        return 1 + self.sources + self.creations
+
 
 def settings(*, seed: int, changes: int, quick: bool, pause_seconds: float = PAUSE_SECONDS) -> Settings:
     """The run that a user asked for: so many changes of each kind."""

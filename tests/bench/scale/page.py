@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.report.documents import machine_lines, rounded, table
-from bench.scale.results import CONFIG_MAP_BYTES, GROWTH, exponent, idle_requests_per_minute, on_one_model
+from bench.scale.method import LARGER, METHOD
+from bench.scale.results import CONFIG_MAP_BYTES, GROWTH, exponent, on_one_model
 from bench.scale.run import Cost, Idle, Point, Run
 
 
@@ -26,16 +27,21 @@ def page(done: Run, key: Mapping[str, Any], machine: Mapping[str, Any], seconds:
         f"pull it down, so that it is taken from {GROWTH} on.",
         table(("adapters", *_COLUMNS), [*map(_row, points), _exponents(points)]),
         *_charts(points),
+        "## What is asked while nothing happens",
+        f"So many of each in a minute, over {done.settings.long_idle_seconds:.0f} s. The Lease is renewed every five seconds, "
+        "and the models are glanced at every thirty. Every five minutes, and for a while after a watch has begun anew, the "
+        "operator looks at all there is, adapters in pages of 500; certificates are checked every five minutes.",
+        table(("request of the operator", *map(_words, _long_idle(done))), list(_idle_requests(_long_idle(done)))),
         "## What one change asks for",
         table(("request of the operator", "a change of a weight", "a creation"), list(_requests(points[-1]))),
         _beside_a_slow_one(done, key),
-        _LARGER.format(
+        LARGER.format(
             bytes=key["document_bytes_per_adapter"],
             most=int(CONFIG_MAP_BYTES / key["document_bytes_per_adapter"]),
             rss=_per_thousand([(p.adapters, p.rss_mib) for p in points]),
             cold=_per_thousand([(p.adapters, p.cold_start_seconds) for p in points]),
         ),
-        _METHOD,
+        METHOD,
     ])  # fmt: skip
 
 
@@ -66,13 +72,14 @@ _COLUMNS = (
 
 
 def _row(point: Point) -> tuple[object, ...]:
-    change = point.change
+    change, idle = point.change, point.idle
     assert change is not None
+    assert idle is not None
     return (
         point.adapters,
         round(point.cold_start_seconds, 1),
         round(point.burst_seconds, 1),
-        round(idle_requests_per_minute(point), 1),
+        round(idle.requests_per_minute, 1),
         round(change.median_seconds, 3),
         round(change.writes, 2),
         round(change.told.requests / change.changes, 1),
@@ -100,7 +107,8 @@ def _charts(points: Sequence[Point]) -> list[str]:
         return []
     numbers = [point.adapters for point in points]
     cold, burst = [p.cold_start_seconds for p in points], [p.burst_seconds for p in points]
-    idle, writes = [idle_requests_per_minute(p) for p in points], [p.change.writes for p in points if p.change]
+    idle = [p.idle.requests_per_minute for p in points if p.idle]
+    writes = [p.change.writes for p in points if p.change]
     return [
         _chart("cold start (first line) and a burst (second)", "seconds", numbers, cold, burst),
         _chart("the operator's memory", "MiB", numbers, [p.rss_mib for p in points]),
@@ -135,11 +143,11 @@ def _limits(done: Run) -> list[tuple[object, ...]]:
     ends = _ends(done)
     changes = [cost for point in ends if (cost := point.change) is not None]
     creations = [cost for point in ends if (cost := point.create) is not None]
-    idles = [(point, idle) for point in ends if (idle := point.idle) is not None]
+    idles = [(point, idle) for point in ends if (idle := point.long_idle) is not None]
     return [
         ("cold start to steady, s", "60", *(round(p.cold_start_seconds, 1) for p in ends)),
         (f"{ends[0].burst} created at once to Ready, s", "15", *(round(p.burst_seconds, 1) for p in ends)),
-        ("API requests a minute, idle", "≈ 0", *(round(idle_requests_per_minute(p), 1) for p, _ in idles)),
+        ("API requests a minute, idle", "≈ 0", *(round(idle.requests_per_minute, 1) for _, idle in idles)),
         ("long polls a minute and pod, idle", "", *(round(_polls(p, i), 1) for p, i in idles)),
         ("API writes of one change, without those by the clock", "3", *(round(c.writes, 2) for c in changes)),
         ("API writes of one creation", "", *(round(c.writes, 2) for c in creations)),
@@ -150,6 +158,17 @@ def _limits(done: Run) -> list[tuple[object, ...]]:
 
 def _polls(point: Point, idle: Idle) -> float:
     return 60 * idle.told.polls / idle.seconds / point.shape.all_pods
+
+
+def _long_idle(done: Run) -> list[Point]:
+    return [point for point in done.points if point.long_idle is not None]
+
+
+def _idle_requests(points: Sequence[Point]) -> list[tuple[object, ...]]:
+    idles = [idle for point in points if (idle := point.long_idle) is not None]
+    asked = sorted(set().union(*(idle.asked.counts for idle in idles)))
+    each = [(f"`{what}`", *(60 * idle.asked.counts[what] / idle.seconds for idle in idles)) for what in asked]
+    return [*each, ("all", *(idle.requests_per_minute for idle in idles))]
 
 
 def _requests(point: Point) -> list[tuple[object, ...]]:
@@ -186,16 +205,19 @@ def _point(point: Point) -> dict[str, Any]:
         "burst": point.burst,
         "burst_s": rounded(point.burst_seconds),
         "burst_requests": dict(point.burst_asked.counts) if point.burst_asked is not None else None,
-        "idle": None if point.idle is None else {
-            "seconds": point.idle.seconds,
-            "requests": dict(point.idle.asked.counts),
-            "polls": point.idle.told.polls,
-        },
+        "idle": _idle(point.idle),
+        "long_idle": _idle(point.long_idle),
         "change": _cost(point.change),
         "creation": _cost(point.create),
         "rss_mib": rounded(point.rss_mib, 1),
         "document_bytes": point.document_bytes,
     }  # fmt: skip
+
+
+def _idle(idle: Idle | None) -> dict[str, Any] | None:
+    if idle is None:
+        return None
+    return {"seconds": idle.seconds, "requests": dict(idle.asked.counts), "polls": idle.told.polls}
 
 
 def _cost(cost: Cost | None) -> dict[str, Any] | None:
@@ -209,35 +231,3 @@ def _cost(cost: Cost | None) -> dict[str, Any] | None:
         "bytes_to_pods": cost.told.received_bytes,
         "bytes_from_pods": cost.told.sent_bytes,
     }
-
-
-_LARGER = """## What breaks first with 50,000 adapters
-
-The document of one model breaks first: a ConfigMap holds 1 MiB, and an adapter takes {bytes} bytes of it (packed; digests,
-commits and UIDs are random and do not compress), so that one model holds about {most} adapters. Spread over models, nothing
-has such an edge: another thousand adapters take {rss} MiB of the operator's memory and {cold} s of its start.
-
-How the design would go on:
-
-1. The document in shards, `<model>-desired-<n>`, by a hash of the served name: pods mount all of them, a change writes one. The
-   sequence and etag stay per shard; patches and inventories know names, not shards. That alone carries one model to 50,000.
-2. A pass still walks over all adapters of its model, if only to see that they are as they were: some 10 µs each, half a second
-   with 50,000. The names that events and pods have rung for would then come with the ring, and a pass would conclude about
-   those and what blends them; the walk over all is left to the sweep.
-3. Beyond that, one process: models are independent of each other, so that operators could share them out by namespace or by a
-   Lease per share of the keys."""
-
-_METHOD = """## How it was measured
-
-- A real API server with etcd and the controller manager, no node; the real operator as a process with the chart's role; pods are
-  Pod objects whose status the benchmark writes, each with a process that runs the real service, planner and admin server over
-  mutual TLS, and an engine that only remembers. Every source exists, and its files take no time.
-- *Cold start*: one adapter of each model is edited while no operator runs; the time from the start of the process until the last
-  of these edits is Ready everywhere.
-- *Burst*: from the first of the creations, 24 at a time, to the last Ready, as a watch sees it.
-- *API requests*: from the audit log, all of the operator's account, watches left out. *Idle* is watched for longer than the
-  sweep's five minutes at the largest numbers. *One change* is the mean over changes made one after the other; of its writes, the
-  renewals of the Lease and the checks of the certificates, which come by the clock, are left out.
-- *Memory*: the process's peak from its start through everything else here, the burst included.
-
-What this cannot show: loads into a GPU, and networks."""

@@ -35,25 +35,20 @@ def on_one_model(done: Run) -> list[Point]:
     return [point for point in done.points if point.shape is ONE_MODEL]
 
 
-def idle_requests_per_minute(point: Point) -> float:
-    """Asked of the API server while nothing happens."""
-    assert point.idle is not None
-    return 60 * point.idle.asked.total / point.idle.seconds
-
-
 def key_figures(done: Run, seed: int) -> dict[str, Any]:
     """What a reader looks for first: the worse of the two shapes at the largest number."""
     largest = max(point.adapters for point in done.points)
     ends = [point for point in done.points if point.adapters == largest]
     changes = [cost for point in ends if (cost := point.change) is not None]
     creations = [cost for point in ends if (cost := point.create) is not None]
+    idles = [idle for point in ends if (idle := point.long_idle) is not None]
     slow = beside_slow(done, seed)
     return {
         "adapters": largest,
         "pods": max(point.shape.all_pods for point in ends),
         "cold_start_s": rounded(max(point.cold_start_seconds for point in ends), 1),
         "burst_ready_s": rounded(max(point.burst_seconds for point in ends), 1),
-        "idle_requests_per_min": rounded(max(idle_requests_per_minute(point) for point in ends), 1),
+        "idle_requests_per_min": rounded(max(idle.requests_per_minute for idle in idles), 1),
         "writes_per_change": rounded(max(cost.writes for cost in changes), 2),
         "writes_per_creation": rounded(max(cost.writes for cost in creations), 2),
         "pod_requests_per_change": rounded(max(cost.told.requests / cost.changes for cost in changes), 1),

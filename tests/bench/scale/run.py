@@ -51,6 +51,11 @@ class Idle:
     asked: Requests
     told: Traffic
 
+    @property
+    def requests_per_minute(self) -> float:
+        """Asked of the API server."""
+        return 60 * self.asked.total / self.seconds
+
 
 @dataclass(slots=True)
 class Point:
@@ -60,6 +65,9 @@ class Point:
     adapters: int
     cold_start_seconds: float = 0.0
     idle: Idle | None = None
+    """For some seconds."""
+    long_idle: Idle | None = None
+    """For longer than the operator's rarest regular work, at some numbers."""
     change: Cost | None = None
     create: Cost | None = None
     burst: int = 0
@@ -133,7 +141,9 @@ class _Runner:
             point.cold_start_seconds = await world.board.until_ready(edited) - began
             self._tell(f"{count} on {world.shape.name}: cold start {point.cold_start_seconds:.1f} s")
             await asyncio.sleep(_QUIET_SECONDS)
-            point.idle = await self._idle(settings.long_idle_seconds if last else settings.idle_seconds)
+            point.idle = await self._idle(settings.idle_seconds)
+            if last or count == settings.long_idle_at:
+                point.long_idle = await self._idle(settings.long_idle_seconds)
             point.change = await self._changes(settings.changes)
             point.create = await self._creations(max(2, settings.changes // 4), count)
             await self._burst(point, count)

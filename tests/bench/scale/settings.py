@@ -38,13 +38,15 @@ class Settings:
     """Adapters that are created at once."""
     changes: int = 12
     """Changes one after the other, each when the one before has arrived."""
-    pairs: int = 4
+    pairs: int = 8
     """Of phases with and without an adapter that loads for a long time."""
-    changes_in_phase: int = 8
+    changes_in_phase: int = 16
     slow_seconds: float = 10.0
     idle_seconds: float = 10.0
+    long_idle_at: int = 500
+    """Adapters on one model; and at the largest numbers."""
     long_idle_seconds: float = 330.0
-    """At the largest numbers: longer than the operator's rarest regular work."""
+    """Longer than the operator's rarest regular work."""
 
 
 def settings(*, adapters: int, quick: bool) -> Settings:

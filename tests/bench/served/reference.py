@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -54,6 +54,32 @@ def references(
         made[recipe] = _read(make_once(folder, _writer(base, adapters, recipe, prompts, n)))
         advance()
     return made
+
+
+class Computed(Mapping[Recipe, tuple[Expected, ...]]):
+    """References that are computed when they are asked for."""
+
+    def __init__(
+        self, base: Path, adapters: Mapping[str, Path], prompts: Sequence[Prompt], n: int, advance: Callable[[], None]
+    ) -> None:
+        """See `references`."""
+        self._base, self._adapters, self._prompts, self._n, self._advance = base, adapters, prompts, n, advance
+        self._known: dict[Recipe, tuple[Expected, ...]] = {}
+
+    def __getitem__(self, recipe: Recipe) -> tuple[Expected, ...]:
+        """One answer to each prompt."""
+        if recipe not in self._known:
+            adapters = {name: self._adapters[name] for name, _ in recipe.parts}
+            self._known |= references(self._base, adapters, [recipe], self._prompts, self._n, self._advance)
+        return self._known[recipe]
+
+    def __iter__(self) -> Iterator[Recipe]:
+        """Those that were asked for."""
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        """How many were asked for."""
+        return len(self._known)
 
 
 def _writer(

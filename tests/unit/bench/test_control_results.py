@@ -8,11 +8,11 @@ from random import Random
 
 import pytest
 
-from bench.control.changes import EDITED, FIRST, POOL, Change, Kind, plan
+from bench.control.changes import EDITED, FIRST, WEIGHTS, Change, Kind, plan, source
 from bench.control.flips import Flips
 from bench.control.observer import Sighting
 from bench.control.results import Observed, judge, key_figures
-from bench.control.settings import settings
+from bench.control.settings import Settings, settings
 from bench.control.traces import Trace
 from bench.served.recipes import Recipe, recipe
 from bench.served.reference import Expected, References
@@ -23,8 +23,13 @@ CHANGE = Change(Kind.WEIGHT, EDITED, OLD, NEW, 0)
 DELETION = Change(Kind.DELETE, "new-0", OLD, None, 0)
 
 
-def every_answer_its_own() -> References:
-    return {each: (Expected((index,), 1.0),) for index, each in enumerate(POOL)}
+def every_recipe_of(wanted: Settings) -> list[Recipe]:
+    names = map(source, range(wanted.most_sources))
+    return [recipe(**{name: weight}) for name in names for weight in WEIGHTS]
+
+
+def every_answer_its_own(wanted: Settings) -> References:
+    return {each: (Expected((index,), 1.0),) for index, each in enumerate(every_recipe_of(wanted))}
 
 
 def seen(*tokens: int, begin: float = 10.0, step: float = 0.1) -> list[Sighting]:
@@ -143,7 +148,7 @@ def test_a_pod_that_did_not_flip_when_it_says_so_is_wrong(seconds: float) -> Non
 def test_a_plan_has_what_was_asked_for_and_each_change_begins_where_the_last_one_ended() -> None:
     wanted = settings(seed=0, changes=7, quick=False)
 
-    changes = list(plan(wanted, every_answer_its_own(), Random(1)))
+    changes = list(plan(wanted, every_answer_its_own(wanted), Random(1)))
 
     assert Counter(c.kind for c in changes) == {
         Kind.WEIGHT: 7,
@@ -160,10 +165,21 @@ def test_a_plan_has_what_was_asked_for_and_each_change_begins_where_the_last_one
         now = change.after
 
 
+def test_no_pod_has_made_before_what_a_change_leads_to_and_what_is_new_is_of_other_files() -> None:
+    wanted = settings(seed=0, changes=30, quick=False)
+
+    led = [c for c in plan(wanted, every_answer_its_own(wanted), Random(1)) if c.after is not None]
+
+    after = [FIRST, *(c.after for c in led)]
+    assert len(set(after)) == len(after)
+    files = [_source(FIRST), *(_source(c.after) for c in led if c.after and c.kind in (Kind.SOURCE, Kind.CREATE))]
+    assert len(set(files)) == len(files) == wanted.most_sources
+
+
 def test_what_is_created_is_deleted_next() -> None:
-    others = [
-        c for c in plan(settings(seed=0, changes=7, quick=False), every_answer_its_own(), Random(1)) if c.name != EDITED
-    ]
+    wanted = settings(seed=0, changes=7, quick=False)
+
+    others = [c for c in plan(wanted, every_answer_its_own(wanted), Random(1)) if c.name != EDITED]
 
     for created, deleted in zip(others[::2], others[1::2], strict=True):
         assert (created.kind, deleted.kind) == (Kind.CREATE, Kind.DELETE)
@@ -171,9 +187,10 @@ def test_what_is_created_is_deleted_next() -> None:
 
 
 def test_no_change_is_made_whose_revisions_answer_alike() -> None:
-    alike = {each: (Expected((0,), 1.0), Expected((index,), 1.0)) for index, each in enumerate(POOL)}
+    wanted = settings(seed=0, changes=3, quick=False)
+    alike = {each: (Expected((0,), 1.0), Expected((i,), 1.0)) for i, each in enumerate(every_recipe_of(wanted))}
 
-    changes = plan(settings(seed=0, changes=3, quick=False), alike, Random(1))
+    changes = plan(wanted, alike, Random(1))
 
     assert {c.prompt for c in changes if c.name == EDITED} == {1}
 
