@@ -105,4 +105,6 @@ _METHOD = """## How it was measured
 - *create, bare* and *delete, bare* are what the machine itself takes: plain vLLM in two such pods, and a controller that watches
   and at once tells both to load a folder or to unload it. It resolves, checks, scales, agrees upon and reports nothing, and cannot
   edit at all: vLLM's `load_inplace` reads the files again at every step from then on. Read the other rows beside them.
-- *slow pod* is an edit during which the engine's processes of one pod stand still for {slow:.0f} s."""
+- *slow pod* is an edit during which the engine's processes of one pod stand still for {slow:.0f} s. What no agreement can bound is
+  the split of a pod that is cut off after the others were told to go over: it answers with the old revision until it is reached
+  again, and the adapter is not Ready meanwhile."""
