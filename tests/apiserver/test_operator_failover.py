@@ -1,7 +1,9 @@
 """Two operators and one Lease, as processes against a real API server: who works, who waits, and who must not write."""
 
+import base64
 import contextlib
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +14,12 @@ from kubernetes import client
 
 from local_cluster import Cluster
 from lora_api import labels
+from lora_api.runtime_api import CONFIG_MAP_KEY, Desired
 from support.api_proxy import ApiProxy
 from support.custom_resources import ADAPTER, MODEL, mutated
+from support.late_pushes import LatePushes
 from support.operated import Operator, Team, eventually
+from support.stand_in import StandIn
 
 pytestmark = pytest.mark.apiserver
 
@@ -149,6 +154,107 @@ def test_what_a_leader_wrote_in_time_and_the_network_delivers_late_changes_nothi
             eventually("they arrive", lambda: {"deployments/smol", "pirate/status"} <= late_writes(proxy).keys())
             assert set(late_writes(proxy).values()) == {409}
             assert versions(team) == written
+
+
+def test_a_document_that_a_paused_leader_was_storing_is_refused_and_the_pod_goes_on_with_that_of_the_successor(
+    api_server: Cluster, pair: Pair, tmp_path: Path
+) -> None:
+    team = pair.team
+    with ApiProxy(api_server.api_url, tmp_path) as proxy:
+        proxy.stand_between(Path(pair.first.environment["KUBECONFIG"]))
+        with pair.running() as (first, _), serving(team, tmp_path) as runtime:
+            # That alone: a status that is held would be waited for, and the document not be sent.
+            proxy.hold_writes("/configmaps/smol-desired")
+            team.patch("loraadapters", "pirate", {"spec": {"weight": 0.4}})
+            eventually("the first stores what is to be served", lambda: proxy.held)
+            with paused(pair.first, first):
+                newest = the_second_serves_another_weight(pair)
+                written, documents = settled(team), list(runtime.documents)
+                proxy.deliver_writes()
+                eventually("it arrives", lambda: late_writes(proxy))
+                assert late_writes(proxy) == {"configmaps/smol-desired": 409}
+            ends_since_the_second_leads(pair, first)
+            assert versions(team) == written
+            assert runtime.documents == documents
+            assert (served(runtime), revision_stored(team)) == (newest, newest)
+
+
+@pytest.mark.parametrize(
+    ("patches", "method", "answer"), [(True, "PATCH", 412), (False, "PUT", 409)], ids=["patch", "whole"]
+)
+def test_a_push_of_a_paused_leader_is_refused_by_a_pod_that_serves_what_the_successor_says(
+    pair: Pair, tmp_path: Path, patches: bool, method: str, answer: int
+) -> None:
+    team, pushes = pair.team, LatePushes(patches=patches)
+    with pair.running() as (first, _), serving(team, tmp_path, wrap=pushes.in_front_of) as runtime:
+        before = served(runtime)
+        pushes.hold_one()
+        team.patch("loraadapters", "pirate", {"spec": {"weight": 0.4}})
+        eventually("the first tells what is to be served", lambda: pushes.held)
+        stored = revision_stored(team)
+        assert (served(runtime) == before, stored == before) == (True, False), "it is stored, and the pod has not heard"
+        with paused(pair.first, first):
+            newest = the_second_serves_another_weight(pair)
+            assert newest not in (before, stored)
+            written, documents = settled(team), list(runtime.documents)
+            pushes.deliver()
+            eventually("it arrives", lambda: pushes.late)
+            assert (pushes.held, pushes.late) == (method, answer)
+        ends_since_the_second_leads(pair, first)
+        assert pushes.later == [], "told that its patch does not fit, it may not send the whole document"
+        assert versions(team) == written
+        assert runtime.documents == documents
+        assert (served(runtime), revision_stored(team)) == (newest, newest)
+
+
+@contextlib.contextmanager
+def serving(team: Team, folder: Path, **how: Any) -> Iterator[StandIn]:
+    """One pod that serves the adapter `pirate`, and nothing more to do."""
+    team.create(MODEL)
+    team.create(ADAPTER)
+    [runtime] = team.runtimes(folder, None, **how)
+    with runtime:
+        team.comes_to("loraadapters", "pirate", "Ready", ("True", "Serving"))
+        settled(team, seconds=3)
+        yield runtime
+
+
+@contextlib.contextmanager
+def paused(operator: Operator, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """It sleeps meanwhile, and may end once it wakes."""
+    operator.may_die()
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def the_second_serves_another_weight(pair: Pair) -> str:
+    """Once it leads; the revision of it."""
+    team = pair.team
+    eventually("the second leads", lambda: pair.holder == "second")
+    team.patch("loraadapters", "pirate", {"spec": {"weight": 0.5}})
+    eventually("the newest status", lambda: generation_reported(team, "loraadapters", "pirate") == 3)
+    return str(team.comes_to("loraadapters", "pirate", "Ready", ("True", "Serving"))["revision"])
+
+
+def ends_since_the_second_leads(pair: Pair, process: subprocess.Popen[bytes]) -> None:
+    assert process.wait(timeout=10) == 1
+    assert "held by second_" in pair.first.log.read_text()
+
+
+def served(runtime: StandIn) -> str:
+    """The revision of `pirate` that requests get from the pod."""
+    return runtime.engine.published["pirate"].engine_name.rpartition("@")[2].partition(".")[0]
+
+
+def revision_stored(team: Team) -> str:
+    """The revision of `pirate` that a pod begins with which starts now."""
+    found = team.core.read_namespaced_config_map("smol-desired", team.namespace)
+    spec = Desired.unpacked(base64.b64decode(found.binary_data[CONFIG_MAP_KEY])).by_name["pirate"].serve
+    assert spec is not None
+    return spec.revision
 
 
 def late_writes(proxy: ApiProxy) -> dict[str, int]:

@@ -55,6 +55,9 @@ class ApiProxy:
         self._refused: bytes | None = None
         self._writes_pass = asyncio.Event()
         self._writes_pass.set()
+        self._held_place = ""
+        self.held: list[str] = []
+        """The path of each write that was held back, be it on its way still."""
         self.late: list[tuple[str, int]] = []
         """The path of each write that was held back, and the status with which the API server answered it."""
         self.watched: set[str] = set()
@@ -102,8 +105,12 @@ class ApiProxy:
         """All can be begun again."""
         self._refused = None
 
-    def hold_writes(self) -> None:
-        """From now on, patches stay on their way; they will arrive even if who sent them has given them up."""
+    def hold_writes(self, place: str = "") -> None:
+        """From now on, patches stay on their way; they will arrive even if who sent them has given them up.
+
+        All of them, or those with this in their path.
+        """
+        self._held_place = place
         self._do(self._writes_pass.clear)
 
     def deliver_writes(self) -> None:
@@ -166,14 +173,20 @@ class ApiProxy:
                 self._watches[near] = course
             if self._refused is not None and _WATCH in request and self._refused in request:
                 return
-            if request.startswith(_WRITE) and not self._writes_pass.is_set():
+            if self._is_to_wait(request):
                 course.held = request.split(b" ", 2)[1].decode()
+                self.held.append(course.held)
                 await self._writes_pass.wait()
             far.write(request)
             await far.drain()
         if course.held:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(course.answered.wait(), _PATIENCE_SECONDS)
+
+    def _is_to_wait(self, request: bytes) -> bool:
+        if self._writes_pass.is_set() or not request.startswith(_WRITE):
+            return False
+        return self._held_place in request.split(b" ", 2)[1].decode()
 
     async def _answer(self, said: asyncio.StreamReader, near: asyncio.StreamWriter, course: _Course) -> None:
         with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 _READS = frozenset({"get", "list", "watch"})
@@ -31,6 +32,8 @@ class Comparison:
     """Tried without being granted."""
     secrets_read: tuple[str, ...]
     """Every look at a Secret, granted or not."""
+    denied: tuple[str, ...] = ()
+    """Answered with 403: a right may be granted in one namespace, and be missing in another one."""
 
 
 def granted(roles: Iterable[Mapping[str, Any]]) -> frozenset[Right]:
@@ -63,6 +66,15 @@ def used(events: Iterable[Mapping[str, Any]], account: str) -> frozenset[Right]:
     return frozenset(found)
 
 
+def denied(events: Iterable[Mapping[str, Any]], account: str) -> frozenset[str]:
+    """What the account was refused, and where."""
+    return frozenset(
+        f"{event['verb']} {event['requestURI'].partition('?')[0]}"
+        for event in events
+        if event["user"]["username"] == account and event.get("responseStatus", {}).get("code") == HTTPStatus.FORBIDDEN
+    )
+
+
 def compare(
     roles: Iterable[Mapping[str, Any]],
     events: Iterable[Mapping[str, Any]],
@@ -79,13 +91,15 @@ def compare(
         by_admission: rights that the API server asks about while it looks at other requests, so that no request of their
             own is ever logged.
     """
-    has, did = granted(roles), used(events, account)
+    log = list(events)
+    has, did = granted(roles), used(log, account)
     served = {right: _serving(right, has) for right in did}
     needed = {right for rights in served.values() for right in rights} | set(by_admission)
     return Comparison(
         unused=tuple(map(str, sorted(has - needed))),
         ungranted=tuple(map(str, sorted(right for right, rights in served.items() if not rights))),
         secrets_read=tuple(map(str, sorted(r for r in did if r.resource == "/secrets" and r.verb in _READS))),
+        denied=tuple(sorted(denied(log, account))),
     )
 
 

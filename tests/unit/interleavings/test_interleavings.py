@@ -280,6 +280,8 @@ class Interleavings(RuleBasedStateMachine):
             assert (ready.status, ready.observed_generation) == ("True", adapter.meta.generation), ready
         for pod in self.cluster.pods.values():
             assert {n for n, name in pod.names.items() if name.serving is not None} <= adapters.keys()
+            # also what was let be for a while: see a_pod_holds_one_revision_beside_the_one_it_serves
+            assert not any(name.prepared for name in pod.names.values())
 
 
 def _object(name: str, weight: float, *, uid: str, generation: int, strategy: str) -> ObservedAdapter:

@@ -17,7 +17,13 @@ def a_call(
     verb: str, resource: str = "pods", name: str = "", *, code: int = 200, user: str = ACCOUNT, **place: str
 ) -> Mapping[str, Any]:
     reference = {"resource": resource, "namespace": "team"} | ({"name": name} if name else {}) | place
-    return {"verb": verb, "user": {"username": user}, "objectRef": reference, "responseStatus": {"code": code}}
+    return {
+        "verb": verb,
+        "user": {"username": user},
+        "requestURI": f"/api/v1/namespaces/{reference['namespace']}/{resource}?limit=500",
+        "objectRef": reference,
+        "responseStatus": {"code": code},
+    }
 
 
 def test_what_is_granted_and_used_is_no_finding() -> None:
@@ -35,6 +41,16 @@ def test_the_calls_of_others_use_nothing() -> None:
 def test_a_call_that_was_not_granted_is_found_whatever_the_answer() -> None:
     found = compare([], [a_call("delete", name="x", code=403), a_call("get", name="y")], ACCOUNT)
     assert found.ungranted == ("delete /pods x", "get /pods y")
+
+
+def test_a_call_that_is_granted_in_another_namespace_only_is_found_by_its_answer() -> None:
+    calls = [a_call("list"), a_call("list", namespace="other", code=403), a_call("list", namespace="theirs", code=404)]
+    found = compare([a_role("list")], calls, ACCOUNT)
+    assert found == Comparison((), (), (), denied=("list /api/v1/namespaces/other/pods",))
+
+
+def test_what_others_are_refused_is_no_finding() -> None:
+    assert compare([], [a_call("list", code=403, user="kubernetes-admin")], ACCOUNT) == FITS
 
 
 def test_groups_and_subresources_are_told_apart() -> None:
