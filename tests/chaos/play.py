@@ -11,6 +11,7 @@ from typing import Any
 
 from chaos.checker import Checker, Verdict
 from chaos.driver import Driver, NeverQuiet
+from chaos.looks import Looks
 from chaos.observer import Observer
 from chaos.plan import Scene, plan
 from chaos.world import World
@@ -29,8 +30,14 @@ class Result:
     reasons: dict[str, int] = field(default_factory=dict)
     """How often a status began to say why its object was not Ready."""
     kills: int = 0
+    """Steps that killed something."""
     rests: list[float] = field(default_factory=list)
     claims: int = 0
+    silent_share: float = 0.0
+    """Of the time for which claims stood: when they could not be judged, since the pod did not answer."""
+    excused_share: float = 0.0
+    """The same, since the operator or its API server was away."""
+    looks: Looks = field(default_factory=Looks)
     longest_lie_seconds: float = 0.0
     verdicts: list[Verdict] = field(default_factory=list)
     unsettled: str = ""
@@ -50,6 +57,13 @@ class Result:
             "longest_lie_s": round(self.longest_lie_seconds, 2),
             "wrong": count["wrong"],
             "claims": self.claims,
+            "claims_silent_pct": round(100 * self.silent_share, 2),
+            "claims_excused_pct": round(100 * self.excused_share, 2),
+            "looks": self.looks.count,
+            "looks_answered": self.looks.answered,
+            "gap_median_s": round(self.looks.gap(0.5), 2),
+            "gap_p99_s": round(self.looks.gap(0.99), 2),
+            "gap_longest_s": round(self.looks.gap(1.0), 2),
             "quiet_points": len(self.rests),
             "unsettled": int(bool(self.unsettled)),
             "operator_deaths": self.operator_deaths,
@@ -80,7 +94,10 @@ def play(
     result.kinds = {kind.value: number for kind, number in sorted(driver.done.items())}
     result.kills, result.rests = driver.kills, driver.rests
     result.reasons = dict(sorted(observer.reasons.items()))
-    result.claims = checker.claims
+    result.claims, result.looks = checker.claims, observer.looks
+    claimed = checker.judged_seconds + checker.silent_seconds + checker.excused_seconds
+    if claimed:
+        result.silent_share, result.excused_share = checker.silent_seconds / claimed, checker.excused_seconds / claimed
     result.longest_lie_seconds, result.verdicts = checker.longest_lie_seconds, checker.verdicts
     result.operator_deaths = world.deaths
     return result

@@ -28,7 +28,7 @@ def _complaints(moment: Moment, replicas: int, model: Status, kept: Collection[s
         if pod.served is None:
             yield f"{pod.name} does not answer"
             continue
-        for name in sorted((pod.served.keys() | pod.failing) - moment.adapters.keys()):
+        for name in sorted((pod.served.keys() | pod.failing | pod.silent) - moment.adapters.keys()):
             yield f"{pod.name} serves {name}, which does not exist"
     for wanted in moment.adapters.values():
         status = moment.statuses.get(wanted.name)

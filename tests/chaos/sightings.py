@@ -18,6 +18,7 @@ class Answered:
     """See SeenPod, as for the rest."""
     served: Served
     failing: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class SeenPod:
     """None when it did not answer."""
     failing: frozenset[str] = frozenset()
     """Names that it answers with an error: it serves nothing under them that anybody could claim, and tells nothing of before."""
+    silent: frozenset[str] = frozenset()
+    """Names that it gave no answer to, although it did to others: nothing is known of them."""
     connected: bool = True
     """Whether the operator has had its connection to it long enough to tell it anything."""
 
@@ -78,7 +81,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Everything at one time."""
+    """What is wanted and said at one time, and what the pods, or one of them, answered just after."""
 
     at: float
     adapters: Mapping[str, Wanted]

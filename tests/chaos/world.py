@@ -25,8 +25,8 @@ class World(Protocol):
         """How often the operator ended by itself."""
         ...
 
-    def harm(self, step: Step) -> None:
-        """Does what is not an edit of an adapter; what lasts a while ends by itself."""
+    def harm(self, step: Step) -> bool:
+        """Does what is not an edit of an adapter; what lasts a while ends by itself. Whether it killed a process."""
         ...
 
     def heal(self) -> None:

@@ -12,11 +12,14 @@ def of_pod(pod: str, words: str = "") -> list[psutil.Process]:
     return [process for process in found if _hostname(process) == pod]
 
 
-def kill(processes: list[psutil.Process]) -> None:
-    """SIGKILL to each that is still there."""
+def kill(processes: list[psutil.Process]) -> int:
+    """SIGKILL to each that is still there; how many were."""
+    hit = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
+            hit += 1
+    return hit
 
 
 def suspend(processes: list[psutil.Process]) -> None:

@@ -26,30 +26,34 @@ class Questions:
         self._http, self._answers, self._model = http, answers, model
 
     async def ask(self, server: str, boot: str, wanted: Mapping[str, Wanted]) -> Answered | None:
-        """What the server answers to each of its names; None when it cannot be reached, or keeps silent for too long."""
+        """What the server answers to each of its names; None when it cannot be reached, or does not say which they are."""
         try:
-            listed = await self._http.get(f"{server}/v1/models")
-            try:
-                there = sorted(_read(listed, _names) - {self._model})
-            except _Failing:
-                return Answered(boot, {}, failing=frozenset(wanted))
-            found = await asyncio.gather(*(self._about(server, name, wanted.get(name)) for name in there))
+            there = sorted(_read(await self._http.get(f"{server}/v1/models"), _names) - {self._model})
         except httpx.RequestError:
             return None
+        except _Failing:
+            return Answered(boot, {}, failing=frozenset(wanted))
+        found = await asyncio.gather(*(self._about(server, name, wanted.get(name)) for name in there))
         told = dict(zip(there, found, strict=True))
         return Answered(
             boot,
             {name: contents for name, contents in told.items() if isinstance(contents, frozenset)},
             failing=frozenset(name for name, contents in told.items() if isinstance(contents, _Failing)),
+            silent=frozenset(name for name, contents in told.items() if isinstance(contents, httpx.RequestError)),
         )
 
-    async def _about(self, server: str, name: str, wanted: Wanted | None) -> frozenset[Content] | _Failing | None:
-        """Which contents the answer may be of; None when nothing is served under the name."""
+    async def _about(
+        self, server: str, name: str, wanted: Wanted | None
+    ) -> frozenset[Content] | _Failing | httpx.RequestError | None:
+        """Which contents the answer may be of; None when nothing is served under the name; why there is none."""
         ever = () if wanted is None else wanted.ever
         prompt = self._answers.telling(None if wanted is None else wanted.content, ever)
         body = {"model": name, "prompt": list(self._answers.prompts[prompt]), "max_tokens": TOKENS, "temperature": 0,
                 "ignore_eos": True, "return_token_ids": True}  # fmt: skip
-        answer = await self._http.post(f"{server}/v1/completions", json=body)
+        try:
+            answer = await self._http.post(f"{server}/v1/completions", json=body)
+        except httpx.RequestError as silence:
+            return silence
         if answer.status_code in _NOT_SERVED:
             return None
         try:

@@ -86,11 +86,13 @@ class Kubelet:
         for each in list(self.running.values()):
             self._end(each)
 
-    def kill_engine(self, name: str) -> None:
-        """The process of a pod is no more; it will be restarted."""
+    def kill_engine(self, name: str) -> bool:
+        """The process of a pod is no more, if there was one; it will be restarted."""
         each = self.running.get(name)
-        if each is not None and each.process is not None:
-            each.process.kill()
+        if each is None or each.process is None or not each.process.is_alive():
+            return False
+        each.process.kill()
+        return True
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Stops or continues a pod's process."""

@@ -28,12 +28,15 @@ class OperatorProcess:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def kill(self) -> None:
-        """SIGKILL."""
+    def kill(self) -> bool:
+        """SIGKILL, if it is there."""
         self._excuses.begin(OPERATOR, _DEATH)
-        self._well, self._killed = False, True
-        if self._process is not None:
-            self._process.kill()
+        self._well, process = False, self._process
+        if process is None or process.poll() is not None:
+            return False
+        self._killed = True
+        process.kill()
+        return True
 
     def pause(self) -> None:
         """It stands still."""

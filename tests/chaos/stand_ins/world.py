@@ -75,25 +75,25 @@ class StandIns:
         """Runs it on the loop of the ways, and waits for it."""
         asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
 
-    def harm(self, step: Step) -> None:
+    def harm(self, step: Step) -> bool:
         """See World."""
         names = sorted(self._kubelet.running)
         match step.kind:
             case Kind.KILL_OPERATOR:
-                self.operator.kill()
+                return self.operator.kill()
             case Kind.KILL_API_SERVER:
                 kill_api_server(self._cluster, self.excuses)
+                return True
             case Kind.PAUSE_OPERATOR:
                 self.operator.pause()
                 self._timers.later(("operator", "pause"), step.seconds, self.operator.resume)
             case Kind.KILL_POD:
-                if names:
-                    self._delete_pod(names[step.pod % len(names)])
+                return bool(names) and self._delete_pod(names[step.pod % len(names)])
             case Kind.KILL_ENGINE | Kind.PAUSE_POD | Kind.CUT | Kind.SILENCE | Kind.FILL | Kind.SLOW:
-                if names:
-                    self._trouble(step, names[step.pod % len(names)])
+                return bool(names) and self._trouble(step, names[step.pod % len(names)])
             case _:
                 self.owner.do(step)
+        return False
 
     def heal(self) -> None:
         """See World."""
@@ -117,19 +117,19 @@ class StandIns:
         }
         return Answered(found["boot"], served)
 
-    def _delete_pod(self, name: str) -> None:
+    def _delete_pod(self, name: str) -> bool:
         core = client.CoreV1Api(self.owner.api)
         persistently(lambda: ignoring(404, lambda: core.delete_namespaced_pod(name, self.owner.namespace)))
-        self._kubelet.kill_engine(name)
+        return self._kubelet.kill_engine(name)
 
-    def _trouble(self, step: Step, name: str) -> None:
+    def _trouble(self, step: Step, name: str) -> bool:
         kubelet = self._kubelet
         each = kubelet.running.get(name)
         if each is None:
-            return
+            return False
         match step.kind:
             case Kind.KILL_ENGINE:
-                kubelet.kill_engine(name)
+                return kubelet.kill_engine(name)
             case Kind.PAUSE_POD:
                 self.excuses.begin(name, "pause")
                 each.paused = True
@@ -143,6 +143,7 @@ class StandIns:
                 kubelet.tell(name, {"full": step.seconds})
             case _:
                 kubelet.tell(name, {"slow": step.seconds})
+        return False
 
     def _resume(self, name: str) -> None:
         each = self._kubelet.running.get(name)

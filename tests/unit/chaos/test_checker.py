@@ -8,6 +8,10 @@ from chaos.checker import Checker
 from chaos.sightings import Moment, SeenPod
 from unit.chaos.moments import FOREIGN, NEW, OLD, POD, READY, a_moment, a_pod, a_wish
 
+SILENT = replace(POD, served=None)
+UNANSWERED = a_pod(silent=frozenset("a"))
+LIE = a_pod(OLD, boot="boot-2")
+
 
 def seen(*moments: Moment) -> Checker:
     checker = Checker()
@@ -39,6 +43,59 @@ def test_a_lie_is_as_long_as_since_the_last_true_moment() -> None:
     assert seen(a_moment(0.0), lie).longest_lie_seconds == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize("silence", [SILENT, UNANSWERED], ids=["of the pod", "of the name"])
+def test_a_lie_goes_on_through_silence(silence: SeenPod) -> None:
+    checker = seen(a_moment(0.0), a_moment(0.1, LIE), a_moment(1.0, silence), a_moment(2.1, LIE))
+    assert [verdict.what for verdict in checker.verdicts] == ["false ready"]
+    assert checker.longest_lie_seconds == pytest.approx(2.1)
+
+
+@pytest.mark.parametrize("silence", [SILENT, UNANSWERED], ids=["of the pod", "of the name"])
+def test_silence_alone_is_no_lie_and_makes_none_longer(silence: SeenPod) -> None:
+    assert seen(a_moment(0.0), a_moment(1.0, silence), a_moment(5.0)).longest_lie_seconds == 0.0
+    caught = seen(a_moment(0.0), a_moment(0.1, LIE), a_moment(1.0, silence), a_moment(5.0))
+    assert caught.longest_lie_seconds == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("silence", [SILENT, UNANSWERED], ids=["of the pod", "of the name"])
+def test_a_lie_that_is_first_seen_after_silence_counts_from_then(silence: SeenPod) -> None:
+    moments = [a_moment(0.0), a_moment(1.0, silence), a_moment(5.0, LIE)]
+    assert verdicts(*moments, a_moment(6.9, LIE)) == []
+    assert verdicts(*moments, a_moment(7.1, LIE)) == ["false ready"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [a_moment(1.0), a_moment(1.0, SILENT, status=replace(READY, ready=False)), a_moment(1.0, operating=False)],
+    ids=["it is true", "it is withdrawn, whatever the pod says", "the operator is away"],
+)
+def test_what_ends_a_lie(end: Moment) -> None:
+    assert verdicts(a_moment(0.0), a_moment(0.5, LIE), end, a_moment(2.9, LIE)) == []
+
+
+def test_a_claim_counts_as_judged_when_the_operator_is_there_and_the_pod_answers_for_the_time_since_the_look_before() -> (
+    None
+):
+    checker = seen(
+        a_moment(0.0),
+        a_moment(0.5),
+        a_moment(1.75, SILENT),
+        a_moment(2.0, UNANSWERED),
+        a_moment(4.0, operating=False),
+        a_moment(9.0, status=replace(READY, ready=False)),
+        a_moment(9.0, replace(POD, name="p1")),
+    )
+    assert (checker.judged_seconds, checker.silent_seconds, checker.excused_seconds) == (0.5, 1.5, 2.0)
+    assert checker.claims == 3
+
+
+def test_a_pod_that_was_asked_before_the_status_said_so_is_not_judged_although_it_answers_later() -> None:
+    unready = replace(READY, ready=False)
+    late = a_moment(0.5, replace(POD, name="p1", served={"a": frozenset()}), status=unready)
+    assert verdicts(a_moment(0.6), late) == []
+    assert verdicts(a_moment(0.4), late) == ["wrong"]
+
+
 @pytest.mark.parametrize(
     "moment",
     [
@@ -56,8 +113,8 @@ def test_who_does_not_say_so_now_does_not_lie(moment: Moment) -> None:
 
 @pytest.mark.parametrize(
     "pod",
-    [replace(a_pod(OLD), ready=False), replace(POD, served=None)],
-    ids=["no requests reach it", "it does not answer"],
+    [replace(a_pod(OLD), ready=False), SILENT, UNANSWERED],
+    ids=["no requests reach it", "it does not answer", "it does not answer the name"],
 )
 def test_nothing_is_said_about_a_pod_that_is_not_ready_or_does_not_answer(pod: SeenPod) -> None:
     assert verdicts(*(a_moment(float(at), pod) for at in range(9))) == []
@@ -117,6 +174,10 @@ def test_a_pod_that_cannot_be_told_of_a_new_object_may_answer_with_the_one_befor
 def test_an_answer_of_nothing_known_is_wrong() -> None:
     nothing_known = replace(POD, served={"a": frozenset()}, connected=False)
     assert verdicts(a_moment(0.0), a_moment(0.1, nothing_known, wish=a_wish(since=0.0))) == ["wrong"]
+
+
+def test_a_name_that_is_not_answered_is_not_lost() -> None:
+    assert verdicts(a_moment(0.0), a_moment(0.1, UNANSWERED)) == []
 
 
 def test_what_is_served_before_the_status_ever_said_so_is_not_judged() -> None:

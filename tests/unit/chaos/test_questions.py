@@ -79,7 +79,12 @@ def test_a_pod_that_cannot_list_its_names_fails_under_each_that_is_wanted() -> N
     assert asked({}, models=no_json) == Answered("boot-1", {}, frozenset(["a"]))
 
 
-def test_a_pod_that_cannot_be_reached_or_keeps_silent_tells_nothing() -> None:
-    assert asked({"a": new, "b": cut}) is None
-    assert asked({"a": new, "b": silent}) is None
+def test_silence_under_one_name_is_told_of_that_name_and_the_others_are_judged() -> None:
+    told = Answered("boot-1", {"a": frozenset([NEW])}, silent=frozenset(["b"]))
+    assert asked({"a": new, "b": silent}) == told
+    assert asked({"a": new, "b": cut}) == told
+
+
+def test_a_pod_that_does_not_say_which_names_it_has_tells_nothing() -> None:
     assert asked({}, models=cut) is None
+    assert asked({}, models=silent) is None

@@ -38,6 +38,7 @@ def test_all_is_well_when_every_pod_serves_what_is_wanted_and_the_status_says_so
         (replace(a_moment(), adapters={}), "p0 serves a, which does not exist"),
         (replace(a_moment(pod=a_pod(failing=frozenset("a"))), adapters={}), "p0 serves a, which does not exist"),
         (a_moment(pod=a_pod(failing=frozenset("a"))), "p0 serves None"),
+        (a_moment(pod=a_pod(silent=frozenset("a"))), "p0 serves None"),
     ],
 )
 def test_what_is_not_so_is_named(moment: Moment, words: str) -> None:
