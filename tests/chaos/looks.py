@@ -13,21 +13,20 @@ class Looks:
     answered: int = 0
     """With every name answered, be it with an error."""
     gaps: list[float] = field(default_factory=list)
-    """Seconds between two looks that were answered, at one pod that was ready all the while."""
+    """Seconds from one that was answered to the next that was, or that found the pod no longer ready."""
     _answered_at: dict[str, float] = field(default_factory=dict)
 
     def see(self, at: float, pod: SeenPod) -> None:
         """One more; those at one pod come in the order of their times."""
-        if not pod.ready:
-            self._answered_at.pop(pod.name, None)
+        self.count += pod.ready
+        if pod.ready and (pod.served is None or pod.silent):
             return
-        self.count += 1
-        if pod.served is None or pod.silent:
-            return
-        self.answered += 1
-        if pod.name in self._answered_at:
-            self.gaps.append(at - self._answered_at[pod.name])
-        self._answered_at[pod.name] = at
+        last = self._answered_at.pop(pod.name, None)
+        if last is not None:
+            self.gaps.append(at - last)
+        if pod.ready:
+            self.answered += 1
+            self._answered_at[pod.name] = at
 
     def gap(self, share: float) -> float:
         """The one that this share of the gaps does not exceed: 0.5 gives the median, 1.0 the longest."""

@@ -26,8 +26,9 @@ def page(result: Result, mode: str, machine: Mapping[str, Any]) -> str:
         f"for more than {BOUND_SECONDS:g} s of what a pod did not serve, {key['lost']} times something wanted was lost, "
         f"{key['wrong']} times a pod served what nobody had wanted. {key['claims']} times a status was held against a pod's answer; "
         f"the longest lie took {key['longest_lie_s']} s.**",
-        f"{key['looks']} looks at ready pods, {key['looks_answered']} of them answered. Between two that were, at one pod, "
-        f"{key['gap_median_s']} s passed (median), {key['gap_p99_s']} s (p99) and {key['gap_longest_s']} s (longest). "
+        f"{key['looks']} looks at ready pods, {key['looks_answered']} of them answered. From one that was to the next at that pod, or to "
+        f"one that found it not ready any more, {key['gap_median_s']} s passed (median), {key['gap_p99_s']} s (p99) and "
+        f"{key['gap_longest_s']} s (longest). "
         f"For {key['claims_silent_pct']} % of the time for which a status said `Ready` of a ready pod nobody could judge it, since "
         f"the pod did not answer; for {key['claims_excused_pct']} %, since the operator or the API server was away.",
         table(("what happened", "times"), list(result.kinds.items())),

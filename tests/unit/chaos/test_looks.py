@@ -25,9 +25,10 @@ def test_a_look_that_a_name_did_not_answer_is_one_and_ends_no_gap() -> None:
     assert (looks.count, looks.answered, looks.gaps) == (4, 2, [3.0])
 
 
-def test_while_a_pod_is_not_ready_nothing_is_missed() -> None:
-    looks = looked((0.0, POD), (1.0, replace(POD, ready=False)), (9.0, POD), (10.0, POD))
-    assert (looks.count, looks.gaps) == (3, [1.0])
+def test_a_gap_ends_when_the_pod_is_not_ready_and_then_nothing_is_missed() -> None:
+    silent, unready = replace(POD, served=None), replace(POD, served=None, ready=False)
+    looks = looked((0.0, POD), (1.0, silent), (2.0, unready), (5.0, unready), (9.0, POD), (10.0, POD))
+    assert (looks.count, looks.answered, looks.gaps) == (4, 3, [2.0, 1.0])
 
 
 def test_gaps_are_told_by_their_rank() -> None:
