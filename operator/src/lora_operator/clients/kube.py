@@ -13,6 +13,8 @@ from typing import Any, Self
 import aiohttp
 from kubernetes.aio import client, config
 
+from lora_operator.clients.stale_sockets import failing_as_connections_do
+
 Manifest = Mapping[str, Any]
 Count = Callable[[str, str, int], None]
 """Told the method, kind of object and HTTP status of each answer; status 0 is none."""
@@ -262,7 +264,8 @@ class Kube:
         accept = f"{_METADATA_ONLY},application/json" if metadata_only else "application/json"
         try:
             request = await self._serialized("GET", path, query, None, "application/json", accept)
-            response = await self._api.call_api(*request, _request_timeout=patience)
+            with failing_as_connections_do():
+                response = await self._api.call_api(*request, _request_timeout=patience)
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise KubeError(response.status, f"watching {path}: {_reason(await response.read())}")
             try:
@@ -294,7 +297,8 @@ class Kube:
                     seconds = _TIMEOUT_SECONDS if method == "GET" else min(_TIMEOUT_SECONDS, self._may_write())
                     if seconds <= 0:
                         raise KubeError(0, f"{method} {path}: not sent, since another operator may be at work by now")
-                    response = await self._api.call_api(*request, _request_timeout=seconds)
+                    with failing_as_connections_do():
+                        response = await self._api.call_api(*request, _request_timeout=seconds)
                     data = await response.read()
                     self._count(method, kind, response.status)
                     if response.status != HTTPStatus.TOO_MANY_REQUESTS:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from lora_api import runtime_api
 from lora_api.runtime_api import Desired, DesiredPatch, Inventory, ResolveRequest, ResolveResponse
 from lora_api.wire import WireModel
+from lora_operator.clients.stale_sockets import failing_as_connections_do
 from lora_operator.domain.observed import Unreachable
 
 Answer = TypeVar("Answer", bound=WireModel)
@@ -157,21 +158,22 @@ class RuntimeAdmin:
         content = {"Content-Type": "application/json"} if body is not None else {}
         try:
             # Over all: a pod that sends a byte now and then would outlast every timeout of the connection.
-            async with (
-                asyncio.timeout(_CONNECT_SECONDS + seconds),
-                self._session(pod).request(
-                    method,
-                    f"https://{address}:{pod.port}{path}",
-                    params=query,
-                    data=body.canonical() if body is not None else None,
-                    headers={**content, **(headers or {})},
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(sock_connect=min(seconds, _CONNECT_SECONDS), sock_read=seconds),
-                    # Pods are addressed by IP, which changes; the name in the certificate says whose pod it is.
-                    server_hostname=pod.host,
-                ) as response,
-            ):
-                return _Answered(f"{method} {path}", response.status, await _body(response))
+            with failing_as_connections_do():
+                async with (
+                    asyncio.timeout(_CONNECT_SECONDS + seconds),
+                    self._session(pod).request(
+                        method,
+                        f"https://{address}:{pod.port}{path}",
+                        params=query,
+                        data=body.canonical() if body is not None else None,
+                        headers={**content, **(headers or {})},
+                        allow_redirects=False,
+                        timeout=aiohttp.ClientTimeout(sock_connect=min(seconds, _CONNECT_SECONDS), sock_read=seconds),
+                        # Pods are addressed by IP, which changes; the name in the certificate says whose pod it is.
+                        server_hostname=pod.host,
+                    ) as response,
+                ):
+                    return _Answered(f"{method} {path}", response.status, await _body(response))
         except (aiohttp.ClientError, OSError, TimeoutError, _TooLong) as error:
             return Unreachable(f"the pod's admin port does not answer: {_words(error)}")
 
