@@ -31,7 +31,7 @@ from lora_runtime.adapters.inspect import Inspection
 from lora_runtime.adapters.layout import tensors_in
 from lora_runtime.store.budget import Fill
 from lora_runtime.store.digest import digest_of, digests_of_parts, hex_of
-from lora_runtime.store.disk import disk_refused, reveal_for_good
+from lora_runtime.store.disk import disk_refused, reveal
 from lora_runtime.store.downloads import Downloads, key_of
 from lora_runtime.store.flights import Flights, to_the_end
 from lora_runtime.store.made import MadeFolders
@@ -271,10 +271,9 @@ class ContentStore:
         with self.hold(digest):
             # a damaged copy must not stay in the way of the good one
             if await self._is_here(digest):
-                # and nobody waits for the disk to keep a second copy
                 await asyncio.to_thread(shutil.rmtree, incoming)
             else:
-                await asyncio.to_thread(reveal_for_good, incoming, self._folder(digest))
+                await asyncio.to_thread(reveal, incoming, self._folder(digest))
             self._verified.add(digest)
             self._recent.append(digest)
             self._room.used(self._folder(digest))

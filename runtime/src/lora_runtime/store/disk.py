@@ -22,7 +22,8 @@ _BLOCK_BYTES = 512
 def reveal(folder: Path, target: Path) -> None:
     """Moves a complete folder to its place; if something is there already, that stays and the folder goes.
 
-    Both must be on one filesystem.
+    Both must be on one filesystem. Nobody waits for the disk: what a power cut damages is found by its digest when the next process
+    begins, and made or fetched again.
     """
     try:
         folder.rename(target)
@@ -30,15 +31,6 @@ def reveal(folder: Path, target: Path) -> None:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
         shutil.rmtree(folder)
-
-
-def reveal_for_good(folder: Path, target: Path) -> None:
-    """As `reveal`, and what is revealed survives a power cut."""
-    for entry in folder.iterdir():
-        _sync(entry)
-    _sync(folder)
-    reveal(folder, target)
-    _sync(target.parent)
 
 
 def hide(folder: Path, scratch: Path) -> Path:
@@ -111,11 +103,3 @@ def is_full(error: Exception) -> bool:
         return error.errno in _FULL
     # safetensors tells the operating system's error in its message only
     return isinstance(error, SafetensorError) and any(f"os error {code}" in str(error) for code in _FULL)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -133,7 +133,6 @@ def _publish_and_reveal(spec: RevisionSpec, files: Mapping[Digest, Files], made:
 
 
 def _reveal(made: Path, folder: Path) -> Published:
-    # What a power cut damages is found by its digest and made again, so that no change waits for the disk.
     (made / _DIGEST_FILE).write_text(digest_of(made), encoding="ascii")
     reveal(made, folder)
     return _read(folder)
