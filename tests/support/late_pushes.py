@@ -7,6 +7,8 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from support.asgi_body import whole_body
+
 _PATIENCE_SECONDS = 120.0
 
 
@@ -51,7 +53,7 @@ class LatePushes:
             await send({"type": "http.response.start", "status": HTTPStatus.METHOD_NOT_ALLOWED, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
-        body = await _body(receive)
+        body = await whole_body(receive)
         held = self._holds_one and not _prepares(body)
         if held:
             self._holds_one, self.held = False, scope["method"]
@@ -75,12 +77,3 @@ class LatePushes:
 
 def _prepares(body: bytes) -> bool:
     return any("prepare" in entry for entry in json.loads(body)["adapters"])
-
-
-async def _body(receive: Receive) -> bytes:
-    parts, more = [], True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(parts)

@@ -5,6 +5,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from support.asgi_body import whole_body
+
 NOT_UNDERSTOOD = frozenset({"uid", "verify"})
 """Fields of documents."""
 NOT_SAID = frozenset({"version", "capacity", "hostBytes", "energy", "since", "gone"})
@@ -25,7 +27,7 @@ class OlderRuntime:
             await send({"type": "http.response.start", "status": 405, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
-        asked = _without(await _body(receive), NOT_UNDERSTOOD)
+        asked = _without(await whole_body(receive), NOT_UNDERSTOOD)
         headers = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
         headers.append((b"content-length", str(len(asked)).encode()))
         begun: list[Message] = []
@@ -48,15 +50,6 @@ class OlderRuntime:
                 await send({"type": "http.response.body", "body": body})
 
         await self._app({**scope, "headers": headers}, hear, say)
-
-
-async def _body(receive: Receive) -> bytes:
-    parts, more = [], True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(parts)
 
 
 def _without(body: bytes, fields: frozenset[str]) -> bytes:

@@ -193,10 +193,8 @@ _OF_A_CONTAINER: Mapping[Reason, Advice] = MappingProxyType(
 )
 _OF_A_POD: Mapping[Reason, Advice] = MappingProxyType(
     {
-        Reason.POD_FAILED: Advice(
-            "A pod cannot run; the message has the cause.", "kubectl describe pod -n {namespace} {pod}"
-        ),
-        Reason.UNSCHEDULABLE: Advice(ADVICE[Reason.UNSCHEDULABLE].meaning, "kubectl describe pod -n {namespace} {pod}"),
+        reason: Advice(ADVICE[reason].meaning, "kubectl describe pod -n {namespace} {pod}")
+        for reason in (Reason.POD_FAILED, Reason.UNSCHEDULABLE)
     }
 )
 

@@ -8,10 +8,8 @@ from lora_api.v1alpha1.adapter import LoRAAdapter
 from lora_api.v1alpha1.model import LoRAModel
 from lora_cli.domain.objects import Adapter, Model
 
-_CONTAINER = re.compile(r"pod (\S+): container (\S+) ended ")
-"""How the operator's messages about a crash of one pod begin."""
-_POD = re.compile(r"pod (\S+): ")
-"""How all of them about one pod begin."""
+_POD = re.compile(r"pod (\S+): (?:container (\S+) ended )?")
+"""How the operator's messages about one pod begin, and about a crash of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +30,15 @@ class Subject:
     @classmethod
     def of(cls, observed: Adapter | Model, message: str = "") -> Self:
         """The subject of a message in an object's status."""
-        pod, crashed = _POD.match(message), _CONTAINER.match(message)
+        named = _POD.match(message)
         return cls(
             observed.meta.name,
             observed.model if isinstance(observed, Adapter) else observed.meta.name,
             observed.meta.namespace,
             _kind(observed).lower(),
             _is_in_volume(observed),
-            "" if pod is None else pod[1],
-            "" if crashed is None else crashed[2],
+            "" if named is None else named[1],
+            "" if named is None else named[2] or "",
         )
 
 
