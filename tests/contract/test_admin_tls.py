@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -161,9 +162,13 @@ async def test_a_body_that_is_too_long_is_refused_by_its_announced_length(
         assert await put(client, b" " * 1000, way) == 422
 
 
-@pytest.mark.parametrize("way", WAYS_IN)
-async def test_a_body_without_an_end_is_refused_where_it_becomes_too_long(
-    pod: Pod, authority: Authority, way: tuple[str, str]
+ANSWERS = [*((way, 413) for way in WAYS_IN), (("PUT", "/v1/nothing"), 404), (("GET", "/v1/inventory"), 200)]
+
+
+@pytest.mark.parametrize(("way", "status"), ANSWERS)
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+async def test_of_a_body_without_an_end_little_is_read(
+    pod: Pod, authority: Authority, way: tuple[str, str], status: int, connection: str
 ) -> None:
     sent = 0
 
@@ -173,9 +178,32 @@ async def test_a_body_without_an_end_is_refused_where_it_becomes_too_long(
             sent += 1 << 16
             yield b" " * (1 << 16)
 
+    async with a_client(pod, authority) as client, asyncio.timeout(15):
+        client.headers["Connection"] = connection
+        assert await put(client, endless(), way) in (status, 0)
+    assert sent < 6 * MAX_MESSAGE_BYTES
+
+
+async def test_who_sends_a_little_too_much_hears_why_on_a_connection_that_goes_on(
+    pod: Pod, authority: Authority
+) -> None:
     async with a_client(pod, authority) as client:
-        assert await put(client, endless(), way) in (413, 0)
-    # What the buffers of both ends of a connection hold is sent, but not read: some 10 MiB on Linux.
+        for _ in range(3):
+            assert await put(client, b" " * (MAX_MESSAGE_BYTES + 1000)) == 413
+
+
+def test_who_speaks_no_http_is_told_so_and_cut_off_also_if_he_does_not_listen(pod: Pod, authority: Authority) -> None:
+    context = a_context("the operator's", authority)
+    with (
+        socket.create_connection(("127.0.0.1", pod.address.port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=HOST) as connection,
+    ):
+        connection.sendall(b"HELO operator\r\n\r\n")
+        assert b" 400 " in connection.recv(1000)
+        sent = 0
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while sent < 6 * MAX_MESSAGE_BYTES:
+                sent += connection.send(b" " * (1 << 16))
     assert sent < 6 * MAX_MESSAGE_BYTES
 
 

@@ -18,10 +18,11 @@ import pytest
 
 from local_cluster import binaries, preflight
 from local_cluster.cluster import Cluster
+from local_cluster.errors import ClusterError
 from local_cluster.layout import cache_root
 from local_cluster.progress import Terminal
 from lora_demo import installation
-from lora_demo.place import ROOT, site_packages
+from lora_demo.place import OPERATOR_NAMESPACE, ROOT, site_packages
 from lora_demo.preparation import TWO_PODS
 from support.hub import Hub, running_hub
 from support.models import greedy, tiny_adapter, tiny_base
@@ -34,6 +35,8 @@ TOKENS = 12
 READY_SECONDS = 300.0
 CHANGE_SECONDS = 60.0
 
+ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:lora-operator"
+"""The operator's."""
 TOKEN_SECRET = "hub-token"
 
 Json = dict[str, Any]
@@ -246,6 +249,31 @@ def a_token(token: str) -> Json:
     }
 
 
+def may_be_owned(cluster: Cluster) -> bool:
+    """Whether the operator may create what belongs to a LoRAModel.
+
+    The API server learns only every 30 s which kinds can own others, and until then refuses such objects with 403: the
+    operator would try again, but nothing that it is refused shall be in the audit log.
+    """
+    owner = {"apiVersion": "lora-operator.io/v1alpha1", "kind": "LoRAModel", "name": MODEL, "uid": "none-yet"}
+    child = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "owned",
+            "namespace": NAMESPACE,
+            "ownerReferences": [owner | {"blockOwnerDeletion": True}],
+        },
+    }
+    try:
+        cluster.kubectl("create", "--dry-run=server", f"--as={ACCOUNT}", "-f", "-", stdin=json.dumps(child))
+    except ClusterError as refusal:
+        if "cannot find RESTMapping" in str(refusal):
+            return False
+        raise
+    return True
+
+
 def open_to_all(folder: Path) -> None:
     """Pods run as nobody in particular."""
     for path in (folder, *folder.rglob("*")):
@@ -278,6 +306,7 @@ def world() -> Iterator[World]:
             with running_hub(cluster.outside_address) as hub:
                 world = World(cluster, folder, hub)
                 cluster.kubectl("create", "namespace", NAMESPACE)
+                world.until("the API server to let a LoRAModel own others", lambda: may_be_owned(cluster))
                 world.adapter_files("a", seed=1)
                 world.adapter_files("b", seed=2, r=4, target_modules=("k_proj", "o_proj", "down_proj"))
                 world.apply(a_model(folder, hub))

@@ -4,12 +4,11 @@ import json
 
 import yaml
 
-from e2e.conftest import World, an_adapter
+from e2e.conftest import ACCOUNT, World, an_adapter
 from lora_demo import installation
 from lora_demo.place import OPERATOR_NAMESPACE
 from support.least_privilege import Comparison, Right, compare
 
-ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:lora-operator"
 BY_ADMISSION = [
     # Children that block the deletion of their owner are refused without it: by the plugin OwnerReferencesPermissionEnforcement.
     Right("update", "lora-operator.io/loramodels/finalizers"),

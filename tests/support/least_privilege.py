@@ -33,7 +33,7 @@ class Comparison:
     secrets_read: tuple[str, ...]
     """Every look at a Secret, granted or not."""
     denied: tuple[str, ...] = ()
-    """Answered with 403: a right may be granted in one namespace, and be missing in another one."""
+    """Answered with 403, and in which words: a right may be granted in one namespace, and be missing in another one."""
 
 
 def granted(roles: Iterable[Mapping[str, Any]]) -> frozenset[Right]:
@@ -67,12 +67,14 @@ def used(events: Iterable[Mapping[str, Any]], account: str) -> frozenset[Right]:
 
 
 def denied(events: Iterable[Mapping[str, Any]], account: str) -> frozenset[str]:
-    """What the account was refused, and where."""
-    return frozenset(
-        f"{event['verb']} {event['requestURI'].partition('?')[0]}"
-        for event in events
-        if event["user"]["username"] == account and event.get("responseStatus", {}).get("code") == HTTPStatus.FORBIDDEN
-    )
+    """What the account was refused, and where; with the words of the answer, where the log has them."""
+    found = set()
+    for event in events:
+        answer = event.get("responseStatus", {})
+        if event["user"]["username"] == account and answer.get("code") == HTTPStatus.FORBIDDEN:
+            words = answer.get("message", "")
+            found.add(f"{event['verb']} {event['requestURI'].partition('?')[0]}" + (f": {words}" if words else ""))
+    return frozenset(found)
 
 
 def compare(

@@ -15,10 +15,10 @@ from lora_api.runtime_api import CONFIG_MAP_KEY, Desired
 from lora_operator.domain import render
 from support.mounted_secret import write_mounted
 from support.operated import Team
-from support.versions import Version
+from support.versions import NOW, Version
 
 _PROGRAM = Path(__file__).with_name("pod_of_a_version.py")
-_END_SECONDS = 30.0
+_GRACE_SECONDS = 15.0
 
 Served = Mapping[str, str]
 """Revisions by served name."""
@@ -44,6 +44,17 @@ class RunningPod:
         # The last piece is empty, or a line that is being written.
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
         return [json.loads(line) for line in lines]
+
+    def end(self) -> None:
+        """Asks it to end. Those of earlier versions may wait for the other side of each connection, and are ended then."""
+        self.process.terminate()
+        try:
+            self.process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            if self.version == NOW:
+                raise
 
     @property
     def serves(self) -> Served:
@@ -73,16 +84,14 @@ class SmallKubelet:
         for pod in self.pods.values():
             pod.process.terminate()
         for pod in self.all_pods:
-            pod.process.wait(_END_SECONDS)
+            pod.end()
             sys.stderr.write(f"--- pod {pod.name}:\n{(pod.folder / 'log').read_text(errors='replace')}")
 
     def catch_up(self) -> list[RunningPod]:
         """Starts pods that are new, ends those that are gone, says which are ready; the pods that run now."""
         wanted = {pod.metadata.name: pod for pod in self._team.pods() if pod.metadata.deletion_timestamp is None}
         for name in self.pods.keys() - wanted.keys():
-            pod = self.pods.pop(name)
-            pod.process.terminate()
-            pod.process.wait(_END_SECONDS)
+            self.pods.pop(name).end()
         for name, manifest in wanted.items():
             if name not in self.pods and manifest.spec.containers[0].image in self.pulled:
                 started = self._start(manifest)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from lora_api.mixture_api import MixtureReport, MixtureSpec
@@ -128,7 +129,7 @@ class StandIn:
         self._remembers = remembers
         self._mixture = mixture
         self._server: uvicorn.Server | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

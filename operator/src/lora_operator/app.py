@@ -126,6 +126,7 @@ async def _run(
             async with asyncio.TaskGroup() as duties:
                 duties.create_task(leader.hold())
                 duties.create_task(queue.run(one_pass, config.workers))
+                duties.create_task(events.post_for_ever())
                 duties.create_task(sweep_for_ever(kube, config.watch_namespaces, adapters, look_anew))
                 duties.create_task(
                     ChildWatch(kube, applied, lately, queue.ring, adapters.in_doubt.set).run(config.watch_namespaces)

@@ -6,8 +6,9 @@ REPLICAS = 2
 LAYERS, PROMPT_TOKENS, TOKENS = 1, 4, 1
 """Of the model, of each question of the observers, and of its answer: what the engines take for answers is taken from the same
 cores, and is no part of what is measured."""
-PAUSE_SECONDS = 0.1
-"""One question takes a pod some 10 ms of a core."""
+PAUSE_SECONDS = 0.25
+"""One question takes a pod some 10 ms of a core. When a pod goes over, its log tells, and it is asked at once: shorter rests find
+nothing sooner."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,8 @@ class _Runner:
         created = time.monotonic() - began
         point.burst = len(names)
         point.burst_seconds = await world.board.until_ready(made) - began
+        # Events come later.
+        await asyncio.sleep(_QUIET_SECONDS)
         point.burst_asked = world.audit.read()
         self._tell(f"burst of {len(names)}: Ready in {point.burst_seconds:.1f} s (all created after {created:.1f} s)")
         await self._remove(names)

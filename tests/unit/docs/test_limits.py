@@ -17,6 +17,7 @@ AT_MOST = [
     ("control", "unready", 0),
     ("scale", "cold_start_s", 60),
     ("scale", "burst_ready_s", 15),
+    ("scale", "writes_per_change", 3),
     ("scale", "operator_rss_mib", 500),
     ("scale", "beside_slow_ratio", 1.1),
     *(

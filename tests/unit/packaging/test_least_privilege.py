@@ -49,6 +49,13 @@ def test_a_call_that_is_granted_in_another_namespace_only_is_found_by_its_answer
     assert found == Comparison((), (), (), denied=("list /api/v1/namespaces/other/pods",))
 
 
+def test_a_refusal_is_found_with_the_words_of_the_answer() -> None:
+    refused = a_call("create", code=403)
+    refused["responseStatus"]["message"] = "is forbidden: no RESTMapping"
+    found = compare([a_role("create")], [refused], ACCOUNT)
+    assert found.denied == ("create /api/v1/namespaces/team/pods: is forbidden: no RESTMapping",)
+
+
 def test_what_others_are_refused_is_no_finding() -> None:
     assert compare([], [a_call("list", code=403, user="kubernetes-admin")], ACCOUNT) == FITS
 

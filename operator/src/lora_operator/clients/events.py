@@ -1,8 +1,10 @@
 """Kubernetes Events on the user's objects, one per reason and message, counted when they repeat."""
 
+import asyncio
 import hashlib
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from datetime import datetime
 
 from lora_api import labels
 from lora_operator.clients import resources
@@ -13,26 +15,58 @@ from lora_operator.domain.actions import Announcement
 
 _logger = logging.getLogger(__name__)
 
+_REST_SECONDS = 0.25
+"""What is told of has just happened: pods that went over to another revision have the processors first."""
+MOST_WAITING = 10_000
+"""As many as one model can have adapters; what is told beyond is lost."""
 _REMEMBERED = 4096
 _LONGEST_NOTE = 1024
 """In bytes of UTF-8; a longer one would be refused."""
 
 
 class Events:
-    """Posts Events. One that cannot be posted is logged and forgotten: the condition says the same."""
+    """Posts Events, one after the other, and nobody waits for it: the condition, which was stored before, says the same.
+
+    One that cannot be posted is logged and forgotten, and so is what waits when the operator ends.
+    """
 
     def __init__(self, kube: Kube, clock: Clock, instance: str) -> None:
         self._kube = kube
         self._clock = clock
         self._instance = instance
         self._counts: OrderedDict[str, int] = OrderedDict()
+        self._waiting: deque[tuple[str, Announcement, datetime]] = deque()
+        self._news = asyncio.Event()
 
-    async def post(self, namespace: str, news: Announcement) -> None:
-        """Tells the user of one transition."""
+    def tell(self, namespace: str, news: Announcement) -> None:
+        """Tells the user of one transition, soon."""
+        if len(self._waiting) >= MOST_WAITING:
+            _lost(namespace, news, f"{MOST_WAITING} others wait to be posted")
+            return
+        self._waiting.append((namespace, news, self._clock.now()))
+        self._news.set()
+
+    async def post_for_ever(self) -> None:
+        """Posts what is told."""
+        while True:
+            await self._news.wait()
+            await asyncio.sleep(_REST_SECONDS)
+            await self.post_waiting()
+
+    async def post_waiting(self) -> None:
+        """Posts what was told until now."""
+        while self._waiting:
+            namespace, news, told_at = self._waiting.popleft()
+            try:
+                await self._post(namespace, news, micro_time(told_at))
+            except KubeError as error:
+                _lost(namespace, news, error)
+        self._news.clear()
+
+    async def _post(self, namespace: str, news: Announcement, now: str) -> None:
         what = "\n".join((news.uid, news.type, news.reason, news.message))
         # Event names are object names too: the longest object name leaves no room for a suffix.
         event = f"{news.name[:200]}.{hashlib.sha256(what.encode()).hexdigest()[:16]}"
-        now = micro_time(self._clock.now())
         manifest = {
             "apiVersion": resources.EVENTS.api_version,
             "kind": resources.EVENTS.kind,
@@ -52,12 +86,9 @@ class Events:
                 "uid": news.uid,
             },
         }
-        try:
-            if not await self._kube.create(resources.EVENTS, manifest):
-                series = {"count": self._again(event), "lastObservedTime": now}
-                await self._kube.merge(resources.EVENTS, namespace, event, {"series": series})
-        except KubeError as error:
-            _logger.warning("the event %s on %s %s/%s is lost: %s", news.reason, news.kind, namespace, news.name, error)
+        if not await self._kube.create(resources.EVENTS, manifest):
+            series = {"count": self._again(event), "lastObservedTime": now}
+            await self._kube.merge(resources.EVENTS, namespace, event, {"series": series})
 
     def _again(self, event: str) -> int:
         count = self._counts.pop(event, 1) + 1
@@ -65,6 +96,10 @@ class Events:
         if len(self._counts) > _REMEMBERED:
             self._counts.popitem(last=False)
         return count
+
+
+def _lost(namespace: str, news: Announcement, why: object) -> None:
+    _logger.warning("the event %s on %s %s/%s is lost: %s", news.reason, news.kind, namespace, news.name, why)
 
 
 def _note(message: str) -> str:

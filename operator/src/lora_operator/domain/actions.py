@@ -125,4 +125,4 @@ class Plan:
     memo: Memo = field(default=NOTHING, compare=False, repr=False)
     """For the next pass over the model; no part of what was decided."""
     untold: Mapping[str, datetime] = field(default_factory=dict)
-    """Objects whose status is out of date by steps on the way alone, by UID: since when."""
+    """Objects whose status is out of date by steps on the way alone, by UID: until when they may be."""

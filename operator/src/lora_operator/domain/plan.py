@@ -1,6 +1,6 @@
 """One pass of deciding: from everything that was seen to everything that is to be done about it, in order."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,11 +20,10 @@ from lora_operator.domain import (
     model_status,
     polling,
     render,
+    reports,
     resolving,
     rollout,
     settling,
-    telling,
-    transitions,
 )
 from lora_operator.domain.actions import (
     Action,
@@ -33,14 +32,12 @@ from lora_operator.domain.actions import (
     Patch,
     Plan,
     PushDesired,
-    WriteAdapterStatus,
     WriteDesired,
-    WriteModelStatus,
 )
 from lora_operator.domain.conclusions import Conclusions, conclude
 from lora_operator.domain.memo import NOTHING, Memo
 from lora_operator.domain.mixture_status import MixtureDelivery
-from lora_operator.domain.observed import ObservedAdapter, Snapshot, Unreachable
+from lora_operator.domain.observed import Snapshot, Unreachable
 
 Manifest = Mapping[str, Any]
 
@@ -78,7 +75,7 @@ def make_plan(
         render_error: why the children could not be made.
         certificate: what is due of the pods' certificate, if anything is.
         memo: what the last plan for this model handed over, to make this one faster.
-        untold: what the last plan did not tell yet, and since when; None tells everything at once.
+        untold: what the last plan did not tell yet, and until when it may wait; None tells everything at once.
         steady: the time by a clock that never jumps, with which all times in the snapshot but those of statuses are
             compared; `now` if it is the same.
     """
@@ -99,8 +96,8 @@ def make_plan(
     counted, delivery = _counted(concluded.memo, statuses), _delivery(snapshot, mixture, mixed)
     of_model = _model_status(snapshot, told_of, applied, counted, now, delivery)
     # An operator that has just started must not take back what is true before it has heard of it.
-    reports = () if _unheard(snapshot) else _reports(snapshot, concluded.moved, statuses, of_model)
-    told, waiting = _told_now(reports, untold, clock.steady)
+    found = () if _unheard(snapshot) else reports.of(snapshot, concluded.moved, statuses, of_model)
+    told, waiting = reports.told_now(found, untold, clock.steady)
 
     actions: list[Action] = []
     # The pods of a model that is refused serve on, and are talked to.
@@ -176,61 +173,6 @@ def _counted(memo: Memo, told: Mapping[str, LoRAAdapterStatus]) -> tuple[int, in
     return len(memo.adapters), ready + sum(memo.at_rest.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Report:
-    """A status that is not as it is stored."""
-
-    uid: str
-    write: WriteModelStatus | WriteAdapterStatus
-    may_wait: bool
-
-
-def _is_news(new: LoRAAdapterStatus | LoRAModelStatus, stored: LoRAAdapterStatus | LoRAModelStatus) -> bool:
-    """Whether they differ in what is the operator's to say: others may add conditions of types of their own."""
-    if new == stored:
-        return False
-    ours = {condition.type for condition in new.conditions}
-    found = {condition.type: condition for condition in stored.conditions if condition.type in ours}
-    mine = {condition.type: condition for condition in new.conditions}
-    return mine != found or new.model_copy(update={"conditions": stored.conditions}) != stored
-
-
-def _reports(
-    snapshot: Snapshot,
-    moved: Iterable[ObservedAdapter],
-    statuses: Mapping[str, LoRAAdapterStatus],
-    of_model: LoRAModelStatus | None,
-) -> Iterator[_Report]:
-    model = snapshot.model
-    if model is not None and of_model is not None and _is_news(of_model, model.status):
-        write = WriteModelStatus(of_model, transitions.model_events(model, of_model))
-        yield _Report(model.meta.uid, write, telling.only_counts(model, of_model))
-    for adapter in moved:
-        meta, new = adapter.meta, statuses[adapter.meta.uid]
-        if new is not adapter.status and _is_news(new, adapter.status):
-            news = transitions.adapter_events(adapter, new)
-            yield _Report(
-                meta.uid,
-                WriteAdapterStatus(meta.name, meta.uid, new, news, meta.version),
-                telling.may_wait(adapter, new),
-            )
-
-
-def _told_now(
-    reports: Iterable[_Report], untold: Mapping[str, datetime] | None, now: datetime
-) -> tuple[list[Action], Mapping[str, datetime]]:
-    """The statuses to store now, and since when others wait."""
-    told: list[Action] = []
-    waiting: dict[str, datetime] = {}
-    for report in reports:
-        since = now if untold is None else untold.get(report.uid, now)
-        if untold is None or not report.may_wait or now >= since + telling.PATIENCE:
-            told.append(report.write)
-        else:
-            waiting[report.uid] = since
-    return told, waiting
-
-
 def _delivery(
     snapshot: Snapshot, outcome: mixtures.Outcome | None, wanted: MixtureSpec | None
 ) -> MixtureDelivery | None:
@@ -271,7 +213,7 @@ def _look_again_at(
     """The earliest moment at which time alone changes what to do or say, by the clock that never jumps."""
     now, memo = clock.steady, concluded.memo
     moments = [resolving.next_question_at(snapshot, memo.adapters, now), polling.next_due_at(memo.polled.values(), now)]
-    moments += [since + telling.PATIENCE for since in waiting.values()]
+    moments += waiting.values()
     for adapter in concluded.moved:
         entry = memo.entries.get(adapter.meta.uid)
         if entry is not None and entry.prepare is not None:

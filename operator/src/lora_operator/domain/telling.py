@@ -13,10 +13,17 @@ from lora_api.v1alpha1.model import LoRAModelStatus
 from lora_operator.domain import conditions
 from lora_operator.domain.observed import ObservedAdapter, ObservedModel
 
-PATIENCE = timedelta(seconds=1)
+_PATIENCE = timedelta(seconds=1)
 """A step that takes longer than this is told."""
+_TURN = timedelta(seconds=0.02)
+_LONGEST = timedelta(seconds=10)
 
 _ON_THE_WAY = frozenset({Reason.FETCHING, Reason.LOADING, Reason.MEMBER_NOT_READY})
+
+
+def patience(ahead: int) -> timedelta:
+    """For how long a step waits at most, if so many others are to be told before it."""
+    return min(_PATIENCE + ahead * _TURN, _LONGEST)
 
 
 def may_wait(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> bool:
@@ -32,6 +39,15 @@ def may_wait(adapter: ObservedAdapter, new: LoRAAdapterStatus) -> bool:
         return False
     found = (conditions.find(new.conditions, step) for step in conditions.STEPS)
     return not any(step is not None and step.status == ConditionStatus.FALSE.value for step in found)
+
+
+def takes_turns(adapter: ObservedAdapter) -> bool:
+    """Whether nothing was ever told of it.
+
+    Creations come in hundreds. To tell the first step of each after a second costs the API server as much as to tell the arrivals,
+    which then come later. What somebody can have read already is not kept as it is for any longer.
+    """
+    return not adapter.status.conditions
 
 
 def only_counts(model: ObservedModel, new: LoRAModelStatus) -> bool:

@@ -104,7 +104,7 @@ class Act:
             self.applied.doubt(key)
             self.lately.doubt(key)
             if isinstance(action, ApplyChild) and error.is_refusal and model is not None:
-                await self._complain(key, model, action, error)
+                self._complain(key, model, action, error)
             return str(error)
         finally:
             self.metrics.actions.labels(type(action).__name__, outcome.value).inc()
@@ -196,7 +196,7 @@ class Act:
             return
         namespace = key.namespace
         for one in news:
-            await self.events.post(namespace, one)
+            self.events.tell(namespace, one)
             _logger.info("%s %s %s/%s: %s", one.reason, one.kind, namespace, one.name, one.message)
 
     async def _write_status(self, key: ModelKey, resource: Resource, seen: Mapping[str, str], status: ApiModel) -> bool:
@@ -231,7 +231,7 @@ class Act:
             self.adapters.written(key, stored)
         return True
 
-    async def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:
+    def _complain(self, key: ModelKey, model: ObjectMeta, action: ApplyChild, error: KubeError) -> None:
         """Says on the user's object what the API server would not take."""
         kind, metadata = action.manifest["kind"], action.manifest["metadata"]
         message = f"the API server refuses {kind} {metadata['name']}: {error}"
@@ -240,7 +240,7 @@ class Act:
             refusal = Refusal(metadata["annotations"][labels.TEMPLATE_HASH], message)
             self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)
         news = Announcement("LoRAModel", key.name, model.uid, "Warning", "ChildRefused", message)
-        await self.events.post(key.namespace, news)
+        self.events.tell(key.namespace, news)
 
 
 def _over(version: str | None, manifest: Manifest) -> Manifest:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lora_api.error_codes import ErrorCode, code_of_status
 from lora_api.runtime_api import (
@@ -122,7 +123,11 @@ async def _told_why(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _body(request: Request) -> bytes:
-    return await read_body(request, MAX_MESSAGE_BYTES)
+    try:
+        return await read_body(request, MAX_MESSAGE_BYTES)
+    except HTTPException as refused:
+        # Not with its "Connection: close": see `_Connection`.
+        raise HTTPException(refused.status_code, refused.detail) from None
 
 
 def _read(kind: type[Message], body: bytes) -> Message:
@@ -137,6 +142,35 @@ def _shown(error: ValidationError | Sequence[Any]) -> str:
     return ascii(in_words(error))[1:-1]
 
 
+class _Connection(HttpToolsProtocol):
+    """Reads past the rest of a body that was answered before its end, no further than a message may go, and is then cut off.
+
+    To close it properly is no way out: uvloop's TLS waits half a minute for the other side's goodbye, and throws away what comes instead.
+    """
+
+    _past = 0
+    """Bytes that came after an answer, for the request that it answers."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle = self.cycle
+        if cycle is not None and cycle.response_complete and cycle.more_body:
+            self._past += len(data)
+            if self._past > MAX_MESSAGE_BYTES:
+                self.transport.abort()
+        else:
+            self._past = 0
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing() and self.cycle.more_body:
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        self.transport.abort()
+
+
 def admin_server(app: FastAPI, host: str, port: int, tls_folder: Path | None) -> uvicorn.Server:
     """A server that only talks to who holds a certificate of our authority; plain HTTP without a folder.
 
@@ -144,8 +178,9 @@ def admin_server(app: FastAPI, host: str, port: int, tls_folder: Path | None) ->
         OSError: the folder holds no certificate.
     """
     config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, timeout_keep_alive=75, server_header=False
-    )
+        app, host=host, port=port, http=_Connection, log_config=None, access_log=False, timeout_keep_alive=75,
+        server_header=False,
+    )  # fmt: skip
     config.load()
     # uvicorn's own settings would read the files once.
     config.ssl = None if tls_folder is None else MountedTls(tls_folder).listening()

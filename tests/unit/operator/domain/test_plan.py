@@ -1,5 +1,6 @@
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
@@ -214,6 +215,31 @@ def test_a_clock_that_goes_back_holds_no_status() -> None:
     found = planned(replace(snapshot, adapters=(heavier,), changing={"uid-pirate": NOW + timedelta(hours=1)}))
 
     assert len(of(WriteAdapterStatus, found)) == 1
+
+
+def test_first_steps_of_a_burst_are_told_in_turn_and_the_plan_knows_when_that_is() -> None:
+    burst = replace(settled(), adapters=tuple(an_adapter(name) for name in "abc"))
+
+    begun = waiting(burst, 0, {})
+    assert (of(WriteAdapterStatus, begun), of(WriteModelStatus, begun)) == ([], [])
+    assert seconds(begun.untold) == {"uid-smol": 1, "uid-a": 1, "uid-b": 1.02, "uid-c": 1.04}
+    assert begun.look_again_at == NOW + timedelta(seconds=1)
+
+    later = waiting(burst, 1.01, begun.untold)
+    assert [written.name for written in of(WriteAdapterStatus, later)] == ["a"]
+    assert len(of(WriteModelStatus, later)) == 1
+    assert seconds(later.untold) == {"uid-b": 1.02, "uid-c": 1.04}, "nobody's turn is put off"
+    assert later.look_again_at == NOW + timedelta(seconds=1.02)
+
+
+def waiting(snapshot: Snapshot, after: float, untold: Mapping[str, datetime]) -> Plan:
+    """The plan so many seconds later, with what waits since the one before."""
+    return plan.make_plan(snapshot, Policy(), NOW, untold=untold, steady=NOW + timedelta(seconds=after))
+
+
+def seconds(untold: Mapping[str, datetime]) -> dict[str, float]:
+    """Until when each waits."""
+    return {uid: (until - NOW).total_seconds() for uid, until in untold.items()}
 
 
 def test_a_document_whose_config_map_is_gone_is_stored_again_and_no_pod_is_bothered() -> None:

@@ -1,7 +1,6 @@
 """What is told at once, and what may wait a moment."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -74,5 +73,11 @@ def test_of_a_model_the_counts_of_adapters_alone_may_wait(change: dict[str, Any]
     assert telling.only_counts(model, model.status.model_copy(update=change)) is waits
 
 
-def test_nothing_waits_for_longer_than_a_second() -> None:
-    assert timedelta(seconds=1) >= telling.PATIENCE
+def test_one_step_waits_for_a_second_and_those_of_a_burst_for_their_turn_ten_seconds_at_most() -> None:
+    patience = [telling.patience(ahead).total_seconds() for ahead in (0, 1, 100, 1000, 10_000)]
+    assert patience == [1, 1.02, 3, 10, 10]
+
+
+def test_only_what_was_never_told_of_takes_turns() -> None:
+    assert telling.takes_turns(an_adapter())
+    assert not telling.takes_turns(an_adapter(status=LOADING))

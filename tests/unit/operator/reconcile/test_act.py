@@ -63,13 +63,14 @@ async def carry_out(
     clock = SystemClock()
     authority = Authority.make(datetime.now(UTC))
     context = client_context(authority, authority.client("operator", clock.now()))
+    events = Events(kube, clock, "operator-0")
     async with RuntimeAdmin(context) as admin:
         inventories = Inventories(
             admin, Backoff(1, 1, lambda: 1.0), asyncio.create_task, lambda key: None, lambda key: None
         )
         act = Act(
             kube=kube,
-            events=Events(kube, clock, "operator-0"),
+            events=events,
             certificates=Certificates(authority, timedelta(days=1), timedelta(minutes=5)),
             clock=clock,
             pushes=Pushes(admin, inventories, asyncio.create_task, lambda key: None),
@@ -79,7 +80,10 @@ async def carry_out(
             adapters=Adapters(kube, Freshness()),
             metrics=metrics or Metrics(),
         )
-        await act(KEY, a_model().meta, Plan(actions))
+        try:
+            await act(KEY, a_model().meta, Plan(actions))
+        finally:
+            await events.post_waiting()
 
 
 def counted(metrics: Metrics) -> dict[tuple[str, str], float]:
