@@ -34,6 +34,8 @@ class Space:
 
     disk: int
     free: int
+    own: int
+    """Taken by the store's own folders."""
     elsewhere: int
     """Taken by files beside the store's own, which count against the same limit: base model, compile caches."""
     limit: int | None
@@ -44,14 +46,16 @@ class Space:
         """What is left of the limit for the store's own folders."""
         return None if self.limit is None else int(self.limit * USABLE_SHARE) - self.elsewhere
 
-    def most(self, own: int) -> int:
-        """What the store's folders may take at most, when they take `own` bytes now."""
-        possible = own + self.free
+    @property
+    def most(self) -> int:
+        """What the store's folders may take at most."""
+        possible = self.own + self.free
         return possible if self.usable is None else min(possible, self.usable)
 
-    def budget(self, own: int) -> int:
+    @property
+    def budget(self) -> int:
         """What they may take including folders that nobody needs."""
-        return min(self.most(own), own + self.free - int(self.disk * _LEFT_FREE_SHARE))
+        return min(self.most, self.own + self.free - int(self.disk * _LEFT_FREE_SHARE))
 
 
 @dataclass(frozen=True, slots=True)

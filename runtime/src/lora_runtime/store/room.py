@@ -119,7 +119,8 @@ class Room:
     def forget(self, folder: Path) -> None:
         """The folder is gone, or counted otherwise."""
         known = self._folders.pop(folder, None)
-        self._taken -= 0 if known is None else known.size_bytes
+        with self._granting:
+            self._taken -= 0 if known is None else known.size_bytes
 
     @contextlib.asynccontextmanager
     async def reservation(self) -> AsyncIterator[Reservation]:
@@ -154,17 +155,18 @@ class Room:
             space = await self._look()
             if await self._free(self._excess(space, reservation, size_bytes)):
                 space = await self._look()
-            if self._with(reservation, size_bytes) > space.most(self._own):
-                raise self._no_room(space, reservation, size_bytes, what)
-            reservation.size_bytes = size_bytes
+            with self._granting:
+                if self._with(reservation, size_bytes) > space.most:
+                    raise self._no_room(space, reservation, size_bytes, what)
+                reservation.size_bytes = size_bytes
 
     async def tidy(self) -> None:
         """Removes what nobody needs as far as the budget is exceeded."""
         async with self._freeing:
             space = await self._look()
             needed = sum(self._folders[folder].size_bytes for folder in self._needed() if folder in self._folders)
-            self.fill = Fill(needed, space.most(self._own))
-            await self._free(self._claimed - space.budget(self._own))
+            self.fill = Fill(needed, space.most)
+            await self._free(self._claimed - space.budget)
 
     async def remove(self, folders: Collection[Path]) -> None:
         """Removes folders that nobody uses. None of them can be begun to be used once this was called."""
@@ -185,8 +187,8 @@ class Room:
         return True
 
     @property
-    def _own(self) -> int:
-        """Bytes on the disk."""
+    def _on_disk(self) -> int:
+        """Bytes that the folders and what is under way take now."""
         return self._taken + sum(reservation.written for reservation in tuple(self._reservations))
 
     @property
@@ -200,7 +202,7 @@ class Room:
 
     def _excess(self, space: Space, reservation: Reservation, size_bytes: int) -> int:
         """What must go so that a reservation can have another size."""
-        return self._with(reservation, size_bytes) - space.budget(self._own)
+        return self._with(reservation, size_bytes) - space.budget
 
     async def _free(self, excess_bytes: int) -> bool:
         """Whether there was something to remove."""
@@ -214,32 +216,35 @@ class Room:
         return bool(removed)
 
     async def _look(self) -> Space:
-        self._seen = await asyncio.to_thread(self._measure)
+        # counted first: what is written while the disk is looked at must not count as room twice
+        self._seen = await asyncio.to_thread(self._measure, self._on_disk)
         return self._seen
 
-    def _measure(self) -> Space:
+    def _measure(self, own: int) -> Space:
         disk = shutil.disk_usage(self._volume.folder)
         limit = self._volume.limit_bytes
         elsewhere = 0
         if limit is not None:
             elsewhere = max(self.expected_elsewhere, size_of(self._volume.folder, without=self._managed))
-        return Space(disk=disk.total, free=disk.free, elsewhere=elsewhere, limit=limit)
+        return Space(disk=disk.total, free=disk.free, own=own, elsewhere=elsewhere, limit=limit)
 
     def _note(self, folder: Path) -> None:
-        self.forget(folder)
-        last_used = folder.stat().st_mtime_ns
+        last_used, size_bytes = folder.stat().st_mtime_ns, size_of(folder)
         self._newest = max(self._newest, last_used)
-        self._folders[folder] = StoredFolder(folder, size_of(folder), last_used)
-        self._taken += self._folders[folder].size_bytes
+        known = self._folders.get(folder)
+        self._folders[folder] = StoredFolder(folder, size_bytes, last_used)
+        with self._granting:
+            # in one step: who asks for room from another thread must never find the folder uncounted
+            self._taken += size_bytes - (0 if known is None else known.size_bytes)
 
     def _no_room(self, space: Space, reservation: Reservation, size_bytes: int, what: str) -> Refused:
         others = self._claimed - reservation.size_bytes
-        available = max(0, space.most(self._own) - others)
+        available = max(0, space.most - others)
         needs = (
             f"{what} needs {_mib(size_bytes)} MiB ({size_bytes} bytes needed, {available} available), but adapters that are "
             f"wanted take {_mib(others)} MiB"
         )
-        if space.limit is not None and space.most(self._own) == space.usable:
+        if space.limit is not None and space.most == space.usable:
             least = int((others + size_bytes + space.elsewhere) / USABLE_SHARE)
             return store_full(
                 f"{needs} and the base model and caches {_mib(space.elsewhere)} MiB of the pod's store, which may hold "

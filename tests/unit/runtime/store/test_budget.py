@@ -25,6 +25,7 @@ spaces = st.builds(
     Space,
     disk=st.just(1000),
     free=st.integers(0, 1000),
+    own=st.integers(0, 1000),
     elsewhere=st.integers(0, 1000),
     limit=st.none() | st.integers(1, 2000),
 )
@@ -58,19 +59,19 @@ def test_no_more_goes_than_must(stored: list[StoredFolder], needed: frozenset[Pa
     assert sum(folder.size_bytes for folder in gone[:-1]) < max(excess, 1)
 
 
-@given(spaces, st.integers(0, 1000))
-def test_the_store_never_may_have_more_than_the_limit_and_the_disk_allow(space: Space, own: int) -> None:
-    assert space.budget(own) <= space.most(own) <= own + space.free
+@given(spaces)
+def test_the_store_never_may_have_more_than_the_limit_and_the_disk_allow(space: Space) -> None:
+    assert space.budget <= space.most <= space.own + space.free
     if space.limit is not None:
-        assert space.most(own) + space.elsewhere <= space.limit
+        assert space.most + space.elsewhere <= space.limit
 
 
 def test_a_limit_is_used_up_to_the_headroom_that_keeps_the_kubelet_away() -> None:
-    space = Space(disk=1000 * GIB, free=900 * GIB, elsewhere=4 * GIB, limit=20 * GIB)
-    assert space.most(GIB) == space.budget(GIB) == int(20 * GIB * USABLE_SHARE) - 4 * GIB == 14 * GIB
+    space = Space(disk=1000 * GIB, free=900 * GIB, own=GIB, elsewhere=4 * GIB, limit=20 * GIB)
+    assert space.most == space.budget == int(20 * GIB * USABLE_SHARE) - 4 * GIB == 14 * GIB
 
 
 def test_without_a_limit_needless_files_leave_a_share_of_the_disk_free_and_needed_ones_use_it() -> None:
-    space = Space(disk=100 * GIB, free=20 * GIB, elsewhere=0, limit=None)
-    assert space.budget(10 * GIB) == 15 * GIB
-    assert space.most(10 * GIB) == 30 * GIB
+    space = Space(disk=100 * GIB, free=20 * GIB, own=10 * GIB, elsewhere=0, limit=None)
+    assert space.budget == 15 * GIB
+    assert space.most == 30 * GIB

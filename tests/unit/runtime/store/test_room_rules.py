@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,14 @@ from lora_runtime.store.budget import USABLE_SHARE
 from lora_runtime.store.digest import digest_of
 from lora_runtime.store.disk import size_of
 from lora_runtime.store.downloads import Downloads
-from lora_runtime.store.room import Room, Volume
+from lora_runtime.store.room import OutgrewRoom, Room, Volume
 from lora_runtime.store.sources.source import Sources
 from lora_runtime.store.versions import Versions
 from unit.runtime.store.sources import ScriptedSource, spec_of
 
 LIMIT_BYTES = 1 << 20
+TIMES = 2000
+"""Enough for two threads to meet in a step of a few microseconds."""
 
 
 class Disk:
@@ -70,6 +74,29 @@ async def test_whatever_ends_a_reservation_its_room_is_free_for_the_next(disk: D
     for _ in range(2):
         with pytest.raises(ConnectionError):
             await fail()
+
+
+async def test_a_folder_counts_also_while_its_last_use_is_noted(disk: Disk) -> None:
+    good = disk.folder("a", used=1000)
+    (good / "weights").write_bytes(b"\0" * (disk.usable // 2))
+    room, over = disk.room(), threading.Event()
+
+    def ask() -> bool:
+        """From a thread, as downloads do; whether room was given that is taken already."""
+        tell = reservation.metered(lambda done, total: None)
+        while not over.is_set():
+            with contextlib.suppress(OutgrewRoom):
+                tell(0, disk.usable * 3 // 4)
+                return True
+        return False
+
+    async with room.reservation() as reservation:
+        asking = asyncio.create_task(asyncio.to_thread(ask))
+        for _ in range(TIMES):
+            room.used(good)
+            await asyncio.sleep(0)
+        over.set()
+        assert not await asking
 
 
 async def test_what_is_used_now_was_used_last_though_the_clock_was_set_back(disk: Disk) -> None:
