@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from e2e.conftest import MODEL, PROMPT, World
+from support.event_stream import lines_of
 
 STREAMED_TOKENS = 100
 SHORT_TOKENS = 4
@@ -89,7 +90,7 @@ def streamed(client: httpx.Client, url: str, body: dict[str, object], headers: d
     """The text of a stream that came to its end."""
     with client.stream("POST", url, json=body | {"stream": True}, headers=headers) as answer:
         answer.raise_for_status()
-        lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
+        lines = [line.removeprefix("data: ") for line in lines_of(answer) if line]
     if lines[-1:] != ["[DONE]"]:
         raise ValueError(f"the stream ends with {lines[-1:]}")
     return "".join(json.loads(line)["choices"][0]["text"] for line in lines[:-1])

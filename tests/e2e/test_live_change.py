@@ -5,6 +5,7 @@ import json
 import httpx
 
 from e2e.conftest import MODEL, PROMPT, REPLICAS, World, a_blend, an_adapter
+from support.event_stream import lines_of
 
 
 def serves(world: World, name: str, *parts: tuple[str, float]) -> None:
@@ -39,7 +40,7 @@ def test_a_patched_weight_is_served_by_the_very_next_requests_and_streams_under_
     undisturbed = httpx.post(url, json=body, timeout=120).json()["choices"][0]["text"]
 
     with clean.watching("a") as seen, httpx.stream("POST", url, json=body | {"stream": True}, timeout=120) as stream:
-        lines = (line for line in stream.iter_lines() if line.startswith("data: {"))
+        lines = (line for line in lines_of(stream) if line.startswith("data: {"))
         pieces = [_text(next(lines))]
         clean.patch("a", {"weight": 0.4})
         clean.ready("a")

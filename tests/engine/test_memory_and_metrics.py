@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from engine.conftest import PROMPT, TOKENS, World
 from lora_api.runtime_api import EngineMemory
+from support.event_stream import lines_of
 from support.models import tiny_adapter
 
 FLOAT32 = 4
@@ -83,7 +84,7 @@ def test_requests_and_tokens_are_counted_exactly_by_adapter(world: World) -> Non
         assert world.complete("x").status_code == 200
     body = {"model": "x", "prompt": list(PROMPT), "max_tokens": TOKENS, "ignore_eos": True, "stream": True}
     with httpx.stream("POST", f"{world.runtime.url}/v1/completions", json=body, timeout=60) as answer:
-        assert sum(line.startswith("data: {") for line in answer.iter_lines()) == TOKENS
+        assert sum(line.startswith("data: {") for line in lines_of(answer)) == TOKENS
     assert world.complete("base").status_code == 200
     assert world.complete("nobody").status_code == 404
     assert world.complete("x", max_tokens=100_000).status_code == 400

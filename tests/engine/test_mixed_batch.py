@@ -10,6 +10,7 @@ import pytest
 from engine.conftest import PROMPT, TOKENS, World, states
 from engine.test_memory_and_metrics import scrape, value
 from lora_api.runtime_api import DesiredAdapter, Part
+from support.event_stream import lines_of
 from support.models import tiny_adapter
 
 PROMPTS = (PROMPT, (3, 141, 59, 26, 5, 35, 89, 79), (271, 8, 28, 18), (PROMPT[::-1]))
@@ -62,7 +63,7 @@ def test_the_same_prompt_may_be_asked_of_everybody(served: World) -> None:
 
 def test_answers_stream_side_by_side(served: World) -> None:
     names, found = ("x", "y", "base", "z"), [[] for _ in PROMPTS]  # type: tuple[str, ...], list[list[int]]
-    for line in call(served, names, stream=True).text.splitlines():
+    for line in call(served, names, stream=True).text.split("\n"):
         if line.startswith("data: {"):
             for choice in json.loads(line[6:])["choices"]:
                 found[choice["index"]] += choice["token_ids"] or []
@@ -181,7 +182,7 @@ def test_a_call_under_way_ends_on_the_revisions_that_it_began_with(served: World
         "return_token_ids": True, "stream": True,
     }  # fmt: skip
     with served.http.stream("POST", f"{served.runtime.url}/v1/completions", json=body) as stream:
-        for number, line in enumerate(stream.iter_lines()):
+        for number, line in enumerate(lines_of(stream)):
             if number == 0:
                 entries = specs | {"x": later}
                 served.declare(*(DesiredAdapter(name=n, uid=n, serve=s) for n, s in entries.items()))

@@ -19,6 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from engine.conftest import PROMPT, TOKENS, World, states
 from lora_api.runtime_api import DesiredAdapter
+from support.event_stream import lines_of
 from support.models import greedy, tiny_adapter, tiny_base
 from support.mounted_secret import write_mounted
 from support.runtime_process import RuntimeProcess, start_runtime
@@ -147,7 +148,7 @@ def test_a_killed_engine_ends_the_process_and_the_next_one_serves_the_same_befor
 
 def follow(runtime: RuntimeProcess, lines: list[str], begun: threading.Event) -> None:
     with httpx.stream("POST", f"{runtime.url}/v1/completions", json=STREAM, timeout=60) as answer:
-        for line in answer.iter_lines():
+        for line in lines_of(answer):
             if line:
                 lines.append(line)
                 begun.set()

@@ -11,6 +11,7 @@ from engine.conftest import PROMPT, World, states
 from lora_api.runtime_api import DesiredAdapter, RevisionSpec
 from lora_api.v1alpha1.adapter import Precision
 from lora_api.v1alpha1.blend import BlendMethod
+from support.event_stream import lines_of
 from support.models import reference_logprobs
 
 
@@ -73,7 +74,7 @@ def test_a_stream_begun_before_a_change_ends_as_it_would_have_without_it(world: 
     with world.http.stream(
         "POST", f"{world.runtime.url}/v1/completions", json=body | {"stream": True}, timeout=60
     ) as stream:
-        lines = stream.iter_lines()
+        lines = lines_of(stream)
         pieces = [_text(next(line for line in lines if line.startswith("data:")))]
         with world.runtime.engine_held():
             world.declare(DesiredAdapter(name="x", uid="x", serve=next_spec))

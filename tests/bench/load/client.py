@@ -10,6 +10,7 @@ import httpx
 from bench.load.arrivals import Ask
 from bench.load.responses import Response
 from bench.served.reference import Prompt
+from support.event_stream import lines_of_async
 
 REQUEST_SECONDS = 120.0
 
@@ -63,7 +64,7 @@ class Client:
             if answer.status_code != 200:
                 said = (await answer.aread()).decode(errors="replace")
                 return Response(ask, due, started, time.monotonic(), answer.status_code, error=said[:500])
-            async for line in answer.aiter_lines():
+            async for line in lines_of_async(answer):
                 if line == "data: [DONE]":
                     error = ""
                 elif line.startswith("data: "):
