@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +57,10 @@ class RunningPod:
             if self.version == NOW:
                 raise
 
+    def tell(self) -> None:
+        """Writes its log to where a failed test shows it."""
+        sys.stderr.write(f"--- pod {self.name}:\n{(self.folder / 'log').read_text(errors='replace')}")
+
     @property
     def serves(self) -> Served:
         """What clients can reach in it."""
@@ -81,11 +86,10 @@ class SmallKubelet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for pod in self.pods.values():
-            pod.process.terminate()
-        for pod in self.all_pods:
-            pod.end()
-            sys.stderr.write(f"--- pod {pod.name}:\n{(pod.folder / 'log').read_text(errors='replace')}")
+        with ExitStack() as ends:
+            for pod in self.all_pods:
+                ends.callback(pod.tell)
+                ends.callback(pod.end)
 
     def catch_up(self) -> list[RunningPod]:
         """Starts pods that are new, ends those that are gone, says which are ready; the pods that run now."""

@@ -17,6 +17,8 @@ _logger = logging.getLogger(__name__)
 
 _REST_SECONDS = 0.25
 """What is told of has just happened: pods that went over to another revision have the processors first."""
+PATIENCE_SECONDS = 10.0
+"""For one, so that a webhook that hangs does not keep all others back for long."""
 MOST_WAITING = 10_000
 """As many as one model can have adapters; what is told beyond is lost."""
 _REMEMBERED = 4096
@@ -25,15 +27,17 @@ _LONGEST_NOTE = 1024
 
 
 class Events:
-    """Posts Events, one after the other, and nobody waits for it: the condition, which was stored before, says the same.
+    """Posts Events, one after the other, and nobody waits for it.
 
-    One that cannot be posted is logged and forgotten, and so is what waits when the operator ends.
+    One that cannot be posted is logged and forgotten, and so is what waits when the operator ends: a condition that was stored before
+    says the same, and a child that the API server refuses is tried, refused and told again.
     """
 
-    def __init__(self, kube: Kube, clock: Clock, instance: str) -> None:
+    def __init__(self, kube: Kube, clock: Clock, instance: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._kube = kube
         self._clock = clock
         self._instance = instance
+        self._patience_seconds = patience_seconds
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._waiting: deque[tuple[str, Announcement, datetime]] = deque()
         self._news = asyncio.Event()
@@ -54,11 +58,14 @@ class Events:
             await self.post_waiting()
 
     async def post_waiting(self) -> None:
-        """Posts what was told until now."""
+        """Posts all that waits, and what is told meanwhile."""
         while self._waiting:
             namespace, news, told_at = self._waiting.popleft()
             try:
-                await self._post(namespace, news, micro_time(told_at))
+                async with asyncio.timeout(self._patience_seconds):
+                    await self._post(namespace, news, micro_time(told_at))
+            except TimeoutError:
+                _lost(namespace, news, f"no answer within {self._patience_seconds:g} s")
             except KubeError as error:
                 _lost(namespace, news, error)
         self._news.clear()

@@ -305,12 +305,16 @@ class Kube:
                         break
                     # Asked to wait: a new CRD's cache is being filled, or the server is busy.
                     await asyncio.sleep(float(response.headers.get("Retry-After", 1)))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        # The last: what stands between may answer in ways of its own, such as with a date to wait for.
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             self._count(method, kind, 0)
             raise KubeError(0, f"{method} {path}: no answer from the API server: {error!r}") from error
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise KubeError(response.status, f"{method} {path}: {response.status} {_reason(data)}")
-        answer: dict[str, Any] = json.loads(data)
+        try:
+            answer: dict[str, Any] = json.loads(data)
+        except ValueError as error:
+            raise KubeError(0, f"{method} {path}: the answer is no JSON: {_reason(data)}") from error
         return answer
 
     async def _serialized(

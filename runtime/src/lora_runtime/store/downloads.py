@@ -73,20 +73,20 @@ class Downloads:
 
     async def _get(self, key: str, pinned: AdapterSource, progress: Progress) -> str:
         incoming, place = self._root / key, self._sources.of(pinned)
-        try:
-            with disk_refused(self._root):
-                async with self._turns["fetch", id(place)], self._room.reservation() as reservation:
-                    self._room.forget(incoming)
+        async with self._turns["fetch", id(place)], self._room.reservation() as reservation:
+            self._room.resume(incoming, reservation)
+            try:
+                with disk_refused(self._root):
                     incoming.mkdir(exist_ok=True)
                     await self._fetch(place, pinned, incoming, progress, reservation)
                     digest = await to_the_end(self._arrive(incoming, reservation))
-        except Refused as refused:
-            if refused.refusal.reason is Reason.STORE_FULL:
-                await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
-            raise
-        finally:
-            if incoming.exists():
-                self._room.used(incoming)
+            except Refused as refused:
+                if refused.refusal.reason is Reason.STORE_FULL:
+                    await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
+                raise
+            finally:
+                if incoming.exists():
+                    self._room.used(incoming)
         if pinned.hugging_face is not None or pinned.oci is not None:
             # a commit or an artifact never changes; the others may
             self._known[key] = digest

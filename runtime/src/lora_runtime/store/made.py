@@ -52,6 +52,6 @@ class MadeFolders:
                 # its user is another than the one that reads it, in pods that share a volume
                 scratch.chmod(0o755)
                 reveal(scratch, folder)
-                reservation.end()
                 self._room.used(folder)
+                reservation.end()
         return folder

@@ -64,14 +64,15 @@ class Reservation:
         return tell
 
     def end(self) -> None:
-        """What it was for is counted as a folder now, or gone."""
+        """What it was for is gone, or counted as a folder: first that, then this, or others are given its room between."""
         self.size_bytes = self.written = 0
 
 
 class Room:
-    """Knows the store's folders by size and last use. For one event loop.
+    """Knows the store's folders by size and last use.
 
-    The last use is each folder's own time stamp, so that a restarted container knows it too.
+    For one event loop; but downloads ask for room in threads of their own. The last use is each folder's own time stamp, so that a
+    restarted container knows it too.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Room:
         self.expected_elsewhere = 0
         """Bytes that will be beside the store's folders, if they are not yet."""
         self._granting = threading.Lock()
+        """Held where `_taken` or what is reserved changes."""
         self._freeing = asyncio.Lock()
         for folder in own:
             for entry in folder.iterdir():
@@ -117,10 +119,19 @@ class Room:
         self._note(folder)
 
     def forget(self, folder: Path) -> None:
-        """The folder is gone, or counted otherwise."""
+        """The folder is gone."""
         known = self._folders.pop(folder, None)
-        with self._granting:
-            self._taken -= 0 if known is None else known.size_bytes
+        if known is not None:
+            with self._granting:
+                self._taken -= known.size_bytes
+
+    def resume(self, folder: Path, reservation: Reservation) -> None:
+        """What lies in the folder, if anything, counts as the reservation's from now on."""
+        known = self._folders.pop(folder, None)
+        if known is not None:
+            with self._granting:
+                self._taken -= known.size_bytes
+                reservation.size_bytes = reservation.written = known.size_bytes
 
     @contextlib.asynccontextmanager
     async def reservation(self) -> AsyncIterator[Reservation]:
@@ -170,13 +181,18 @@ class Room:
 
     async def remove(self, folders: Collection[Path]) -> None:
         """Removes folders that nobody uses. None of them can be begun to be used once this was called."""
+        gone = [self._folders.pop(folder, None) for folder in folders]
         hidden = []
-        for folder in folders:
-            self.forget(folder)
-            with contextlib.suppress(FileNotFoundError):
-                hidden.append(hide(folder, self._scratch))
-        if hidden:
-            await to_the_end(asyncio.to_thread(_remove, hidden))
+        try:
+            for folder in folders:
+                with contextlib.suppress(FileNotFoundError):
+                    hidden.append(hide(folder, self._scratch))
+            if hidden:
+                await to_the_end(asyncio.to_thread(_remove, hidden))
+        finally:
+            with self._granting:
+                # not before: until then they take their room
+                self._taken -= sum(folder.size_bytes for folder in gone if folder is not None)
 
     def _grant(self, reservation: Reservation, size_bytes: int) -> bool:
         """Any thread: gives the room if it is there without removing anything, by the last look."""

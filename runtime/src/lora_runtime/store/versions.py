@@ -95,8 +95,8 @@ class Versions:
             self._room.forget(folder)
             async with self._room.reserved(_most_bytes(spec, files), f"revision {spec.revision}") as reservation:
                 published = await self._make(spec, files, folder, process)
-                reservation.end()
                 self._room.used(folder)
+                reservation.end()
             self._whole.add(folder)
             return published
 

@@ -8,6 +8,7 @@ import pytest
 from lora_operator.clients import events
 from lora_operator.clients.clock import SystemClock
 from lora_operator.clients.events import Events
+from lora_operator.clients.kube import Manifest, Resource
 from lora_operator.domain.actions import Announcement
 from support.recording_kube import RecordingKube
 
@@ -49,6 +50,23 @@ async def test_one_that_is_refused_is_logged_and_the_next_one_posted(caplog: pyt
         await told.post_waiting()
     assert [event["regarding"]["name"] for event in kube.sent] == ["poet"]
     assert caplog.messages == ["the event AdapterRejected on LoRAAdapter team/pirate is lost: Event refused"]
+
+
+async def test_one_that_hangs_keeps_the_others_back_for_a_while_only(caplog: pytest.LogCaptureFixture) -> None:
+    class HangsOnce(RecordingKube):
+        async def create(self, resource: Resource, manifest: Manifest) -> bool:
+            if manifest["regarding"]["name"] == "pirate":
+                await asyncio.Event().wait()
+            return await super().create(resource, manifest)
+
+    kube = HangsOnce()
+    told = Events(kube, SystemClock(), "operator-0", patience_seconds=0.01)
+    for name in ("pirate", "poet"):
+        told.tell("team", rejected(name))
+    with caplog.at_level(logging.WARNING):
+        await told.post_waiting()
+    assert [event["regarding"]["name"] for event in kube.sent] == ["poet"]
+    assert caplog.messages == ["the event AdapterRejected on LoRAAdapter team/pirate is lost: no answer within 0.01 s"]
 
 
 async def test_no_more_wait_than_memory_is_meant_for(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
-"""Whose fault a refusal of the API server is."""
+"""What comes of answers of the API server, and of what stands before it."""
 
+import asyncio
 from http import HTTPStatus
 
 import pytest
@@ -37,3 +38,25 @@ async def test_nothing_is_sent_once_there_is_no_time_to_write() -> None:
             await kube.writing_while(lambda: 0.0).create(resources.EVENTS, {"metadata": {"namespace": "team"}})
         with pytest.raises(KubeError, match="no answer from the API server"):
             await kube.writing_while(lambda: 0.0).list(resources.MODELS, "team")
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "body", "words"),
+    [
+        ("200 OK", "Content-Type: text/html", "<html>log in</html>", "the answer is no JSON: <html>log in</html>"),
+        ("429 Too Many Requests", "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT", "", "no answer from the API server"),
+    ],
+)
+async def test_what_a_proxy_says_in_its_place_is_an_error_like_others(
+    status: str, header: str, body: str, words: str
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\n{header}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as proxy:
+        host, port = proxy.sockets[0].getsockname()
+        async with Kube(client.Configuration(host=f"http://{host}:{port}")) as kube:
+            with pytest.raises(KubeError, match=words):
+                await kube.list(resources.MODELS, "team")

@@ -17,7 +17,8 @@ from lora_runtime.store.budget import USABLE_SHARE
 from lora_runtime.store.digest import digest_of
 from lora_runtime.store.disk import size_of
 from lora_runtime.store.downloads import Downloads
-from lora_runtime.store.room import OutgrewRoom, Room, Volume
+from lora_runtime.store.made import MadeFolders
+from lora_runtime.store.room import OutgrewRoom, Reservation, Room, Volume
 from lora_runtime.store.sources.source import Sources
 from lora_runtime.store.versions import Versions
 from unit.runtime.store.sources import ScriptedSource, spec_of
@@ -76,27 +77,71 @@ async def test_whatever_ends_a_reservation_its_room_is_free_for_the_next(disk: D
             await fail()
 
 
+def is_given(reservation: Reservation, size_bytes: int, over: threading.Event) -> bool:
+    """Asks again and again, as downloads do from threads of their own; whether room was given before it was over."""
+    tell = reservation.metered(lambda done, total: None)
+    while not over.is_set():
+        with contextlib.suppress(OutgrewRoom):
+            tell(0, size_bytes)
+            return True
+    return False
+
+
 async def test_a_folder_counts_also_while_its_last_use_is_noted(disk: Disk) -> None:
     good = disk.folder("a", used=1000)
     (good / "weights").write_bytes(b"\0" * (disk.usable // 2))
     room, over = disk.room(), threading.Event()
-
-    def ask() -> bool:
-        """From a thread, as downloads do; whether room was given that is taken already."""
-        tell = reservation.metered(lambda done, total: None)
-        while not over.is_set():
-            with contextlib.suppress(OutgrewRoom):
-                tell(0, disk.usable * 3 // 4)
-                return True
-        return False
-
-    async with room.reservation() as reservation:
-        asking = asyncio.create_task(asyncio.to_thread(ask))
+    async with room.reservation() as other:
+        asking = asyncio.create_task(asyncio.to_thread(is_given, other, disk.usable * 3 // 4, over))
         for _ in range(TIMES):
             room.used(good)
             await asyncio.sleep(0)
         over.set()
         assert not await asking
+
+
+@pytest.mark.parametrize("time", range(20))
+async def test_what_is_made_counts_from_its_reservation_on(disk: Disk, time: int) -> None:
+    room, begun, over = disk.room(), threading.Event(), threading.Event()
+    size_bytes = disk.usable * 3 // 4
+
+    def write(folder: Path) -> None:
+        (folder / "weights").write_bytes(b"\0" * (size_bytes - 8192))
+        begun.set()
+
+    def ask(reservation: Reservation) -> bool:
+        begun.wait()
+        return is_given(reservation, disk.usable // 2, over)
+
+    async with room.reservation() as other:
+        asking = asyncio.create_task(asyncio.to_thread(ask, other))
+        await MadeFolders(disk.own, disk.scratch, room).make("a", size_bytes, "a mixture", write)
+        over.set()
+        assert not await asking
+
+
+async def test_what_is_left_of_a_download_counts_before_it_goes_on(disk: Disk) -> None:
+    left = disk.folder("a", used=1000)
+    (left / "weights.part").write_bytes(b"\0" * (disk.usable * 3 // 4))
+    room = disk.room()
+    async with room.reservation() as going_on, room.reservation() as other:
+        room.resume(left, going_on)
+        with pytest.raises(Refused):
+            await room.reserve(other, disk.usable // 2, "pirate")
+
+
+async def test_what_is_removed_takes_its_room_until_it_is_gone(disk: Disk) -> None:
+    old = disk.folder("a", used=1000)
+    (old / "weights").write_bytes(b"\0" * (disk.usable * 3 // 4))
+    room = disk.room()
+    async with room.reservation() as other:
+        removing = asyncio.create_task(room.remove([old]))
+        await asyncio.sleep(0)
+        assert not old.exists()
+        with pytest.raises(OutgrewRoom):
+            other.metered(lambda done, total: None)(0, disk.usable // 2)
+        await removing
+        other.metered(lambda done, total: None)(0, disk.usable // 2)
 
 
 async def test_what_is_used_now_was_used_last_though_the_clock_was_set_back(disk: Disk) -> None:
