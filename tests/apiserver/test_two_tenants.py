@@ -126,6 +126,16 @@ def tenants(teams: tuple[Team, Team], tmp_path: Path) -> Iterator[tuple[Tenant, 
         yield ours, theirs
 
 
+def leading_to(host: str) -> dict[str, dict[str, Any]]:
+    """Each kind of source for which its author chooses a server."""
+    return {
+        "s3": {"bucket": "smol", "endpoint": f"http://{host}:8000"},
+        "gcs": {"bucket": "smol", "endpoint": f"http://{host}:8000"},
+        "http": {"url": f"http://{host}:8000/v1"},
+        "oci": {"reference": f"{host}:8000/v1/models:latest", "plainHTTP": True},
+    }
+
+
 def plural(manifest: Manifest) -> str:
     return f"{manifest['kind'].lower()}s"
 
@@ -149,6 +159,19 @@ def test_what_names_anything_of_another_namespace_is_told_that_there_is_none_and
     assert theirs.at_rest() == before
     assert len(ours.runtime.questions) == asked
     assert set(ours.runtime.engine.published) == {"pirate"}
+
+
+def test_no_kind_of_source_leads_to_a_server_of_another_namespace(tenants: tuple[Tenant, Tenant]) -> None:
+    ours, theirs = tenants
+    before, asked = theirs.at_rest(), len(ours.runtime.questions)
+    service = theirs.team.core.read_namespaced_service("smol", theirs.team.namespace)
+    for kind, fields in leading_to(service.spec.cluster_ip).items():
+        ours.team.create(mutated(ADAPTER, {"metadata.name": f"by-{kind}", "spec.source": {kind: fields}}))
+
+    for kind in leading_to(""):
+        ours.team.comes_to("loraadapters", f"by-{kind}", "Accepted", ("False", "SourceForbidden"))
+    assert theirs.at_rest() == before
+    assert len(ours.runtime.questions) == asked
 
 
 def test_what_happens_to_a_name_in_one_namespace_does_not_happen_to_it_in_another(

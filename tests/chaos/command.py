@@ -40,7 +40,7 @@ _STEPS = {Stage.STAND_INS: 5000, Stage.CLUSTER: 300}
 
 @app.command()
 def chaos(
-    mode: Annotated[Stage, typer.Option(help="Where it happens.")] = Stage.STAND_INS,
+    mode: Annotated[Stage, typer.Option(help="Where it happens.")] = Stage.CLUSTER,
     seed: Annotated[int, typer.Option(help="The same seed gives the same steps.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="5,000 with stand-ins, 300 in a cluster.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Folder for steps and logs; kept whatever is found.")] = None,

@@ -42,9 +42,10 @@ class Egress(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
     allowed_hosts: tuple[HostPattern, ...] = ()
-    """Names, `*.example.com` for all names below one, `*` for every name. Empty: every host, but no redirect from one to another."""
+    """Names, `*.example.com` for all names below one, `*` for every name. They may have private addresses. Empty: every host with a public
+    address, but no redirect from one to another."""
     allowed_addresses: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Networks that may be reached although they are loopback, link-local, or a cloud's metadata service."""
+    """Networks that may be reached although they are private, loopback, link-local, or a cloud's metadata service."""
 
     def allows_host(self, host: str) -> bool:
         """Whether a source may name this host."""
@@ -54,13 +55,25 @@ class Egress(BaseModel):
         """Whether the list names this host: then another host may redirect to it."""
         return is_named(host, self.allowed_hosts)
 
-    def allows_address(self, address: Address) -> bool:
-        """Whether a connection may be opened to this address."""
+    def refusal_of_address(self, host: str, address: Address) -> str | None:
+        """Why no connection may be opened to this address of a host, and what to do; None when it may."""
         found = _embedded(address)
         if any(found in network for network in self.allowed_addresses):
-            return True
+            return None
+        which = f"{host} is" if str(address) == host else f"{host} resolves to {address}, which is"
         special = found.is_loopback or found.is_link_local or found.is_unspecified or found.is_multicast
-        return not special and not any(found in network for network in _METADATA)
+        if special or any(found in network for network in _METADATA):
+            return (
+                f"{which} a loopback, link-local or metadata address, which sources must not reach; name another server, or "
+                f"have the network added to the Helm value `egress.allowedAddresses`; without a cluster, to LORA_EGRESS"
+            )
+        if found.is_global or self.names(host):
+            return None
+        return (
+            f"{which} a private address, as pods of every namespace have one, which sources reach only where the administrator "
+            f"says so; name another server, or have the network added to the Helm value `egress.allowedAddresses`, or the host, "
+            f"and all others that sources may name, to `egress.allowedHosts`; without a cluster, to LORA_EGRESS"
+        )
 
     def refusal(self, host: str) -> str | None:
         """Why a source may not name this host, and what to do; None when it may. Nothing is looked up."""
@@ -73,20 +86,11 @@ class Egress(BaseModel):
             address = ip_address(host)
         except ValueError:
             return None
-        return None if self.allows_address(address) else forbidden_address(host, address)
+        return self.refusal_of_address(host, address)
 
 
 DEFAULT = Egress()
 """What holds unless the administrator chooses."""
-
-
-def forbidden_address(host: str, address: Address) -> str:
-    """What to tell of a host that is, or resolves to, an address that nobody may fetch from."""
-    which = f"{host} is" if str(address) == host else f"{host} resolves to {address}, which is"
-    return (
-        f"{which} a loopback, link-local or metadata address, which sources must not reach; name another server, or "
-        f"have the network added to the Helm value `egress.allowedAddresses`; without a cluster, to LORA_EGRESS"
-    )
 
 
 def is_named(host: str, patterns: Iterable[HostPattern]) -> bool:

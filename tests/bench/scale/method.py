@@ -2,14 +2,20 @@
 
 LARGER = """## What breaks first with 50,000 adapters
 
-The document of one model breaks first: a ConfigMap holds 1 MiB, and an adapter takes {bytes} bytes of it (packed; digests,
-commits and UIDs are random and do not compress), so that one model holds about {most} adapters. Spread over models, nothing
-has such an edge: another thousand adapters take {rss} MiB of the operator's memory and {cold} s of its start.
+In the order in which it would be noticed:
+
+1. The operator's memory, however the adapters are spread over models: another thousand take {rss} MiB, so that the chart's limit
+   of {limit} MiB is reached with about {fit}. Raise `resources.limits.memory`; it is a setting and no edge.
+2. The document of one model: a ConfigMap holds 1 MiB, and an adapter takes {bytes} bytes of it (packed; digests, commits and UIDs
+   are random and do not compress), so that one model holds about {most} adapters. A message between operator and pod is as long
+   as it may be, 4 MiB, with hardly fewer.
+3. The start of the operator: another thousand take {cold} s of it. Pods serve on meanwhile; changes wait.
 
 How the design would go on:
 
 1. The document in shards, `<model>-desired-<n>`, by a hash of the served name: pods mount all of them, a change writes one. The
-   sequence and etag stay per shard; patches and inventories know names, not shards. That alone carries one model to 50,000.
+   sequence and etag stay per shard, and a pod is told and tells of one shard at a time, so that no message grows beyond what it
+   is now. That carries one model beyond what a ConfigMap holds.
 2. A pass still walks over all adapters of its model, if only to see that they are as they were: some 10 µs each, half a second
    with 50,000. The names that events and pods have rung for would then come with the ring, and a pass would conclude about
    those and what blends them; the walk over all is left to the sweep.

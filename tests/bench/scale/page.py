@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.report.documents import machine_lines, rounded, table
 from bench.scale.method import LARGER, METHOD
-from bench.scale.results import CONFIG_MAP_BYTES, GROWTH, exponent, on_one_model
+from bench.scale.results import CHART_LIMIT_MIB, CONFIG_MAP_BYTES, GROWTH, exponent, on_one_model
 from bench.scale.run import Cost, Idle, Point, Run
 
 
@@ -39,6 +39,8 @@ def page(done: Run, key: Mapping[str, Any], machine: Mapping[str, Any], seconds:
             bytes=key["document_bytes_per_adapter"],
             most=int(CONFIG_MAP_BYTES / key["document_bytes_per_adapter"]),
             rss=_per_thousand([(p.adapters, p.rss_mib) for p in points]),
+            limit=CHART_LIMIT_MIB,
+            fit=_within([(p.adapters, p.rss_mib) for p in points], CHART_LIMIT_MIB),
             cold=_per_thousand([(p.adapters, p.cold_start_seconds) for p in points]),
         ),
         METHOD,
@@ -195,6 +197,12 @@ def _beside_a_slow_one(done: Run, key: Mapping[str, Any]) -> str:
 def _per_thousand(points: Sequence[tuple[float, float]]) -> str:
     (few, low), (many, high) = points[0], points[-1]
     return f"{1000 * (high - low) / (many - few):.3g}" if many > few else "?"
+
+
+def _within(points: Sequence[tuple[float, float]], limit: float) -> str:
+    """How many stay within the limit, if the growth goes on as between the first and the last."""
+    (few, low), (many, high) = points[0], points[-1]
+    return f"{many + (limit - high) * (many - few) / (high - low):.0f}" if high > low else "?"
 
 
 def _point(point: Point) -> dict[str, Any]:

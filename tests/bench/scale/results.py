@@ -12,6 +12,8 @@ from bench.scale.settings import ONE_MODEL
 
 CONFIG_MAP_BYTES = 1024 * 1024
 """What the API server lets a ConfigMap hold."""
+CHART_LIMIT_MIB = 512
+"""`resources.limits.memory` of the chart's operator."""
 GROWTH = 500
 """From this number of adapters on, growth is judged."""
 

@@ -41,21 +41,43 @@ def test_without_a_list_no_host_is_named_by_it() -> None:
     ],
 )
 def test_loopback_link_local_and_metadata_addresses_are_forbidden(address: str) -> None:
-    assert not DEFAULT.allows_address(ip_address(address))
+    for egress in (DEFAULT, Egress(allowed_hosts=("*",))):
+        assert "loopback, link-local or metadata" in (egress.refusal_of_address("files", ip_address(address)) or "")
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2600::1", "64:ff9b::808:808"])
+def test_public_addresses_are_allowed(address: str) -> None:
+    assert DEFAULT.refusal_of_address("files", ip_address(address)) is None
 
 
 @pytest.mark.parametrize(
-    "address", ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "8.8.8.8", "fd00::1", "2600::1"]
+    "address",
+    [
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "240.0.0.1",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+    ],
 )
-def test_private_and_public_addresses_are_allowed(address: str) -> None:
-    assert DEFAULT.allows_address(ip_address(address))
+def test_private_addresses_are_for_hosts_and_networks_that_the_administrator_named(address: str) -> None:
+    found = ip_address(address)
+    assert "files resolves to" in (DEFAULT.refusal_of_address("files", found) or "")
+    assert "a private address" in (Egress(allowed_hosts=("minio",)).refusal_of_address("files", found) or "")
+    assert Egress(allowed_hosts=("minio", "files")).refusal_of_address("files", found) is None
+    assert Egress(allowed_hosts=("*",)).refusal_of_address("files", found) is None
+    everything = Egress.model_validate({"allowedAddresses": ["0.0.0.0/0", "::/0"]})
+    assert everything.refusal_of_address("files", found) is None
 
 
 def test_a_network_is_allowed_by_the_administrators_choice_alone() -> None:
     egress = Egress.model_validate({"allowedAddresses": ["127.0.0.0/8"]})
-    assert egress.allows_address(ip_address("127.0.0.1"))
-    assert egress.allows_address(ip_address("::ffff:127.0.0.1"))
-    assert not egress.allows_address(ip_address("169.254.169.254"))
+    assert egress.refusal("127.0.0.1") is None
+    assert egress.refusal("::ffff:127.0.0.1") is None
+    assert egress.refusal("169.254.169.254") is not None
 
 
 @pytest.mark.parametrize(

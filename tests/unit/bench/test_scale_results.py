@@ -4,13 +4,15 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from bench.scale.audit import Requests
 from bench.scale.page import document, page
 from bench.scale.pods import Traffic
-from bench.scale.results import exponent, key_figures
+from bench.scale.results import CHART_LIMIT_MIB, exponent, key_figures
 from bench.scale.run import Cost, Idle, Point, Run
 from bench.scale.settings import ONE_MODEL, TEN_MODELS, Shape, settings
+from support.chart import CHART
 
 MACHINE = {
     "cores": 2, "cpu": "a", "memory_gib": 1, "kernel": "6", "python": "3", "vllm": "0", "torch": "2", "load_average": 0
@@ -61,3 +63,8 @@ def test_the_page_says_what_is_asked_while_nothing_happens_and_what_it_sums_up_t
     assert "| `list loramodels` | 0 | 18 |" in text
     assert "| all | 12 | 30 |" in text
     assert [each["long_idle"] is None for each in document(done, key, MACHINE, 60.0)["points"]] == [True, False, False]
+
+
+def test_the_limit_that_the_page_counts_with_is_the_charts() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    assert values["resources"]["limits"]["memory"] == f"{CHART_LIMIT_MIB}Mi"

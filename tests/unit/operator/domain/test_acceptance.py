@@ -283,7 +283,7 @@ def test_a_secret_is_not_shown_to_a_server_that_is_not_on_its_list(source: dict[
         ({"s3": {"bucket": "adapters"}}, "adapters.s3.us-east-1.amazonaws.com"),
         ({"s3": {"bucket": "with.dots", "region": "eu-west-1"}}, "s3.eu-west-1.amazonaws.com"),
         ({"s3": {"bucket": "evil", "endpoint": "https://a.example:9000", "pathStyle": False}}, "evil.a.example"),
-        ({"s3": {"bucket": "evil", "endpoint": "https://[fd00::1]:9000", "pathStyle": False}}, "evil.[fd00::1"),
+        ({"s3": {"bucket": "evil", "endpoint": "https://[2600::1]:9000", "pathStyle": False}}, "evil.[2600::1"),
         ({"gcs": {"bucket": "adapters"}}, "storage.googleapis.com"),
     ],
     ids=["Amazon", "Amazon by path", "a bucket before its server", "a bucket before an address", "Google"],

@@ -159,7 +159,7 @@ def test_a_machine_gets_the_settings_of_a_pod(tmp_path: Path) -> None:
     assert (settings.volumes_root / "shared").resolve() == tmp_path / "adapters"
     assert (settings.volumes_root / "disk").resolve() == Path("/")
     assert settings.served_name == "smol"
-    assert settings.egress.allows_address(settings.egress.allowed_addresses[0][1])
+    assert settings.egress.refusal("127.0.0.1") is None
     assert not declared.hub_token
 
 
@@ -168,7 +168,7 @@ def test_who_runs_it_may_bound_where_sources_lead(tmp_path: Path, monkeypatch: p
     settings, _ = instead_of_a_pod.prepare(typed("--state", str(tmp_path)), os.environ)
     assert settings.egress.allows_host("example.com")
     assert not settings.egress.allows_host("example.org")
-    assert not settings.egress.allows_address(ip_address("127.0.0.1"))
+    assert settings.egress.refusal_of_address("example.com", ip_address("127.0.0.1")) is not None
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -1,20 +1,20 @@
-"""A pod asks no server that is not on the administrator's list, whatever kind of source names it, and looks up no such name."""
+"""A pod asks no server with a private address unless the administrator says so, and none that is not on his list if there is one."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lora_api.egress import Egress
+from lora_api.egress import DEFAULT, Egress
 from lora_api.v1alpha1.conditions import Reason
 from support.stores import a_source, open_at, refused
 
 LISTED = Egress(allowed_hosts=("*.example.com",))
 INSIDE = ("web.theirs.svc", "web.theirs.svc.cluster.local", "10.96.0.10")
+NAME_OF_10_0_0_1 = "10.1"
+"""No address by its form; to look it up needs no server."""
 
-
-@pytest.mark.parametrize("host", INSIDE)
-@pytest.mark.parametrize(
+of_every_kind = pytest.mark.parametrize(
     ("kind", "fields"),
     [
         pytest.param("s3", {"bucket": "adapters", "endpoint": "http://{host}:9000"}, id="s3"),
@@ -23,6 +23,23 @@ INSIDE = ("web.theirs.svc", "web.theirs.svc.cluster.local", "10.96.0.10")
         pytest.param("oci", {"reference": "{host}:5000/team/pirate:v1", "plainHTTP": True}, id="oci"),
     ],
 )
+
+
+@of_every_kind
+@pytest.mark.parametrize("host", ["10.96.0.10", NAME_OF_10_0_0_1])
+async def test_a_server_inside_the_cluster_is_not_asked_when_there_is_no_list(
+    tmp_path: Path, kind: str, fields: dict[str, Any], host: str
+) -> None:
+    named = {key: value.format(host=host) if isinstance(value, str) else value for key, value in fields.items()}
+
+    refusal = await refused(open_at(tmp_path, DEFAULT), a_source(kind, **named))
+
+    assert refusal.reason is Reason.SOURCE_FORBIDDEN
+    assert "a private address, as pods of every namespace have one" in refusal.message
+
+
+@pytest.mark.parametrize("host", INSIDE)
+@of_every_kind
 async def test_a_server_inside_the_cluster_is_not_asked_when_there_is_a_list_without_it(
     tmp_path: Path, kind: str, fields: dict[str, Any], host: str
 ) -> None:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import httpx
 
-from lora_api.egress import Egress, forbidden_address
+from lora_api.egress import Egress
 
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=30, pool=None)
 _ANSWER_SECONDS = 60.0
@@ -58,8 +58,9 @@ class _Guard(httpx.AsyncBaseTransport):
             raise EgressForbidden(problem)
         addresses = await _look_up(host, request.url.port or (443 if request.url.scheme == "https" else 80))
         for address in addresses:
-            if not self._egress.allows_address(address):
-                raise EgressForbidden(forbidden_address(host, address))
+            problem = self._egress.refusal_of_address(host, address)
+            if problem is not None:
+                raise EgressForbidden(problem)
         *others, last = addresses
         for address in others:
             try:
