@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lora_api.egress import DEFAULT, Egress
+from lora_api.v1alpha1.adapter import AdapterSource
 from lora_api.v1alpha1.conditions import Reason
 from support.stores import a_source, open_at, refused
 
@@ -25,14 +26,18 @@ of_every_kind = pytest.mark.parametrize(
 )
 
 
+def naming(host: str, kind: str, fields: dict[str, Any]) -> AdapterSource:
+    return a_source(
+        kind, **{key: value.format(host=host) if isinstance(value, str) else value for key, value in fields.items()}
+    )
+
+
 @of_every_kind
 @pytest.mark.parametrize("host", ["10.96.0.10", NAME_OF_10_0_0_1])
 async def test_a_server_inside_the_cluster_is_not_asked_when_there_is_no_list(
     tmp_path: Path, kind: str, fields: dict[str, Any], host: str
 ) -> None:
-    named = {key: value.format(host=host) if isinstance(value, str) else value for key, value in fields.items()}
-
-    refusal = await refused(open_at(tmp_path, DEFAULT), a_source(kind, **named))
+    refusal = await refused(open_at(tmp_path, DEFAULT), naming(host, kind, fields))
 
     assert refusal.reason is Reason.SOURCE_FORBIDDEN
     assert "a private address, as pods of every namespace have one" in refusal.message
@@ -43,9 +48,7 @@ async def test_a_server_inside_the_cluster_is_not_asked_when_there_is_no_list(
 async def test_a_server_inside_the_cluster_is_not_asked_when_there_is_a_list_without_it(
     tmp_path: Path, kind: str, fields: dict[str, Any], host: str
 ) -> None:
-    named = {key: value.format(host=host) if isinstance(value, str) else value for key, value in fields.items()}
-
-    refusal = await refused(open_at(tmp_path, LISTED), a_source(kind, **named))
+    refusal = await refused(open_at(tmp_path, LISTED), naming(host, kind, fields))
 
     assert refusal.reason is Reason.SOURCE_FORBIDDEN
     assert f"{host} is none of them" in refusal.message
