@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _REPORT_EVERY_SECONDS = 1.0
+_LINGER_SECONDS = 0.25
+"""What was replaced stays in the engine for so long: its successor's first answers do not wait until it is out."""
 _ARRIVED = frozenset({RevisionState.PREPARED, RevisionState.SERVING, RevisionState.FAILED})
 
 
@@ -90,6 +92,13 @@ class AdapterLoop:
     def serving(self) -> RevisionSpec | None:
         """The recipe of what answers new requests now. Any thread may ask."""
         return next((held.spec for held in self._held if held.state is RevisionState.SERVING), None)
+
+    @property
+    def about_to_switch(self) -> bool:
+        """Whether it is ready to answer with what it does not answer with yet."""
+        serve = None if self._wanted is None else self._wanted.serve
+        held = None if serve is None else self._live(serve.revision)
+        return held is not None and held.state is RevisionState.PREPARED
 
     @property
     def specs(self) -> tuple[RevisionSpec, ...]:
@@ -342,7 +351,7 @@ class AdapterLoop:
         self._uid = uid
         log.info("serving adapter=%s revision=%s took_ms=%.1f", self.name, revision, took * 1000)
         for other in before:
-            self._retire(other, why=f"replaced by {revision}")
+            self._retire(other, why=f"replaced by {revision}", in_seconds=_LINGER_SECONDS)
         self._changed()
 
     async def _withdraw(self) -> None:
@@ -352,19 +361,19 @@ class AdapterLoop:
             self._retire(held, why="the name was let go")
         self._uid = ""
 
-    def _retire(self, held: Held, why: str) -> None:
+    def _retire(self, held: Held, why: str, in_seconds: float = 0) -> None:
         held.state = RevisionState.DRAINING
         log.info("draining adapter=%s revision=%s why=%s", self.name, held.spec.revision, why)
-        task = asyncio.create_task(self._drain(held))
+        task = asyncio.create_task(self._drain(held, in_seconds))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
         self._changed()
 
-    async def _drain(self, held: Held) -> None:
+    async def _drain(self, held: Held, in_seconds: float) -> None:
         assert held.loaded is not None  # noqa: S101  # only what the engine has is retired
         engine = await asyncio.shield(self._turn.engine)
         began = self._clock()
-        await engine.drained(held.loaded)
+        await asyncio.gather(engine.drained(held.loaded), asyncio.sleep(in_seconds))
         tries = 0
         while not await self._removed(engine, held.loaded):
             tries += 1

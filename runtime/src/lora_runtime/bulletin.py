@@ -57,11 +57,11 @@ class Bulletin:
         """There is a name that there was not; to be followed by `changed`, `gone` or `next`."""
         self._news_of.changed(name)
 
-    def changed(self, name: str, arrived: Arrived) -> None:
-        """A name's report differs; told at once if a revision is where somebody waits for it to be."""
+    def changed(self, name: str, arrived: Arrived, *, at_once: bool = True) -> None:
+        """A name's report differs; told at once, unless that is not wanted or no revision is where somebody waits for it to be."""
         self._news_of.changed(name)
         before, self._arrived[name] = self._arrived.get(name), arrived
-        self.next(at_once=arrived != before)
+        self.next(at_once=at_once and arrived != before)
 
     def gone(self, name: str) -> None:
         """Nothing is left of a name."""

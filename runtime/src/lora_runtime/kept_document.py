@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 _HOW_WELL = 0
 """gzip's level: nothing has to fit anywhere, and to compress thousands of entries at each change takes longer than to write them."""
+_LATER_SECONDS = 0.25
+"""So long, the first answers of what it switches have the machine for themselves, and what comes meanwhile is one write."""
 
 
 class KeptDocument:
@@ -20,6 +22,8 @@ class KeptDocument:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "desired.json.gz"
         self._writing = asyncio.Lock()
+        self._due = False
+        """Whether a write is about to begin."""
         self._written: Desired | None = None
 
     def or_newer(self, mounted: Path) -> Desired | None:
@@ -27,13 +31,19 @@ class KeptDocument:
         found = [document for document in (_read(mounted), _read(self._file)) if document is not None]
         return max(found, key=lambda document: document.sequence) if found else None
 
-    async def keep(self, document: Desired, newest: Callable[[], bool]) -> None:
-        """Writes it, unless it is not the newest any more when its turn comes, or serves as what is written.
+    async def keep(self, newest: Callable[[], Desired]) -> None:
+        """Writes, in a moment, what is the newest then, unless it serves as what is written.
 
         What is only to be prepared is not in the ConfigMap either: whoever lacks it is told.
         """
+        if self._due:
+            return
+        self._due = True
+        await asyncio.sleep(_LATER_SECONDS)
+        self._due = False
         async with self._writing:
-            if newest() and (self._written is None or not document.serves_as(self._written)):
+            document = newest()
+            if self._written is None or not document.serves_as(self._written):
                 await asyncio.to_thread(self._write, document)
 
     def _write(self, document: Desired) -> None:

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +37,7 @@ from lora_runtime.observer import Nobody, Observer
 from lora_runtime.readiness import Readiness
 from lora_runtime.resolutions import Resolutions, Resolver
 from lora_runtime.store.content import Needed
+from lora_runtime.switching import Switching
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Service:
         self._files = files
         files.keep(self._needed)
         self._kept = KeptDocument(state_folder)
+        self._switching = Switching()
         self._clock = clock
         self._resolutions = Resolutions(workshop)
         self._turn = EngineTurn()
@@ -204,7 +206,7 @@ class Service:
             self._adopt(found)
 
     async def put(self, document: Desired) -> None:
-        """Makes a document the goal.
+        """Makes a document the goal. What it only switches is switched when this returns, unless that takes more than a moment.
 
         Raises:
             OutOfOrder: the pod works on a later one, or on another one with the same sequence.
@@ -217,9 +219,10 @@ class Service:
                 f"this pod works on document {current.sequence} ({current.etag}); "
                 f"{document.sequence} ({document.etag}) does not come after it"
             )
-        self._adopt(document)
+        switching = self._adopt(document)
         # Nobody waits for the disk: who falls back to an older one is told once more.
-        self._spawn(self._kept.keep(document, lambda: self._desired is document))
+        self._spawn(self._kept.keep(lambda: self._desired or document))
+        await self._switching.wait(switching)
 
     async def patch(self, etag: str, patch: DesiredPatch) -> None:
         """Makes the document with this etag, changed by a patch, the goal.
@@ -281,7 +284,8 @@ class Service:
         """Finds, pins and checks one source; says Fetching if that takes longer than `wait_seconds`."""
         return await self._resolutions.answer(request, wait_seconds)
 
-    def _adopt(self, document: Desired) -> None:
+    def _adopt(self, document: Desired) -> Collection[str]:
+        """Returns the names that only have to be switched."""
         before: Mapping[str, DesiredAdapter] = {} if self._desired is None else self._desired.by_name
         self._desired, wanted = document, document.by_name
         for name in wanted.keys() - self._loops.keys():
@@ -291,7 +295,8 @@ class Service:
             self._bulletin.came(name)
             self._spawn(self._run(loop))
         # Each loop wants what the document before says of its name: of thousands, a change leaves all but a few as they are.
-        for name in differing(before, wanted) & self._loops.keys():
+        differ = differing(before, wanted) & self._loops.keys()
+        for name in differ:
             self._loops[name].want(wanted.get(name))
             self._settle(name)
         if self._mixture is not None:
@@ -300,6 +305,7 @@ class Service:
         log.info("desired sequence=%s etag=%s adapters=%s", document.sequence, document.etag, len(wanted))
         # Whoever sent it is told by the answer.
         self._changed(at_once=False)
+        return {name for name in differ if self._loops[name].about_to_switch}
 
     def _await_all(self) -> None:
         """What is declared when the engine is there holds readiness back; what comes later does not."""
@@ -344,7 +350,12 @@ class Service:
     def _loop_changed(self, name: str) -> None:
         self._compositions.review()
         self._settle(name)
-        self._bulletin.changed(name, self._loops[name].arrived)
+        loop = self._loops[name]
+        if loop.about_to_switch:
+            self._bulletin.changed(name, loop.arrived, at_once=False)
+        else:
+            self._bulletin.changed(name, loop.arrived, at_once=name not in self._switching)
+            self._switching.ended(name)
         self._untidy.set()
 
     def _settle(self, name: str) -> None:

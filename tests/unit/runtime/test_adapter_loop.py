@@ -305,6 +305,16 @@ async def test_an_adapter_that_the_engine_does_not_remove_is_removed_later(stage
     assert set(stage.engine.loaded) == {stage.engine.published["x"].engine_name}
 
 
+async def test_what_was_replaced_is_not_taken_out_beside_the_first_answers_of_its_successor(stage: Stage) -> None:
+    stage.want(serve=V1)
+    await stage.until((V1, RevisionState.SERVING))
+    stage.want(serve=V2)
+    await stage.until((V1, RevisionState.DRAINING), (V2, RevisionState.SERVING))
+    switched = time.monotonic()
+    await stage.until((V2, RevisionState.SERVING))
+    assert time.monotonic() - switched > 0.1
+
+
 async def test_an_observer_is_told_how_long_each_stage_of_a_swap_took(stage: Stage) -> None:
     stage.want(serve=V1)
     await stage.until((V1, RevisionState.SERVING))

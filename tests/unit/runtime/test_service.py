@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_api.runtime_api import Desired, DesiredAdapter, Mismatch, Part, RevisionSpec
+from lora_api.runtime_api import Desired, DesiredAdapter, Mismatch, Part, RevisionSpec, RevisionState
 from lora_api.v1alpha1.adapter import AdapterSource, Precision, Verify
 from lora_api.v1alpha1.blend import BlendMethod
 from lora_api.v1alpha1.common import VolumeSource
@@ -208,6 +208,42 @@ async def test_an_inventory_since_an_earlier_one_tells_what_has_changed_alone(po
     assert (news.since, [report.name for report in news.adapters], news.gone) == (known.version, ["b"], ("a",))
     assert known.followed_by(news) == pod.service.inventory()
     assert pod.service.inventory("another-boot-1") == pod.service.inventory()
+
+
+async def serving_one_with_the_next_prepared(pod: Pod) -> None:
+    pod.service.attach_engine(pod.engine)
+    await pod.service.put(a_document(1))
+    await pod.serving(V1)
+    entry = DesiredAdapter(name="a", uid="u", serve=V1, prepare=V2)
+    await pod.service.put(Desired(sequence=2, adapters=(entry,)))
+
+    def prepared() -> bool:
+        report = pod.service.inventory().adapters[0].report(V2.revision)
+        return report is not None and report.state is RevisionState.PREPARED
+
+    await pod.until(prepared)
+
+
+async def test_the_answer_to_a_document_tells_of_what_it_switches_and_nobody_is_told_twice(pod: Pod) -> None:
+    await serving_one_with_the_next_prepared(pod)
+    others = asyncio.create_task(pod.service.inventory_after(pod.service.inventory().etag, 5))
+    await asyncio.sleep(0)
+    await pod.service.put(a_document(3, V2))
+    answer = pod.service.inventory()
+    assert answer.adapters[0].serving == V2.revision
+    assert not others.done()
+    assert await others == answer
+
+
+async def test_a_switch_that_takes_its_time_does_not_keep_the_answer_and_is_told_when_it_has_happened(pod: Pod) -> None:
+    await serving_one_with_the_next_prepared(pod)
+    pod.engine.publishing.clear()
+    await pod.service.put(a_document(3, V2))
+    answer = pod.service.inventory()
+    assert (answer.desired_sequence, answer.adapters[0].serving) == (3, V1.revision)
+    others = asyncio.create_task(pod.service.inventory_after(answer.etag, 5))
+    pod.engine.publishing.set()
+    assert (await others).adapters[0].serving == V2.revision
 
 
 async def test_a_failure_that_nobody_waits_for_any_more_is_news(pod: Pod) -> None:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import assert_never
 
 from lora_api import labels
+from lora_api.runtime_api import Desired
 from lora_api.v1alpha1.common import ApiModel
 from lora_operator.clients import resources
 from lora_operator.clients.clock import Clock
@@ -40,6 +41,8 @@ from lora_operator.reconcile.resolutions import Resolutions
 
 _logger = logging.getLogger(__name__)
 
+_FEW = 100
+"""Entries of a document that is packed sooner than a thread has begun."""
 _AT_ONCE = 16
 """Actions of one stage that are under way together."""
 
@@ -120,8 +123,7 @@ class Act:
                     await self._issue_certificate(key, model)
             case WriteDesired(document=document, version=version):
                 if model is not None:
-                    # Packing thousands of entries takes long enough to hold up other models.
-                    manifest = _over(version, await asyncio.to_thread(render.desired_manifest, model, document))
+                    manifest = _over(version, await _packed(model, document))
                     # The answer would repeat up to a mebibyte.
                     stored = await self.kube.apply(
                         resources.CONFIG_MAPS, manifest, field_manager=labels.FIELD_MANAGER, metadata_only=True
@@ -241,6 +243,13 @@ class Act:
             self.applied.note_refused(key, f"{kind}/{metadata['name']}", refusal)
         news = Announcement("LoRAModel", key.name, model.uid, "Warning", "ChildRefused", message)
         self.events.tell(key.namespace, news)
+
+
+async def _packed(model: ObjectMeta, document: Desired) -> Manifest:
+    """The ConfigMap; packing thousands of entries takes long enough to hold up other models."""
+    if len(document.adapters) > _FEW:
+        return await asyncio.to_thread(render.desired_manifest, model, document)
+    return render.desired_manifest(model, document)
 
 
 def _over(version: str | None, manifest: Manifest) -> Manifest:

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from lora_runtime.engine import gloo_device
+
 Kernel = Callable[..., None]
 _USERS = (
     "vllm.lora.ops.torch_ops.lora_ops",
@@ -64,6 +66,7 @@ def install() -> None:
 
     if not current_platform.is_cpu():
         return
+    gloo_device.install()
     modules = [import_module(name) for name in _USERS]
     # Not `bgmv_expand_slice`: its inputs always come from `bgmv_shrink`. `bgmv_expand` also serves embeddings.
     for kernel, repair in {"bgmv_shrink": skip_base_tokens, "bgmv_expand": drop_base_tokens}.items():

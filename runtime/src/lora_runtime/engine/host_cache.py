@@ -30,6 +30,11 @@ class HostCache:
         """It is being used."""
         self._held.move_to_end(engine_name)
 
+    def overtaken(self, engine_name: str) -> None:
+        """Nobody will want it any more: it is the first to go."""
+        if engine_name in self._held:
+            self._held.move_to_end(engine_name, last=False)
+
     def remove(self, engine_name: str) -> None:
         """It is not in the engine any more."""
         del self._held[engine_name]

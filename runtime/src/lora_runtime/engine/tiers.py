@@ -154,6 +154,10 @@ class Tiers:
             if self._failures.pop(adapter.engine_name, None) is not None:
                 self._trouble(adapter, None)
 
+    def overtaken(self, engine_name: str) -> None:
+        """Another revision answers for its name: where room is needed, it goes before what may be asked for."""
+        self._cache.overtaken(engine_name)
+
     async def remove(self, adapter: LoadedAdapter) -> None:
         """Forgets an adapter that no request uses any more."""
         async with self._turn:

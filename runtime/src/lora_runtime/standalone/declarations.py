@@ -254,8 +254,6 @@ class Declarations:
         answers = {uid: q.answer for uid, q in self._questions.items() if q.answer is not None}
         unread = self._file is not None and not self._was_read
         concluded = conclude(self._wishes, answers, self._limits, self._service.desired, keep_others=unread)
-        if concluded.document is not self._service.desired:
-            await self._service.put(concluded.document)
         for uid, outcome in concluded.outcomes.items():
             if isinstance(outcome, Wanted) or (isinstance(outcome, Blocked) and outcome.waiting):
                 continue
@@ -263,6 +261,9 @@ class Declarations:
                 log.warning("refused adapter=%s reason=%s why=%s", uid, outcome.reason, outcome.message)
         self._memory.hear(concluded, keep_others=unread)
         self._concluded = concluded
+        if concluded.document is not self._service.desired:
+            # Last: another may conclude meanwhile.
+            await self._service.put(concluded.document)
 
 
 def _text(file: Path) -> str:

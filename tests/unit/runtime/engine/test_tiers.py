@@ -55,6 +55,15 @@ def adapter(name: str) -> LoadedAdapter:
     return LoadedAdapter(name, f"{name}@1", 1, Path("/nowhere"))
 
 
+async def test_what_another_revision_answers_for_goes_before_what_may_be_asked_for() -> None:
+    host = Host(capacity=2)
+    await host.tiers.load(adapter("asked for"))
+    await host.tiers.load(adapter("overtaken"))
+    host.tiers.overtaken("overtaken@1")
+    await host.tiers.load(adapter("new"))
+    assert host.engine.held == ["asked for@1", "new@1"]
+
+
 async def test_a_cold_adapter_costs_one_load_however_many_requests_wait_for_it() -> None:
     host = Host()
     host.engine.gate.clear()

@@ -166,7 +166,10 @@ class VllmEngine:
             self._warmed_up = True
 
     async def _publish(self, adapter: LoadedAdapter) -> None:
+        before = self.models.adapter(adapter.served_name)
         self.models.publish(adapter)
+        if before is not None:
+            self._tiers.overtaken(before.lora_name)
 
     async def _withdraw(self, served_name: str) -> None:
         self.models.withdraw(served_name)
